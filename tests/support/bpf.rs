@@ -1,4 +1,4 @@
-//! The few questions a test puts to bpf(2) itself, where the installed tools may be older than the kernel.
+//! Direct bpf(2) queries of the tests, because the installed tools may be older than the kernel.
 //!
 //! Field offsets are those of `union bpf_attr` in the kernel's `include/uapi/linux/bpf.h`.
 
@@ -12,18 +12,18 @@ const BPF_PROG_QUERY: libc::c_long = 16;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
-/// `query.prog_cnt`, in words of four bytes.
+/// Index of `query.prog_cnt`, in 4-byte words.
 const QUERY_COUNT: usize = 6;
 
-/// Whether the kernel makes the smallest map there is: containers often have root but no bpf(2).
+/// Returns whether the kernel creates a minimal map. Containers often have root but no bpf(2).
 pub fn is_allowed() -> bool {
     // map_type, key_size, value_size, max_entries.
     let mut attributes = [BPF_MAP_TYPE_ARRAY, 4, 4, 1];
     descriptor(BPF_MAP_CREATE, &mut attributes).is_ok()
 }
 
-/// How many programs are on the tcx hooks of an interface, in the network namespace of the calling thread. A kernel
-/// without tcx (before 6.6) and an interface that is gone have none.
+/// Returns the number of programs on the tcx hooks of an interface, in the network namespace of the calling thread.
+/// The result is 0 for a kernel without tcx (before 6.6) and for an interface that no longer exists.
 pub fn tcx_programs(interface: &str) -> u32 {
     let Ok(index) = if_nametoindex(interface) else {
         return 0;
@@ -31,7 +31,7 @@ pub fn tcx_programs(interface: &str) -> u32 {
     [BPF_TCX_INGRESS, BPF_TCX_EGRESS]
         .into_iter()
         .map(|hook| {
-            // target_ifindex, attach_type; room for no identifiers, so that only the count is filled in.
+            // target_ifindex, attach_type; no space for program IDs, so that the kernel fills in only the count.
             let mut attributes = [0; 16];
             attributes[..2].copy_from_slice(&[index, hook]);
             call(BPF_PROG_QUERY, &mut attributes).map_or(0, |_| attributes[QUERY_COUNT])
@@ -41,14 +41,14 @@ pub fn tcx_programs(interface: &str) -> u32 {
 
 fn descriptor(command: libc::c_long, attributes: &mut [u32]) -> io::Result<OwnedFd> {
     let descriptor = call(command, attributes)?;
-    // SAFETY: the commands that come here return a new descriptor; nobody else owns it.
+    // SAFETY: the commands passed to this function return a new descriptor, which has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 fn call(command: libc::c_long, attributes: &mut [u32]) -> io::Result<i32> {
     let size = size_of_val(attributes);
-    // SAFETY: the kernel reads and writes at most `size` bytes of a live, exclusively borrowed slice. Attributes that
-    // hold addresses themselves are made by callers in this file from memory that outlives the call.
+    // SAFETY: the kernel reads and writes at most `size` bytes of a live, exclusively borrowed slice. Addresses inside
+    // the attributes are set by callers in this file and point to memory that outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), size) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }
@@ -65,7 +65,7 @@ mod tests {
     const XDP_PASS: u64 = 2;
     const TCX_NEXT: u64 = 0xffff_ffff;
 
-    /// Loads `return verdict` as a program of this type.
+    /// Loads a program of type `kind` that returns `verdict`.
     fn program(kind: u32, verdict: u64) -> OwnedFd {
         // mov r0, verdict; exit.
         let code: [u64; 2] = [0xb7 | verdict << 32, 0x95];

@@ -1,4 +1,4 @@
-//! Tunnels around frames: what the inner packet's way through a provider, a data centre or a mirror puts in front of it.
+//! Tunnel encapsulation of frames, as added by providers, data centres and traffic mirrors.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +7,7 @@ use crate::packets::{
 };
 use crate::udp::Datagram;
 
-/// Protocol numbers of IP.
+/// IP protocol numbers.
 const IPV4: u8 = 4;
 const IPV6: u8 = 41;
 const GRE: u8 = 47;
@@ -15,60 +15,60 @@ const GRE: u8 = 47;
 const MPLS: u16 = 0x8847;
 const TRANSPARENT_ETHERNET: u16 = 0x6558;
 const ERSPAN: u16 = 0x88be;
-/// Where UDP tunnels are listened for; the senders' port is one of the dynamic ones.
+/// Destination ports of UDP tunnels. The source port is from the dynamic range.
 const VXLAN_PORT: u16 = 4789;
 const GENEVE_PORT: u16 = 6081;
 const GTP_U_PORT: u16 = 2152;
 const SOURCE_PORT: u16 = 50_001;
 
-/// TTL of the outer header: none that an inner one has in the tests, so that a mix-up shows.
+/// TTL of the outer header. It differs from every inner TTL of the tests, so that a mix-up is detected.
 const TTL: u8 = 33;
 
 /// One layer of a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carrier {
-    /// A stack of labels of 20 bits between link and IP header (RFC 3032), outermost first.
+    /// A stack of 20-bit labels between the link header and the IP header (RFC 3032), outermost first.
     Mpls(Vec<u32>),
-    /// A packet of its own between two tunnel ends.
+    /// An outer packet between two tunnel endpoints.
     Tunnel {
-        /// The end at the client's side.
+        /// The endpoint on the client's side.
         from: IpAddr,
-        /// The other, of the same address family.
+        /// The endpoint on the server's side, of the same address family.
         to: IpAddr,
-        /// How the inner packet lies in it.
+        /// The encapsulation.
         kind: Tunnel,
     },
 }
 
-/// How a packet lies in another one.
+/// Encapsulation of a packet in an outer packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tunnel {
-    /// IPv4 or IPv6 right behind IPv4 or IPv6 (RFC 2003, 4213, 2473).
+    /// IPv4 or IPv6 directly after the outer IPv4 or IPv6 header (RFC 2003, 4213, 2473).
     Ip,
-    /// GRE with an IP packet in it (RFC 2784).
+    /// GRE with an IP packet as payload (RFC 2784).
     Gre(Gre),
-    /// GRE with an Ethernet frame in it.
+    /// GRE with an Ethernet frame as payload.
     GreEthernet(Gre),
-    /// ERSPAN type II: GRE with a sequence number, a header with this session, an Ethernet frame.
+    /// ERSPAN type II with this session ID: GRE with a sequence number, ERSPAN header, Ethernet frame.
     Erspan(u16),
-    /// VXLAN (RFC 7348) with this network identifier of 24 bits.
+    /// VXLAN (RFC 7348) with this 24-bit network identifier.
     Vxlan(u32),
     /// Geneve (RFC 8926).
     Geneve {
         /// Virtual network identifier, 24 bits.
         vni: u32,
-        /// Options: class, type and data, a multiple of four bytes, at most 124.
+        /// Options: class, type and data. The data length is a multiple of 4 bytes, at most 124.
         options: Vec<(u16, u8, Vec<u8>)>,
-        /// Whether an Ethernet frame is in it, or else an IP packet.
+        /// Whether the payload is an Ethernet frame; otherwise it is an IP packet.
         ethernet: bool,
     },
     /// A G-PDU of GTP-U (3GPP TS 29.281).
     GtpU {
         /// Tunnel endpoint identifier.
         teid: u32,
-        /// Sequence number, if there is one.
+        /// Optional sequence number.
         sequence: Option<u16>,
-        /// Extension headers: type and content, of 2 bytes and a multiple of four more.
+        /// Extension headers: type and content. The content length is 2 bytes plus a multiple of 4.
         extensions: Vec<(u8, Vec<u8>)>,
     },
 }
@@ -76,7 +76,7 @@ pub enum Tunnel {
 /// The optional fields of a GRE header (RFC 2784, RFC 2890).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gre {
-    /// Has a checksum.
+    /// Whether the header has a checksum.
     pub checksum: bool,
     /// Key.
     pub key: Option<u32>,
@@ -85,17 +85,17 @@ pub struct Gre {
 }
 
 impl Carrier {
-    /// A tunnel between these two addresses.
+    /// Returns a tunnel between two addresses.
     ///
     /// # Panics
-    /// If one is no address.
+    /// If `from` or `to` is not an IP address.
     pub fn between(from: &str, to: &str, kind: Tunnel) -> Self {
         let end = |ip: &str| ip.parse().expect("an address");
         Self::Tunnel { from: end(from), to: end(to), kind }
     }
 
-    /// The Ethernet frame with this carrier around what it holds. VLAN tags stay outside of labels and inside of tunnels
-    /// that carry frames; others carry the IP packet alone.
+    /// Encapsulates the Ethernet frame. VLAN tags are outside MPLS labels and inside tunnels that carry Ethernet
+    /// frames; other tunnels carry only the IP packet.
     ///
     /// # Panics
     /// If the result does not fit an IP packet.
@@ -106,7 +106,7 @@ impl Carrier {
         }
     }
 
-    /// The same carrier on the way back.
+    /// Returns the carrier of the reverse direction.
     pub fn back(&self) -> Self {
         match self.clone() {
             Self::Mpls(labels) => Self::Mpls(labels),
@@ -114,12 +114,12 @@ impl Carrier {
         }
     }
 
-    /// The frame with all of `carriers` around it, outermost first.
+    /// Encapsulates the frame in all of `carriers`, outermost first.
     pub fn wrap_all(carriers: &[Self], frame: Vec<u8>) -> Vec<u8> {
         carriers.iter().rev().fold(frame, |frame, carrier| carrier.wrap(&frame))
     }
 
-    /// The same on the way back.
+    /// Encapsulates the frame in all of `carriers` of the reverse direction, outermost first.
     pub fn wrap_all_back(carriers: &[Self], frame: Vec<u8>) -> Vec<u8> {
         carriers.iter().rev().fold(frame, |frame, carrier| carrier.back().wrap(&frame))
     }
@@ -135,7 +135,7 @@ impl Tunnel {
             Self::GreEthernet(fields) => within(ends, GRE, &fields.wrap(TRANSPARENT_ETHERNET, &[], frame)),
             Self::Erspan(session) => {
                 let [high, low] = session.to_be_bytes();
-                // Version 1 is type II; no VLAN, no class of service, index 7.
+                // Version 1 (type II), VLAN 0, class of service 0, index 7.
                 let header = [0x10, 0, high & 0x03, low, 0, 0, 0, 7];
                 let fields = Gre { sequence: Some(1), ..Gre::default() };
                 within(ends, GRE, &fields.wrap(ERSPAN, &header, frame))
@@ -167,7 +167,7 @@ impl Tunnel {
 }
 
 impl Gre {
-    /// The GRE header, `header` and `content`.
+    /// Returns the GRE header followed by `header` and `content`.
     fn wrap(self, protocol: u16, header: &[u8], content: &[u8]) -> Vec<u8> {
         const CHECKSUM: u16 = 0x8000;
         const KEY: u16 = 0x2000;
@@ -195,7 +195,7 @@ impl Gre {
 }
 
 fn gtp_u(teid: u32, sequence: Option<u16>, extensions: &[(u8, Vec<u8>)], packet: &[u8]) -> Vec<u8> {
-    /// Version 1, GTP and not GTP'.
+    /// Version 1; protocol type GTP (not GTP').
     const VERSION: u8 = 0x30;
     const EXTENDED: u8 = 0x04;
     const NUMBERED: u8 = 0x02;
@@ -204,7 +204,7 @@ fn gtp_u(teid: u32, sequence: Option<u16>, extensions: &[(u8, Vec<u8>)], packet:
     let mut flags = VERSION;
     let mut behind = Vec::new();
     if sequence.is_some() || !extensions.is_empty() {
-        // All four fields are there if one is.
+        // The optional fields (four bytes) are all present if one of them is used.
         behind.extend_from_slice(&sequence.unwrap_or_default().to_be_bytes());
         behind.push(0);
         behind.push(extensions.first().map_or(0, |(kind, _)| *kind));
@@ -226,7 +226,7 @@ fn gtp_u(teid: u32, sequence: Option<u16>, extensions: &[(u8, Vec<u8>)], packet:
     out
 }
 
-/// A stack of labels between the frame's link header, whose ethertype changes, and its packet.
+/// Inserts a label stack between the frame's link header and its packet, and sets the ethertype.
 fn mpls(labels: &[u32], frame: &[u8]) -> Vec<u8> {
     let (inner, packet) = ip_packet(frame);
     let mut out = frame[..frame.len() - packet.len()].to_vec();
@@ -240,7 +240,7 @@ fn mpls(labels: &[u32], frame: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `content` behind an IP header in a frame of its own.
+/// Returns a new frame with an IP header followed by `content`.
 fn within(ends: (IpAddr, IpAddr), protocol: u8, content: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     ethernet(ends, &Envelope::default(), &mut out);
@@ -253,7 +253,8 @@ fn within_udp((from, to): (IpAddr, IpAddr), port: u16, payload: &[u8]) -> Vec<u8
     Datagram { from: SocketAddr::new(from, SOURCE_PORT), to: SocketAddr::new(to, port), ttl: TTL, payload }.frame()
 }
 
-/// The ethertype behind the VLAN tags of a frame, and what follows it: an IP packet, or labels and one.
+/// Returns the ethertype after the VLAN tags of a frame and the bytes that follow it: an IP packet, or MPLS labels and
+/// an IP packet.
 pub(crate) fn ip_packet(frame: &[u8]) -> (u16, &[u8]) {
     let mut at = 12;
     loop {
@@ -282,7 +283,7 @@ mod tests {
         .frame()
     }
 
-    /// What lies behind the outer IPv4 header.
+    /// Returns the bytes after the outer IPv4 header.
     fn behind(kind: Tunnel) -> Vec<u8> {
         Carrier::between(ENDS.0, ENDS.1, kind).wrap(&inner())[34..].to_vec()
     }

@@ -1,6 +1,6 @@
-//! X.509 certificates, well-formed and otherwise, in DER by hand. Nobody signed them.
+//! X.509 certificates, well-formed and malformed, encoded by hand in DER. They have no valid signature.
 
-/// One element: tag, length in its shortest form, content.
+/// Encodes one DER element: tag, length in its shortest form, content.
 pub fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len();
     let mut out = vec![tag];
@@ -13,7 +13,7 @@ pub fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What a test wants to say in a certificate; the rest is filled in.
+/// Builder of a certificate. Fields that a test does not set have default values.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     issuer: Vec<u8>,
@@ -29,14 +29,14 @@ impl Default for Certificate {
 }
 
 impl Certificate {
-    /// No names, no extensions, valid through 2025.
+    /// Returns a certificate with no names and no extensions, valid through 2025.
     pub fn new() -> Self {
         let validity = [der(0x17, b"250101000000Z"), der(0x17, b"251231235959Z")].concat();
         Self { issuer: Vec::new(), subject: Vec::new(), validity, extensions: Vec::new() }
     }
 
-    /// Adds an RDN to the issuer: attribute types as the bytes of their identifiers, each with the tag and
-    /// content of its value.
+    /// Adds an RDN to the issuer. Each attribute has the content of its object identifier, and the tag and content of
+    /// its value.
     pub fn issuer(mut self, attributes: &[(&[u8], u8, &[u8])]) -> Self {
         self.issuer.extend(rdn(attributes));
         self
@@ -48,7 +48,7 @@ impl Certificate {
         self
     }
 
-    /// Sets both ends of the validity, tags and contents.
+    /// Sets the `notBefore` and `notAfter` times, each as tag and content.
     pub fn validity(mut self, before: (u8, &[u8]), after: (u8, &[u8])) -> Self {
         self.validity = [der(before.0, before.1), der(after.0, after.1)].concat();
         self
@@ -61,7 +61,7 @@ impl Certificate {
         self
     }
 
-    /// Writes it out; without extensions it is a certificate of version 1.
+    /// Encodes the certificate. Without extensions, its version is 1.
     pub fn build(&self) -> Vec<u8> {
         let algorithm = der(0x30, &der(6, &[0x2b, 0x65, 0x70]));
         let (version, extensions) = if self.extensions.is_empty() {
@@ -82,7 +82,7 @@ fn rdn(attributes: &[(&[u8], u8, &[u8])]) -> Vec<u8> {
     der(0x31, &pairs.collect::<Vec<u8>>())
 }
 
-/// Object identifiers, as the content of their DER.
+/// Object identifiers, as the content of their DER encoding.
 mod oid {
     pub(super) const COUNTRY: &[u8] = &[0x55, 4, 6];
     pub(super) const ORGANIZATION: &[u8] = &[0x55, 4, 10];
@@ -98,10 +98,10 @@ mod oid {
     pub(super) const TIMESTAMPS: &[u8] = &[0x2b, 6, 1, 4, 1, 0xd6, 0x79, 2, 4, 2];
 }
 
-/// A server's certificate as a public authority issues it: nine extensions, 1.2 KB.
+/// Returns a server certificate like those of a public certificate authority: nine extensions, 1.2 KB.
 pub fn leaf(name: &str) -> Certificate {
     let alternative = [der(0x82, name.as_bytes()), der(0x82, format!("www.{name}").as_bytes())].concat();
-    // Room for what a longer key and signature take in a real one.
+    // Longer than a real list, to make up for the longer key and signature of a real certificate.
     let timestamps = vec![0x5a; 570];
     Certificate::new()
         .issuer(&[(oid::COUNTRY, 0x13, b"US")])
@@ -119,7 +119,7 @@ pub fn leaf(name: &str) -> Certificate {
         .extension(oid::TIMESTAMPS, false, &der(4, &timestamps))
 }
 
-/// The certificate of the authority that issued it.
+/// Returns the certificate of the authority that issued [`leaf`].
 pub fn authority() -> Certificate {
     Certificate::new()
         .issuer(&[(oid::COUNTRY, 0x13, b"US")])
@@ -135,7 +135,7 @@ pub fn authority() -> Certificate {
         .extension(oid::AUTHORITY_KEY, false, &der(0x30, &[5; 500]))
 }
 
-/// The body of a certificate message (RFC 5246, section 7.4.2).
+/// Returns the body of a Certificate message (RFC 5246, section 7.4.2).
 pub fn message(certificates: &[&[u8]]) -> Vec<u8> {
     let prefixed = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[1..], bytes].concat();
     prefixed(&certificates.iter().flat_map(|certificate| prefixed(certificate)).collect::<Vec<u8>>())

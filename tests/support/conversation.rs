@@ -1,4 +1,4 @@
-//! A TCP connection told packet by packet, also the wrong way round.
+//! A TCP connection built packet by packet, in any segment order.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,38 +9,38 @@ use crate::packets::{self, ACK, Envelope, FIN, PSH, Packet, RST, SYN, Segment};
 
 /// MSS 1460, SACK permitted, timestamps, NOP, window scale: the options a Linux host sends in a SYN.
 pub const LINUX_SYN_OPTIONS: &[u8] = &[2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x3a, 0x4f, 0x11, 0x02, 0, 0, 0, 0, 1, 3, 3, 7];
-/// The same of a Linux server with a larger window scale.
+/// The options of a Linux server's SYN-ACK: as above, with a larger window scale.
 pub const LINUX_SYN_ACK_OPTIONS: &[u8] =
     &[2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x91, 0x20, 0x7c, 0x33, 0x3a, 0x4f, 0x11, 0x02, 1, 3, 3, 9];
-/// Two NOPs and a timestamp: the options of every later segment.
+/// Two NOPs and timestamps: the options of every later segment.
 pub const TIMESTAMP_OPTIONS: &[u8] = &[1, 1, 8, 10, 0x3a, 0x4f, 0x11, 0x21, 0x91, 0x20, 0x7c, 0x41];
 
-/// What [`TcpConversation::handshake`] gives by section 9 of the specification.
+/// JA4T of [`TcpConversation::handshake`] (specification, section 9).
 pub const JA4T: &str = "64240_2-4-8-1-3_1460_7";
-/// What [`TcpConversation::handshake`] gives by section 9 of the specification.
+/// JA4TS of [`TcpConversation::handshake`] (specification, section 9).
 pub const JA4TS: &str = "65160_2-4-8-1-3_1460_9";
-/// What [`TcpConversation::handshake`] gives by section 6 of the specification: half of 200 µs, and the TTL.
+/// JA4L of [`TcpConversation::handshake`] (specification, section 6): half of 200 µs, and the TTL.
 pub const JA4L: &str = "100_64";
-/// What [`TcpConversation::handshake`] gives by section 6 of the specification: half of 30 ms, and the TTL.
+/// JA4LS of [`TcpConversation::handshake`] (specification, section 6): half of 30 ms, and the TTL.
 pub const JA4LS: &str = "15000_57";
 
 const CLIENT_TTL: u8 = 64;
 const SERVER_TTL: u8 = 57;
 const SERVER_TAKES: Duration = Duration::from_millis(30);
 const CLIENT_TAKES: Duration = Duration::from_micros(200);
-/// Between two segments of one side, unless a test waits.
+/// Clock advance after a segment with payload.
 const STEP: Duration = Duration::from_micros(50);
-/// 2026-11-23 07:00:00 UTC, the moment of the contract's example.
+/// 2026-11-23 07:00:00 UTC, the time of the contract's example.
 pub(crate) const EPOCH: Duration = Duration::from_secs(1_795_417_200);
 
-/// One side.
+/// Sender of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Client,
     Server,
 }
 
-/// The frames of one connection, as they are told.
+/// Builder of the frames of one TCP connection.
 #[derive(Clone, Debug)]
 pub struct TcpConversation {
     client: SocketAddr,
@@ -49,7 +49,7 @@ pub struct TcpConversation {
     carriers: Vec<Carrier>,
     client_isn: u32,
     server_isn: u32,
-    /// First stream offset not sent yet, per side.
+    /// First stream offset not yet sent, per side.
     client_sent: u32,
     server_sent: u32,
     now: Duration,
@@ -57,15 +57,15 @@ pub struct TcpConversation {
 }
 
 impl TcpConversation {
-    /// Between `10.0.0.1:51234` and `10.0.0.2:443`, as in the contract's example.
+    /// Returns a connection between `10.0.0.1:51234` and `10.0.0.2:443`, as in the contract's example.
     pub fn new() -> Self {
         Self::between("10.0.0.1:51234", "10.0.0.2:443")
     }
 
-    /// Between these two, `ip:port` or `[ip]:port`.
+    /// Returns a connection between two endpoints, `ip:port` or `[ip]:port`.
     ///
     /// # Panics
-    /// If one is no such address.
+    /// If an endpoint cannot be parsed.
     pub fn between(client: &str, server: &str) -> Self {
         Self {
             client: client.parse().expect("an address with a port"),
@@ -81,65 +81,65 @@ impl TcpConversation {
         }
     }
 
-    /// With these headers around each segment from here on.
+    /// Sets the VLAN tags and IP extension headers of all later segments.
     pub fn inside(mut self, envelope: Envelope) -> Self {
         self.envelope = envelope;
         self
     }
 
-    /// Through these tunnels from here on, outermost first.
+    /// Sets the tunnels of all later segments, outermost first.
     pub fn through(mut self, carriers: Vec<Carrier>) -> Self {
         self.carriers = carriers;
         self
     }
 
-    /// With these initial sequence numbers, client's and server's.
+    /// Sets the initial sequence numbers of client and server.
     pub fn numbered(mut self, client_isn: u32, server_isn: u32) -> Self {
         (self.client_isn, self.server_isn) = (client_isn, server_isn);
         self
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn wait(&mut self, time: Duration) -> &mut Self {
         self.now += time;
         self
     }
 
-    /// Goes to this time after the conversation's epoch.
+    /// Sets the clock to this time after `EPOCH`.
     pub fn at(&mut self, time: Duration) -> &mut Self {
         self.now = EPOCH + time;
         self
     }
 
-    /// The client's SYN.
+    /// Sends the client's SYN.
     pub fn syn(&mut self) -> &mut Self {
         self.syn_with(64_240, LINUX_SYN_OPTIONS)
     }
 
-    /// A SYN with this window and these options.
+    /// Sends a SYN with this window and these options.
     pub fn syn_with(&mut self, window: u16, options: &[u8]) -> &mut Self {
         self.push(Side::Client, Bits { flags: SYN, seq: self.client_isn, ack: 0, window, options }, &[])
     }
 
-    /// The server's SYN-ACK.
+    /// Sends the server's SYN-ACK.
     pub fn syn_ack(&mut self) -> &mut Self {
         self.syn_ack_with(65_160, LINUX_SYN_ACK_OPTIONS)
     }
 
-    /// A SYN-ACK with this window and these options.
+    /// Sends a SYN-ACK with this window and these options.
     pub fn syn_ack_with(&mut self, window: u16, options: &[u8]) -> &mut Self {
         let ack = self.client_isn.wrapping_add(1);
         self.push(Side::Server, Bits { flags: SYN | ACK, seq: self.server_isn, ack, window, options }, &[])
     }
 
-    /// The client's SYN with its first bytes in it (RFC 7413).
+    /// Sends the client's SYN with its first bytes as payload (RFC 7413).
     pub fn syn_with_data(&mut self, bytes: &[u8]) -> &mut Self {
         let bits = Bits { flags: SYN, seq: self.client_isn, ack: 0, window: 64_240, options: LINUX_SYN_OPTIONS };
         self.client_sent = bytes.len() as u32;
         self.push(Side::Client, bits, bytes)
     }
 
-    /// The server's SYN-ACK with its first bytes in it. It acknowledges what the client's SYN carried.
+    /// Sends the server's SYN-ACK with its first bytes as payload. It acknowledges the payload of the client's SYN.
     pub fn syn_ack_with_data(&mut self, bytes: &[u8]) -> &mut Self {
         let ack = self.client_isn.wrapping_add(1).wrapping_add(self.client_sent);
         let bits = Bits { flags: SYN | ACK, seq: self.server_isn, ack, window: 65_160, options: LINUX_SYN_ACK_OPTIONS };
@@ -147,42 +147,42 @@ impl TcpConversation {
         self.push(Side::Server, bits, bytes)
     }
 
-    /// SYN, SYN-ACK, ACK with the times that [`JA4L`] and [`JA4LS`] state.
+    /// Sends SYN, SYN-ACK and ACK with the latencies of [`JA4L`] and [`JA4LS`].
     pub fn handshake(&mut self) -> &mut Self {
         self.syn().wait(SERVER_TAKES).syn_ack().wait(CLIENT_TAKES).client_ack()
     }
 
-    /// A bare ACK of the client for everything up to here.
+    /// Sends a bare ACK of the client for all bytes that the server has sent.
     pub fn client_ack(&mut self) -> &mut Self {
         self.stream(Side::Client, ACK, self.client_sent, &[])
     }
 
-    /// A bare ACK of the server for everything up to here.
+    /// Sends a bare ACK of the server for all bytes that the client has sent.
     pub fn server_ack(&mut self) -> &mut Self {
         self.stream(Side::Server, ACK, self.server_sent, &[])
     }
 
-    /// The client's next bytes, in one segment.
+    /// Sends the client's next bytes in one segment.
     pub fn client(&mut self, bytes: &[u8]) -> &mut Self {
         self.client_at(self.client_sent, bytes)
     }
 
-    /// The server's next bytes, in one segment.
+    /// Sends the server's next bytes in one segment.
     pub fn server(&mut self, bytes: &[u8]) -> &mut Self {
         self.server_at(self.server_sent, bytes)
     }
 
-    /// A segment of the client with the bytes at this offset of its stream, whatever came before.
+    /// Sends a segment of the client with the bytes at this stream offset, regardless of the bytes sent before.
     pub fn client_at(&mut self, offset: u32, bytes: &[u8]) -> &mut Self {
         self.stream(Side::Client, PSH | ACK, offset, bytes)
     }
 
-    /// A segment of the server with the bytes at this offset of its stream, whatever came before.
+    /// Sends a segment of the server with the bytes at this stream offset, regardless of the bytes sent before.
     pub fn server_at(&mut self, offset: u32, bytes: &[u8]) -> &mut Self {
         self.stream(Side::Server, PSH | ACK, offset, bytes)
     }
 
-    /// FIN from both sides, the client first.
+    /// Sends a FIN from both sides, the client first, and the client's last ACK.
     pub fn close(&mut self) -> &mut Self {
         self.stream(Side::Client, FIN | ACK, self.client_sent, &[]);
         self.client_sent = self.client_sent.wrapping_add(1);
@@ -191,32 +191,32 @@ impl TcpConversation {
         self.client_ack()
     }
 
-    /// A RST of the server.
+    /// Sends a RST of the server.
     pub fn server_reset(&mut self) -> &mut Self {
         self.stream(Side::Server, RST | ACK, self.server_sent, &[])
     }
 
-    /// A RST of the client.
+    /// Sends a RST of the client.
     pub fn client_reset(&mut self) -> &mut Self {
         self.stream(Side::Client, RST | ACK, self.client_sent, &[])
     }
 
-    /// The same two endpoints begin anew with these initial sequence numbers.
+    /// Starts a new connection between the same endpoints, with these initial sequence numbers.
     pub fn again(&mut self, client_isn: u32, server_isn: u32) -> &mut Self {
         (self.client_isn, self.server_isn) = (client_isn, server_isn);
         (self.client_sent, self.server_sent) = (0, 0);
         self
     }
 
-    /// The packets told so far, in the order told.
+    /// Returns the packets sent so far, in order.
     pub fn packets(&self) -> &[Packet] {
         &self.packets
     }
 
-    /// Writes them into the capture file `folder/name`.
+    /// Writes the packets to the capture file `folder/name`.
     ///
     /// # Panics
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn save(&self, folder: &Path, name: &str) -> PathBuf {
         packets::capture_file(folder, name, &self.packets)
     }
@@ -251,7 +251,7 @@ impl TcpConversation {
             Side::Server => Carrier::wrap_all_back(&self.carriers, frame),
         };
         self.packets.push(Packet { time: self.now, frame });
-        // Bare handshake packets keep the moment they were told for, so that latencies are what a test says.
+        // Packets without payload do not advance the clock, so that a test sets handshake latencies exactly.
         if !payload.is_empty() {
             self.now += STEP;
         }
@@ -265,7 +265,7 @@ impl Default for TcpConversation {
     }
 }
 
-/// The part of a TCP header that differs by kind of segment.
+/// TCP header fields that depend on the kind of segment.
 struct Bits<'a> {
     flags: u8,
     seq: u32,

@@ -1,6 +1,6 @@
 //! DHCP messages as clients and servers send them.
 
-/// A DHCPv4 message (RFC 2131, section 2): `op`, hardware address, options.
+/// Returns a DHCPv4 message (RFC 2131, section 2): `op`, hardware address, options.
 pub fn v4(op: u8, mac: [u8; 6], options: &[(u8, &[u8])]) -> Vec<u8> {
     let mut out = vec![op, 1, 6, 0];
     out.extend_from_slice(&mac[2..]); // any transaction number does
@@ -16,7 +16,7 @@ pub fn v4(op: u8, mac: [u8; 6], options: &[(u8, &[u8])]) -> Vec<u8> {
     out
 }
 
-/// A DHCPv6 message (RFC 8415, section 8): type, transaction, options.
+/// Returns a DHCPv6 message (RFC 8415, section 8): type, transaction ID, options.
 pub fn v6(kind: u8, transaction: [u8; 3], options: &[(u16, &[u8])]) -> Vec<u8> {
     let mut out = vec![kind];
     out.extend_from_slice(&transaction);
@@ -28,7 +28,7 @@ pub fn v6(kind: u8, transaction: [u8; 3], options: &[(u16, &[u8])]) -> Vec<u8> {
     out
 }
 
-/// The request of a desktop: a message of this type with what it asks for, its name and its vendor.
+/// Returns a desktop client's DHCPv4 message of type `kind`, with host name, vendor class and parameter request list.
 pub fn client_v4(kind: u8, mac: [u8; 6]) -> Vec<u8> {
     let id = [&[1][..], &mac].concat();
     v4(
@@ -46,14 +46,15 @@ pub fn client_v4(kind: u8, mac: [u8; 6]) -> Vec<u8> {
     )
 }
 
-/// The answer to it.
+/// Returns the server's reply of type `kind` to [`client_v4`].
 pub fn server_v4(kind: u8, mac: [u8; 6]) -> Vec<u8> {
     let lease = 3600_u32.to_be_bytes();
     let router: &[u8] = &[192, 0, 2, 1];
     v4(2, mac, &[(53, &[kind]), (54, router), (51, &lease), (1, &[255, 255, 255, 0]), (3, router), (6, router)])
 }
 
-/// A message of a client with an address to get: identifier, options asked for, elapsed time, association, name.
+/// Returns a DHCPv6 message of a client that requests an address: client identifier, option request, elapsed time,
+/// identity association, FQDN.
 pub fn client_v6(kind: u8, mac: [u8; 6]) -> Vec<u8> {
     let duid = [&[0, 1, 0, 1, 0x2c, 0x11, 0x22, 0x33][..], &mac].concat();
     let association = [&mac[2..], &[0; 8]].concat();
@@ -62,7 +63,7 @@ pub fn client_v6(kind: u8, mac: [u8; 6]) -> Vec<u8> {
     v6(kind, [mac[3], mac[4], mac[5]], &[(1, &duid), (6, &wanted), (8, &[0; 2]), (3, &association), (39, name)])
 }
 
-/// The answer to it.
+/// Returns the server's reply of type `kind` to [`client_v6`].
 pub fn server_v6(kind: u8, mac: [u8; 6]) -> Vec<u8> {
     let duid = [&[0, 1, 0, 1, 0x2c, 0x11, 0x22, 0x33][..], &mac].concat();
     let address = [&[0x20, 0x01, 0x0d, 0xb8][..], &[0; 12], &[0, 0, 0x0e, 0x10, 0, 0, 0x1c, 0x20]].concat();

@@ -1,6 +1,6 @@
-//! DTLS records and handshake fragments, well-formed and otherwise.
+//! DTLS records and handshake fragments, well-formed and malformed.
 
-/// One DTLS 1.2 record around `payload`.
+/// Returns one DTLS 1.2 record with `payload`.
 pub fn record(content: u8, epoch: u16, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![content, 0xfe, 0xfd];
     out.extend(epoch.to_be_bytes());
@@ -10,7 +10,7 @@ pub fn record(content: u8, epoch: u16, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// One fragment of message number `seq`, whose body has `length` bytes: those from `offset`.
+/// Returns a handshake fragment: `data` at `offset` of message number `seq`, whose body has `length` bytes.
 pub fn fragment(kind: u8, seq: u16, length: usize, offset: usize, data: &[u8]) -> Vec<u8> {
     let mut out = vec![kind];
     out.extend(&(length as u32).to_be_bytes()[1..]);
@@ -21,7 +21,7 @@ pub fn fragment(kind: u8, seq: u16, length: usize, offset: usize, data: &[u8]) -
     out
 }
 
-/// A message as datagrams, each one record with one fragment of at most `size` bytes.
+/// Splits a message into datagrams, each with one record that holds one fragment of at most `size` bytes.
 pub fn datagrams(kind: u8, seq: u16, body: &[u8], size: usize) -> Vec<Vec<u8>> {
     let whole = |data: &[u8], offset| record(22, 0, &fragment(kind, seq, body.len(), offset, data));
     if body.is_empty() {

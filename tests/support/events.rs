@@ -1,11 +1,11 @@
-//! What a test looks at in the events that the sensor prints.
+//! Parsing and comparison of the JSON events that the sensor prints.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// The events on these JSON lines.
+/// Parses one event per JSON line.
 ///
 /// # Panics
 /// If a line is not a JSON object with an `event_type`.
@@ -20,17 +20,17 @@ pub fn parse(lines: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Those events that are of this `event_type`.
+/// Returns the events of this `event_type`.
 pub fn of_type<'a>(events: &'a [Value], event_type: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["event_type"] == event_type).collect()
 }
 
-/// The fingerprint events.
+/// Returns the fingerprint events.
 pub fn fingerprints(events: &[Value]) -> Vec<&Value> {
     of_type(events, "fingerprint")
 }
 
-/// The values of one fingerprint type (`ja4`, `ja4ts` …), in the order printed.
+/// Returns the values of one fingerprint type (`ja4`, `ja4ts` …), in the order printed.
 pub fn values<'a>(events: &'a [Value], kind: &str) -> Vec<&'a str> {
     fingerprints(events)
         .into_iter()
@@ -39,7 +39,8 @@ pub fn values<'a>(events: &'a [Value], kind: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The values of one fingerprint type by connection (`10.0.0.1 51234 > 10.0.0.2 443`), each in the order printed.
+/// Returns the values of one fingerprint type by connection (`10.0.0.1 51234 > 10.0.0.2 443`), each in the order
+/// printed.
 pub fn by_connection<'a>(events: &'a [Value], kind: &str) -> BTreeMap<String, Vec<&'a str>> {
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for event in fingerprints(events) {
@@ -52,40 +53,41 @@ pub fn by_connection<'a>(events: &'a [Value], kind: &str) -> BTreeMap<String, Ve
     found
 }
 
-/// A counter of a `stats` event, by its path: `stats_u64(&event, &["kernel", "seen"])`.
+/// Returns a counter of a `stats` event by its path: `stats_u64(&event, &["kernel", "seen"])`.
 ///
 /// # Panics
-/// If there is no whole number at that path; the message shows the event.
+/// If the value at that path is not an unsigned integer; the message shows the event.
 pub fn stats_u64(event: &Value, path: &[&str]) -> u64 {
     let found = path.iter().fold(&event["stats"], |value, key| &value[*key]);
     found.as_u64().unwrap_or_else(|| panic!("no counter at {path:?} in {event:#}"))
 }
 
-/// What is known of a connection beside its values: the parts of an event that are the packets' alone.
+/// Protocol fields of an event that [`Seen`] compares. They depend only on the packets.
 const KNOWN: [&str; 7] = ["proto", "app_proto", "tls", "quic", "http", "ssh", "dhcp"];
 
-/// What has to be equal when the same packets are seen twice: everything about a fingerprint but the clock's part.
+/// Fields of a fingerprint event that are equal whenever the same packets are processed: all except those that depend
+/// on the clock.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seen {
     kind: String,
-    /// Its number among those of its type and connection.
+    /// Sequence number among the fingerprints of the same type and connection.
     count: u64,
     side: String,
     src: String,
     dest: String,
-    /// Each of [`KNOWN`], as JSON.
+    /// The fields of [`KNOWN`], as JSON.
     known: [String; KNOWN.len()],
-    /// For `ja4l` and `ja4ls` without the times: only the TTL.
+    /// Fingerprint value. For `ja4l` and `ja4ls` only the TTL, without the times.
     value: String,
-    /// The first time in a `ja4l` or `ja4ls`, in microseconds.
+    /// First latency of a `ja4l` or `ja4ls`, microseconds.
     micros: Option<u64>,
 }
 
 impl Seen {
-    /// Reads a fingerprint event.
+    /// Parses a fingerprint event.
     ///
     /// # Panics
-    /// If a field of the contract is missing.
+    /// If a required field is missing.
     pub fn new(event: &Value) -> Self {
         let text =
             |value: &Value, what: &str| value.as_str().unwrap_or_else(|| panic!("no {what} in {event}")).to_owned();
@@ -121,10 +123,11 @@ impl Seen {
     }
 }
 
-/// Both runs printed the same fingerprints of the same flows, in whatever order; latencies differ by `tolerance` at most.
+/// Asserts that both runs printed the same fingerprints of the same flows, in any order. Latencies may differ by at
+/// most `tolerance`.
 ///
 /// # Panics
-/// If not; the message lists what only one of them has.
+/// If the runs differ; the message lists the fingerprints that only one run has.
 pub fn assert_same_fingerprints(left: &[Value], right: &[Value], tolerance: Duration) {
     let seen = |events: &[Value]| {
         let mut seen: Vec<_> = fingerprints(events).into_iter().map(Seen::new).collect();

@@ -1,11 +1,11 @@
-//! IP packets in fragments: in any order, with any overlap, as a test wants them.
+//! IP fragmentation in any order and with any overlap.
 
 use std::ops::Range;
 
 use crate::carrier::ip_packet;
 use crate::packets::{Checksum, ETHERTYPE_IPV4, ETHERTYPE_IPV6, length};
 
-/// Fragments begin at multiples of this many bytes (RFC 791, RFC 8200 section 4.5).
+/// Unit of fragment offsets, bytes (RFC 791, RFC 8200 section 4.5).
 pub const UNIT: usize = 8;
 
 const FRAGMENT: u8 = 44;
@@ -13,12 +13,12 @@ const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const DESTINATION: u8 = 60;
 
-/// The packet of a frame, ready to be cut.
+/// IP packet of a frame, to be fragmented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragments {
-    /// Link and IP header, with what else each fragment has in IPv6.
+    /// Link header and IP header; for IPv6 also the other per-fragment headers.
     head: Vec<u8>,
-    /// Where the IP header starts.
+    /// Offset of the IP header in `head`.
     l3: usize,
     family: Family,
     identification: u32,
@@ -29,18 +29,18 @@ pub struct Fragments {
 enum Family {
     V4,
     V6 {
-        /// Where in the head it says what follows the head.
+        /// Offset in `head` of the last Next Header field.
         next_at: usize,
-        /// What it says.
+        /// Original value of that field.
         next: u8,
     },
 }
 
 impl Fragments {
-    /// Of the IP packet in this Ethernet frame. IPv4 keeps its identification, IPv6 gets one that is the same for all.
+    /// Reads the IP packet of an Ethernet frame. IPv4 keeps its identification; IPv6 has a fixed one.
     ///
     /// # Panics
-    /// If there is no IP packet in the frame.
+    /// If the frame does not contain an IP packet.
     pub fn of(frame: &[u8]) -> Self {
         let (ethertype, packet) = ip_packet(frame);
         let l3 = frame.len() - packet.len();
@@ -56,30 +56,31 @@ impl Fragments {
         Self { head: head.to_vec(), l3, family, identification: 0x0102_0304, content: content.to_vec() }
     }
 
-    /// With this identification, of which IPv4 takes the lower 16 bits.
+    /// Sets the identification; IPv4 uses its lower 16 bits.
     pub fn numbered(mut self, identification: u32) -> Self {
         self.identification = identification;
         self
     }
 
-    /// Bytes that are shared out: the IP packet's content.
+    /// Returns the content of the IP packet: the bytes split among the fragments.
     pub fn content(&self) -> &[u8] {
         &self.content
     }
 
-    /// A frame with these bytes of the content. More follow unless they reach its end.
+    /// Returns a fragment with this range of the content. The more-fragments flag is set unless the range reaches the
+    /// end of the content.
     ///
     /// # Panics
-    /// If there are no such bytes or they do not start at a [`UNIT`].
+    /// If the range is out of bounds or does not start at a multiple of [`UNIT`].
     pub fn piece(&self, bytes: Range<usize>) -> Vec<u8> {
         let more = bytes.end < self.content.len();
         self.forged(bytes.start, &self.content[bytes], more)
     }
 
-    /// A frame with bytes of the test's own at this offset of the content, and a word on whether more follow.
+    /// Returns a fragment with arbitrary bytes, offset and more-fragments flag.
     ///
     /// # Panics
-    /// If the offset is no multiple of a [`UNIT`] or above what the field holds.
+    /// If the offset is not a multiple of [`UNIT`] or does not fit in 16 bits.
     pub fn forged(&self, offset: usize, bytes: &[u8], more: bool) -> Vec<u8> {
         assert!(offset.is_multiple_of(UNIT), "a fragment at {offset}");
         let offset = u16::try_from(offset).expect("the offset fits its field");
@@ -110,10 +111,10 @@ impl Fragments {
         out
     }
 
-    /// All of the content in this many pieces, in order and as equal as [`UNIT`] allows.
+    /// Splits the content into `count` fragments, in order and of sizes as equal as [`UNIT`] allows.
     ///
     /// # Panics
-    /// If the content has not so many units.
+    /// If `count` is zero or greater than the number of units.
     pub fn pieces(&self, count: usize) -> Vec<Vec<u8>> {
         let units = self.content.len().div_ceil(UNIT);
         assert!((1..=units).contains(&count), "{units} units in {count} pieces");
@@ -122,8 +123,8 @@ impl Fragments {
     }
 }
 
-/// In an IPv6 packet, where the last of the headers that each fragment repeats says what follows it, and where that one
-/// ends: hop-by-hop options, and all up to a routing header (RFC 8200, section 4.5).
+/// Returns two offsets in an IPv6 packet: the Next Header field of the last per-fragment header, and the end of that
+/// header. Per-fragment headers are hop-by-hop options and all headers up to a routing header (RFC 8200, section 4.5).
 fn per_fragment_headers(packet: &[u8]) -> (usize, usize) {
     let (mut next_at, mut end) = (6, 40);
     let mut repeated = (next_at, end);
@@ -160,7 +161,7 @@ mod tests {
         let frame = datagram(("10.0.0.1:1", "10.0.0.2:2"), &Envelope::default());
         let fragments = Fragments::of(&frame).numbered(0x1234);
         let pieces = fragments.pieces(3);
-        // 53 bytes are 7 units: 2, 2 and 3 of them.
+        // 53 bytes are 7 units: fragments of 2, 2 and 3 units.
         for (piece, (offset, flag, bytes)) in pieces.iter().zip([(0, 0x20, 16), (2, 0x20, 16), (4, 0, 21)]) {
             assert_eq!(piece[14 + 2..14 + 4], [0, 20 + bytes]);
             assert_eq!(piece[14 + 4..14 + 8], [0x12, 0x34, flag, offset]);
@@ -180,7 +181,7 @@ mod tests {
         let frame = datagram(("[fd00::1]:1", "[fd00::2]:2"), &envelope);
         let fragments = Fragments::of(&frame);
         let pieces = fragments.pieces(2);
-        // Hop-by-hop and routing are repeated, the destination's options and UDP are cut: 61 bytes, 8 units.
+        // Hop-by-hop and routing headers are repeated; destination options and UDP are fragmented: 61 bytes, 8 units.
         for (piece, (field, bytes)) in pieces.iter().zip([(1, 32), (32, 29)]) {
             assert_eq!(piece[..18], frame[..18]);
             assert_eq!(piece[18 + 4..18 + 7], [0, 8 + 8 + 8 + bytes, HOP_BY_HOP]);

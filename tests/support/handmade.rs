@@ -1,40 +1,40 @@
-//! Hellos put together extension by extension, for values that no program sends.
+//! TLS hello messages built extension by extension, for values that no real program sends.
 
-/// A ClientHello or ServerHello in the making (RFC 8446, sections 4.1.2 and 4.1.3).
+/// Builder of a ClientHello or ServerHello (RFC 8446, sections 4.1.2 and 4.1.3).
 #[derive(Clone, Debug)]
 pub struct Handmade {
     version: u16,
     random: [u8; 32],
     suites: Vec<u16>,
-    /// Without it, the hello ends before the block's length.
+    /// Extension block. With `None`, the message ends before the length of the block.
     extensions: Option<Vec<u8>>,
 }
 
-/// The random that marks a HelloRetryRequest (RFC 8446, section 4.1.3).
+/// Random of a HelloRetryRequest (RFC 8446, section 4.1.3).
 pub const RETRY: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
     0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
 impl Handmade {
-    /// One with this legacy version and these suites; a server chooses the first.
+    /// Returns a builder with this legacy version and these cipher suites; a ServerHello contains the first suite.
     pub fn new(version: u16, suites: &[u16]) -> Self {
         Self { version, random: [7; 32], suites: suites.to_vec(), extensions: Some(Vec::new()) }
     }
 
-    /// With this random.
+    /// Sets the random.
     pub fn random(mut self, random: [u8; 32]) -> Self {
         self.random = random;
         self
     }
 
-    /// Without an extension block, as before RFC 3546.
+    /// Removes the extension block, as before RFC 3546.
     pub fn without_extensions(mut self) -> Self {
         self.extensions = None;
         self
     }
 
-    /// With one more extension, whatever its body.
+    /// Appends an extension with an arbitrary body.
     pub fn extension(mut self, kind: u16, body: &[u8]) -> Self {
         let block = self.extensions.get_or_insert_default();
         block.extend(kind.to_be_bytes());
@@ -43,40 +43,40 @@ impl Handmade {
         self
     }
 
-    /// With these protocols in its ALPN extension (RFC 7301, section 3.1).
+    /// Appends an ALPN extension with these protocols (RFC 7301, section 3.1).
     pub fn alpn(self, protocols: &[&[u8]]) -> Self {
         let list: Vec<u8> = protocols.iter().flat_map(|name| [&[name.len() as u8], *name].concat()).collect();
         self.extension(0x0010, &[&length::<2>(list.len())[..], &list].concat())
     }
 
-    /// With these versions in a client's supported_versions.
+    /// Appends a client's `supported_versions` extension.
     pub fn versions(self, versions: &[u16]) -> Self {
         let list: Vec<u8> = versions.iter().flat_map(|version| version.to_be_bytes()).collect();
         self.extension(0x002b, &[&[list.len() as u8], &list[..]].concat())
     }
 
-    /// With these in signature_algorithms.
+    /// Appends a `signature_algorithms` extension.
     pub fn algorithms(self, algorithms: &[u16]) -> Self {
         let list: Vec<u8> = algorithms.iter().flat_map(|algorithm| algorithm.to_be_bytes()).collect();
         self.extension(0x000d, &[&length::<2>(list.len())[..], &list].concat())
     }
 
-    /// A ClientHello, as a handshake message.
+    /// Encodes a ClientHello as a handshake message.
     pub fn client(&self) -> Vec<u8> {
         message(1, self.client_body(None))
     }
 
-    /// A ServerHello, as a handshake message.
+    /// Encodes a ServerHello as a handshake message.
     pub fn server(&self) -> Vec<u8> {
         message(2, self.server_body())
     }
 
-    /// The body of a DTLS ClientHello with this cookie (RFC 6347, section 4.2.1).
+    /// Encodes the body of a DTLS ClientHello with this cookie (RFC 6347, section 4.2.1).
     pub fn dtls_client(&self, cookie: &[u8]) -> Vec<u8> {
         self.client_body(Some(cookie))
     }
 
-    /// The body of a ServerHello.
+    /// Encodes the body of a ServerHello.
     pub fn server_body(&self) -> Vec<u8> {
         let mut body = self.start();
         body.extend(self.suites[0].to_be_bytes());
@@ -96,7 +96,7 @@ impl Handmade {
         self.end(body)
     }
 
-    /// Version, random, an empty session id.
+    /// Returns version, random and an empty session ID.
     fn start(&self) -> Vec<u8> {
         [&self.version.to_be_bytes()[..], &self.random, &[0]].concat()
     }
@@ -114,7 +114,7 @@ fn message(kind: u8, body: Vec<u8>) -> Vec<u8> {
     [&[kind][..], &length::<3>(body.len()), &body].concat()
 }
 
-/// A length in `N` bytes.
+/// Encodes a length in `N` bytes, big-endian.
 fn length<const N: usize>(bytes: usize) -> [u8; N] {
     let whole = (bytes as u64).to_be_bytes();
     let (high, low) = whole.split_at(8 - N);

@@ -1,8 +1,9 @@
-//! TLS hellos as real programs send them, seeded.
+//! TLS hello messages of real programs, generated from a seed.
 //!
-//! Each [`Shape`] has one JA4, whatever its random parts (bytes, GREASE values, order of extensions, name): that is
-//! what the fingerprint promises. The values were worked out by hand from the lists, by section 3 of the
-//! specification; those of the browser stand in it, and curl's is that of curl 7.88 with OpenSSL 3.0.
+//! Each [`Shape`] has one JA4, independent of its random parts (bytes, GREASE values, order of extensions, name), as
+//! the fingerprint guarantees. The values were computed by hand from the lists according to section 3 of the
+//! specification. The browser values also appear in the specification; the curl value is that of curl 7.88 with
+//! OpenSSL 3.0.
 
 use crate::random::SplitMix64;
 
@@ -29,29 +30,29 @@ const RENEGOTIATION_INFO: u16 = 0xff01;
 const X25519: u16 = 0x001d;
 const X25519_MLKEM768: u16 = 0x11ec;
 
-/// Browsers of that time and OpenSSL pad a hello of 256 to 511 bytes up to this (RFC 7685).
+/// Size of a padded ClientHello, bytes. Older browsers and OpenSSL pad a ClientHello of 256 to 511 bytes (RFC 7685).
 const PADDED: usize = 512;
 
-/// The kind of program that says hello.
+/// Program whose ClientHello is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// A Chromium before post-quantum: GREASE, extensions in random order, padded.
+    /// Chromium before post-quantum key exchange: GREASE, extensions in random order, padding.
     Browser,
-    /// A newer Chromium: a post-quantum key share of 1216 bytes, so the hello takes two segments.
+    /// Newer Chromium: a post-quantum key share of 1216 bytes, so the ClientHello needs two segments.
     PostQuantum,
     /// curl with OpenSSL.
     Curl,
     /// A Go program.
     Go,
-    /// A device that knows TLS 1.2 and no name.
+    /// A device with TLS 1.2 and without SNI.
     Device,
 }
 
 impl Shape {
-    /// All of them.
+    /// All shapes.
     pub const ALL: [Self; 5] = [Self::Browser, Self::PostQuantum, Self::Curl, Self::Go, Self::Device];
 
-    /// Its JA4.
+    /// Returns the JA4 of this shape.
     pub const fn ja4(self) -> &'static str {
         match self {
             Self::Browser => "t13d1516h2_8daaf6152771_e5627efa2ab1",
@@ -62,7 +63,7 @@ impl Shape {
         }
     }
 
-    /// A ClientHello of this shape for `name`, as a handshake message (RFC 8446, section 4.1.2).
+    /// Returns a ClientHello of this shape with SNI `name`, as a handshake message (RFC 8446, section 4.1.2).
     pub fn client_hello(self, name: &str, random: &mut SplitMix64) -> Vec<u8> {
         let grease = self.is_chromium();
         let mut message = Vec::with_capacity(2048);
@@ -200,7 +201,7 @@ impl Shape {
             extension(out, grease_value(random), |out| out.push(0));
         }
         if matches!(self, Self::Browser | Self::Curl) {
-            // `out` holds the message from its first byte on; four more are this extension's own header.
+            // `out` contains the whole message so far; the header of this extension adds four bytes.
             let body = PADDED.saturating_sub(out.len() + 4);
             extension(out, PADDING, |out| out.resize(out.len() + body, 0));
         }
@@ -244,7 +245,7 @@ impl Shape {
             }),
             APPLICATION_SETTINGS => prefixed(out, 2, |out| out.extend_from_slice(b"\x02h2")),
             ENCRYPTED_CLIENT_HELLO => {
-                // Outer hello; HKDF-SHA256 and AES-128-GCM; then key and payload, both random when it is GREASE.
+                // Outer ClientHello, HKDF-SHA256, AES-128-GCM, then key and payload (random in a GREASE extension).
                 out.extend_from_slice(&[0, 0, 1, 0, 1]);
                 out.push(random.next() as u8);
                 prefixed(out, 2, |out| out.extend_from_slice(&random.bytes::<32>()));
@@ -256,12 +257,12 @@ impl Shape {
     }
 }
 
-/// The JA4S of [`server_hello_13`].
+/// JA4S of [`server_hello_13`].
 pub const JA4S_13: &str = "t130200_1301_234ea6891581";
-/// The JA4S of [`server_hello_12`].
+/// JA4S of [`server_hello_12`].
 pub const JA4S_12: &str = "t120400_c030_4e8089b08790";
 
-/// A TLS 1.3 ServerHello (key share, then version), as a handshake message.
+/// Returns a TLS 1.3 ServerHello (key share, then version) as a handshake message.
 pub fn server_hello_13(random: &mut SplitMix64) -> Vec<u8> {
     server_hello(0x1301, random, |out, random| {
         extension(out, KEY_SHARE, |out| {
@@ -272,7 +273,7 @@ pub fn server_hello_13(random: &mut SplitMix64) -> Vec<u8> {
     })
 }
 
-/// A TLS 1.2 ServerHello, as a handshake message.
+/// Returns a TLS 1.2 ServerHello as a handshake message.
 pub fn server_hello_12(random: &mut SplitMix64) -> Vec<u8> {
     server_hello(0xc030, random, |out, _| {
         extension(out, STATUS_REQUEST, |_| ());
@@ -299,7 +300,8 @@ fn server_hello(
     message
 }
 
-/// What a TLS 1.3 server sends first: its hello, ChangeCipherSpec, and `encrypted` bytes that look like a flight.
+/// Returns the first flight of a TLS 1.3 server: ServerHello, ChangeCipherSpec, and one record of `encrypted` random
+/// bytes in place of the encrypted messages.
 pub fn server_flight_13(random: &mut SplitMix64, encrypted: usize) -> Vec<u8> {
     let mut flight = records(&server_hello_13(random), usize::MAX);
     flight.extend_from_slice(&[20, 3, 3, 0, 1, 1]);
@@ -312,12 +314,12 @@ pub fn server_flight_13(random: &mut SplitMix64, encrypted: usize) -> Vec<u8> {
     flight
 }
 
-/// Handshake bytes in one record, or several of at most `size` bytes (RFC 8446, section 5.1).
+/// Splits handshake bytes into records of at most `size` bytes (RFC 8446, section 5.1).
 pub fn records(handshake: &[u8], size: usize) -> Vec<u8> {
     const LARGEST: usize = 1 << 14;
     let mut out = Vec::with_capacity(handshake.len() + 5);
     for (number, piece) in handshake.chunks(size.min(LARGEST)).enumerate() {
-        // The first record of a ClientHello says TLS 1.0 for the sake of old middle boxes.
+        // The first record of a ClientHello has version TLS 1.0, for compatibility with old middleboxes.
         let minor = if number == 0 && piece[0] == 1 { 1 } else { 3 };
         out.extend_from_slice(&[22, 3, minor]);
         prefixed(&mut out, 2, |out| out.extend_from_slice(piece));
@@ -325,7 +327,7 @@ pub fn records(handshake: &[u8], size: usize) -> Vec<u8> {
     out
 }
 
-/// One of the sixteen values of RFC 8701.
+/// Returns one of the 16 GREASE values of RFC 8701.
 fn grease_value(random: &mut SplitMix64) -> u16 {
     0x0a0a + 0x1010 * random.below(16) as u16
 }
@@ -339,7 +341,7 @@ fn numbers(out: &mut Vec<u8>, numbers: &[u16]) {
     out.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
 }
 
-/// What `body` writes, behind its length in `width` bytes.
+/// Writes the output of `body` after its length in `width` bytes.
 fn prefixed(out: &mut Vec<u8>, width: usize, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.resize(start + width, 0);

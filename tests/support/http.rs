@@ -1,10 +1,10 @@
-//! HTTP/1.1 requests.
+//! HTTP/1.1 requests and responses.
 
 use std::fmt::Write;
 
 use crate::random::SplitMix64;
 
-/// The request of a browser that has been here before: eighteen fields, seven cookies, some 1.2 KB.
+/// Returns a request of a browser that already has cookies: 18 header fields, 7 cookies, about 1.2 KB.
 pub fn browser_request(host: &str, path: &str, random: &mut SplitMix64) -> Vec<u8> {
     let mut out = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: keep-alive\r\nCache-Control: max-age=0\r\n\
@@ -26,7 +26,7 @@ pub fn browser_request(host: &str, path: &str, random: &mut SplitMix64) -> Vec<u
     out.into_bytes()
 }
 
-/// The first segment of an answer: fields, and `body` bytes of the body that they announce.
+/// Returns a response: header fields and a body of `body` bytes.
 pub fn response(body: usize) -> Vec<u8> {
     let mut out = format!(
         "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: {body}\r\n\

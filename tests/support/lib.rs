@@ -1,26 +1,26 @@
-//! What the integration tests are written in.
+//! Support library of the integration tests.
 //!
-//! | module | a test says |
+//! | module | contents |
 //! |---|---|
-//! | [`sensor`] | run the binary to its end, and what it then printed |
-//! | [`live`] | run it on an interface in the background, stop it, kill it |
-//! | [`events`] | what is in an event, and which fingerprints two runs share |
-//! | [`privilege`], [`bpf`] | may this test run here at all; what is attached |
-//! | [`netns`], [`vlan`] | two hosts and a wire between them |
-//! | [`tunnel`] | a tunnel between them |
+//! | [`sensor`] | run the binary until it exits, check its status and output |
+//! | [`live`] | run the binary on an interface in the background, stop it, kill it |
+//! | [`events`] | event fields, comparison of the fingerprints of two runs |
+//! | [`privilege`], [`bpf`] | required privileges and tools; attached BPF programs |
+//! | [`netns`], [`vlan`] | two network namespaces connected by a veth pair, VLAN devices |
+//! | [`tunnel`] | a tunnel between the two hosts |
 //! | [`peers`], [`python`] | real clients and servers on those hosts |
-//! | [`scenes`] | what they say to each other: the traffic of a test |
-//! | [`tape`] | tcpdump beside the sensor |
+//! | [`scenes`] | traffic between the hosts, one function per protocol |
+//! | [`tape`] | tcpdump capture in parallel with the sensor |
 //! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
-//! | [`handmade`] | hellos extension by extension |
+//! | [`handmade`] | TLS hellos built extension by extension |
 //! | [`dtls`], [`certificate`] | crafted DTLS records, X.509 certificates |
-//! | [`quic`], [`http`], [`ssh`], [`dhcp`] | crafted QUIC packets, requests, SSH openings, DHCP messages |
-//! | [`udp`], [`carrier`], [`fragment`] | crafted datagrams, tunnels around a frame, frames in IP fragments |
-//! | [`pcapng`] | capture files of several sections and interfaces |
-//! | [`generate`] | the large deterministic captures that benches replay |
+//! | [`quic`], [`http`], [`ssh`], [`dhcp`] | crafted QUIC packets, HTTP requests, SSH messages, DHCP messages |
+//! | [`udp`], [`carrier`], [`fragment`] | crafted datagrams, encapsulated frames, IP fragments |
+//! | [`pcapng`] | pcapng files with several sections and interfaces |
+//! | [`generate`] | large deterministic captures for benchmarks |
 //!
-//! Only `generate` and what it stands on is for programs (`xtask bench`); it returns its errors. The rest
-//! speaks to a test, so what goes wrong there panics with a message that names the command and its output.
+//! Only `generate` and its dependencies are used by programs (`xtask bench`); `generate` returns its errors. The other
+//! modules are for tests only. They panic on failure, with a message that names the command and its output.
 pub mod bpf;
 pub mod carrier;
 pub mod certificate;

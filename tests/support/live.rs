@@ -14,14 +14,14 @@ use crate::netns::Namespace;
 use crate::process::{self, Finished};
 use crate::sensor::{Outcome, Sensor};
 
-/// How long the kernel may take to verify and attach the programs on a busy machine.
+/// Timeout for the kernel to verify and attach the programs on a busy machine.
 const READY: Duration = Duration::from_secs(20);
-/// How long a stopped sensor may take to drain and detach.
+/// Timeout for a stopped sensor to drain and detach.
 const STOP: Duration = Duration::from_secs(15);
-/// What a line on standard error contains once an interface is covered.
+/// Text of the standard-error line that reports an attached interface.
 const ATTACHED: &str = "attached";
 
-/// `ja4sensor run` in the background. Killed when dropped.
+/// A `ja4sensor run` process in the background. It is killed on drop.
 #[derive(Debug)]
 pub struct LiveSensor {
     child: Child,
@@ -31,18 +31,18 @@ pub struct LiveSensor {
 }
 
 impl LiveSensor {
-    /// `ja4sensor run -i INTERFACE OPTIONS` in `host` (its own interface) and waits until it has attached there.
+    /// Starts `ja4sensor run -i INTERFACE OPTIONS` in `host`, on the host's interface, and waits until it is attached.
     ///
     /// # Panics
-    /// If it ends first, or takes too long.
+    /// If the sensor exits before it is attached, or the timeout expires.
     pub fn start(host: &Namespace, options: &[&str]) -> Self {
         Self::start_on(Some(host), &[host.interface()], options)
     }
 
-    /// The same on any interfaces, in `host` or where the test itself runs.
+    /// Starts the sensor on `interfaces`, in `host` or in the network namespace of the test.
     ///
     /// # Panics
-    /// If it ends first, or takes too long.
+    /// If the sensor exits before it is attached, or the timeout expires.
     pub fn start_on(host: Option<&Namespace>, interfaces: &[&str], options: &[&str]) -> Self {
         let sensor = Sensor::new();
         let mut arguments = vec!["run"];
@@ -57,10 +57,10 @@ impl LiveSensor {
         live
     }
 
-    /// Starts `command` without waiting for anything.
+    /// Starts `command` without waiting for attachment.
     ///
     /// # Panics
-    /// If it cannot be started.
+    /// If `command` cannot be started.
     pub fn spawn(mut command: Command) -> Self {
         let name = format!("{command:?}");
         let mut child = command
@@ -74,62 +74,62 @@ impl LiveSensor {
         Self { child, command: name, stdout, stderr }
     }
 
-    /// The process id.
+    /// Returns the process ID.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has printed up to now.
+    /// Returns the standard output received so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// What it has said on standard error up to now.
+    /// Returns the standard error received so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    /// The events it has printed up to now, whole lines only.
+    /// Returns the events received so far, complete lines only.
     ///
     /// # Panics
-    /// If a line is no event.
+    /// If a line is not an event.
     pub fn events(&self) -> Vec<Value> {
         let text = self.stdout();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         events::parse(whole)
     }
 
-    /// Waits until it has printed what a test expects.
+    /// Waits until `condition` is true for the events received so far.
     ///
     /// # Panics
-    /// If that takes more than ten seconds.
+    /// If the condition is still false after ten seconds.
     pub fn wait_for(&self, what: &str, mut condition: impl FnMut(&[Value]) -> bool) {
         let held = process::until(Duration::from_secs(10), || condition(&self.events()));
         assert!(held, "no {what} in time; stdout:\n{}\nstderr:\n{}", self.stdout(), self.stderr());
     }
 
-    /// SIGINT, as from a user at a terminal, and the end.
+    /// Sends SIGINT, as Ctrl-C does, and waits for the exit.
     ///
     /// # Panics
-    /// If it does not end.
+    /// If the sensor does not exit in time.
     pub fn stop(self) -> Outcome {
         process::send(&self.child, Signal::SIGINT);
         self.wait()
     }
 
-    /// SIGKILL: it has no chance to clean up.
+    /// Sends SIGKILL, so that the sensor cannot clean up, and waits for the exit.
     ///
     /// # Panics
-    /// If it does not end.
+    /// If the sensor does not exit in time.
     pub fn kill(self) -> Outcome {
         process::send(&self.child, Signal::SIGKILL);
         self.wait()
     }
 
-    /// Waits for it to end by itself.
+    /// Waits until the sensor exits.
     ///
     /// # Panics
-    /// If it does not.
+    /// If the sensor does not exit in time.
     pub fn wait(mut self) -> Outcome {
         let Some(status) = process::wait(&mut self.child, STOP) else {
             panic!("{} did not end; stderr:\n{}", self.command, self.stderr());
@@ -162,7 +162,7 @@ impl Drop for LiveSensor {
     }
 }
 
-/// A pipe read on a thread, so that the sensor never waits for the test.
+/// A thread that reads a pipe, so that the sensor never blocks on a full pipe.
 #[derive(Debug)]
 struct Reader {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -206,7 +206,8 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> LiveSensor {
-        // A shell cannot trap what it was started to ignore, as those in the background of a script are.
+        // A shell cannot trap a signal that was ignored when it started, and a script starts its background jobs with
+        // SIGINT ignored.
         let mut command = Command::new("env");
         command.args(["--default-signal=INT", "sh"]);
         command.args(["-c", script]);

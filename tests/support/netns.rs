@@ -1,4 +1,4 @@
-//! Two hosts and a wire: network namespaces joined by a veth pair. Nothing leaves the machine.
+//! Two hosts and a wire: network namespaces connected by a veth pair. No packet leaves the machine.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,21 +14,23 @@ use crate::process::{self, Spawned};
 use crate::sensor::Outcome;
 use crate::vlan::VlanDevice;
 
-/// Where ip-netns(8) keeps the names.
+/// Directory of the namespaces that ip-netns(8) has named.
 const NAMES: &str = "/run/netns";
 
-/// How the wire is built.
+/// Configuration of a wire.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Layout<'a> {
-    /// Tags between the hosts, outermost first (802.1Q; the outer of two is 802.1ad). The addresses sit behind them.
+    /// VLAN tags between the hosts, outermost first (802.1Q; the outer of two is 802.1ad). The IP addresses are
+    /// assigned to the VLAN devices.
     pub vlan: &'a [u16],
-    /// Keep segmentation and tag offloads, so that frames of up to 64 KiB cross the wire and tags travel beside the packet.
+    /// Keeps segmentation and tag offloads, so that frames of up to 64 KiB cross the wire and VLAN tags are packet
+    /// metadata.
     pub offloads: bool,
-    /// How long each frame takes at least between a host and its end of the wire, either way.
+    /// Minimum delay of each frame between a host and its end of the wire, in either direction.
     pub delay: Duration,
 }
 
-/// One host.
+/// A host: one network namespace.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
@@ -38,7 +40,7 @@ pub struct Namespace {
     vlan: Option<VlanDevice>,
 }
 
-/// A client host and a server host. Dropped, both vanish with everything on them.
+/// A client host and a server host. Both are deleted on drop, with their devices.
 #[derive(Debug)]
 pub struct Wire {
     client: Namespace,
@@ -46,20 +48,20 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Plain Ethernet, segments as small on the host as they would be on a cable.
+    /// Creates a wire with plain Ethernet and without segmentation offloads, so that segments fit the MTU.
     ///
     /// # Panics
-    /// If the hosts cannot be made.
+    /// If the hosts cannot be created.
     pub fn new() -> Self {
         Self::with(Layout::default())
     }
 
-    /// A wire of this layout.
+    /// Creates a wire with this layout.
     ///
     /// # Panics
-    /// If the hosts cannot be made.
+    /// If the hosts cannot be created.
     pub fn with(layout: Layout<'_>) -> Self {
-        // Several test programs may run at once, and each has several tests.
+        // Unique names: several test programs may run at once, each with several tests.
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("ja4t{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
         let mut wire = Self { client: Namespace::new(&prefix, "c", 1), server: Namespace::new(&prefix, "s", 2) };
@@ -87,7 +89,7 @@ impl Wire {
             host.bring_up(layout);
         }
         let (client, server) = (&wire.client, &wire.server);
-        // Carrier takes a moment; the first SYN should not be a retransmission.
+        // The carrier comes up with a delay. Without this wait the first SYN might be lost and retransmitted.
         let up = process::until(Duration::from_secs(5), || {
             [client, server].iter().all(|host| host.run(&["cat", &host.operstate()]).stdout().trim() == "up")
         });
@@ -95,12 +97,12 @@ impl Wire {
         wire
     }
 
-    /// The host that connects.
+    /// Returns the client host.
     pub fn client(&self) -> &Namespace {
         &self.client
     }
 
-    /// The host that is connected to.
+    /// Returns the server host.
     pub fn server(&self) -> &Namespace {
         &self.server
     }
@@ -123,30 +125,30 @@ impl Namespace {
         }
     }
 
-    /// Its name for ip-netns(8).
+    /// Returns the name for ip-netns(8).
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its end of the wire (the veth, beneath any VLAN device).
+    /// Returns the name of the host's veth interface (below any VLAN device).
     pub fn interface(&self) -> &str {
         &self.interface
     }
 
-    /// Its IPv4 address.
+    /// Returns the IPv4 address.
     pub fn v4(&self) -> IpAddr {
         self.v4.into()
     }
 
-    /// Its IPv6 address.
+    /// Returns the IPv6 address.
     pub fn v6(&self) -> IpAddr {
         self.v6.into()
     }
 
-    /// The hardware address of its end of the wire.
+    /// Returns the MAC address of the veth interface.
     ///
     /// # Panics
-    /// If the kernel does not tell it.
+    /// If the address cannot be read from sysfs.
     pub fn mac(&self) -> [u8; 6] {
         let file = format!("/sys/class/net/{}/address", self.interface);
         let text = self.run(&["cat", &file]).ok().stdout().trim().to_owned();
@@ -154,7 +156,8 @@ impl Namespace {
         bytes.try_into().expect("six bytes")
     }
 
-    /// `inner`, to be started on this host. `ip netns exec` becomes the program itself, so its process id is the program's.
+    /// Returns `inner` as a command that runs on this host. `ip netns exec` replaces itself with the program, so the
+    /// process ID of the command is that of the program.
     pub fn enter(&self, inner: &Command) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name]).arg(inner.get_program()).args(inner.get_args());
@@ -167,26 +170,26 @@ impl Namespace {
         command
     }
 
-    /// Runs a program here to its end.
+    /// Runs a program on this host until it exits.
     ///
     /// # Panics
-    /// If it cannot be started or does not end in time.
+    /// If the program cannot be started or does not exit in time.
     pub fn run(&self, argv: &[&str]) -> Outcome {
         Outcome::new(process::run(self.enter(&plain(argv)), &[], process::LIMIT))
     }
 
-    /// Starts a program here that runs until it is dropped.
+    /// Starts a program on this host; it is killed when the result is dropped.
     ///
     /// # Panics
-    /// If it cannot be started.
+    /// If the program cannot be started.
     pub fn spawn(&self, argv: &[&str]) -> Spawned {
         Spawned::start(self.enter(&plain(argv)))
     }
 
-    /// Runs Rust code on a thread whose sockets belong to this host.
+    /// Runs `work` on a thread in the network namespace of this host.
     ///
     /// # Panics
-    /// If the host is gone, or `work` panics.
+    /// If the namespace does not exist, or `work` panics.
     pub fn with<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         thread::scope(|scope| {
             let inside = scope.spawn(|| {
@@ -198,10 +201,10 @@ impl Namespace {
         })
     }
 
-    /// Waits until something on this host listens on a TCP port. Asks the kernel, so that no packet crosses the wire.
+    /// Waits until a program on this host listens on a TCP port. Queries the kernel, so no packet crosses the wire.
     ///
     /// # Panics
-    /// If nothing does, or `server` ends.
+    /// If no program does in time, or `server` exits.
     pub fn wait_listening(&self, server: &mut Spawned, port: u16) {
         let filter = format!("sport = :{port}");
         server.wait_until(&format!("listening on port {port}"), |_| {
@@ -209,10 +212,10 @@ impl Namespace {
         });
     }
 
-    /// Waits until something on this host has bound a UDP port.
+    /// Waits until a program on this host has bound a UDP port.
     ///
     /// # Panics
-    /// If nothing does, or `server` ends.
+    /// If no program does in time, or `server` exits.
     pub fn wait_bound(&self, server: &mut Spawned, port: u16) {
         let filter = format!("sport = :{port}");
         server.wait_until(&format!("bound to port {port}"), |_| {
@@ -220,13 +223,13 @@ impl Namespace {
         });
     }
 
-    /// Waits until every IPv6 address of this host may be used: the kernel first asks whether another host has it.
+    /// Waits until duplicate address detection is done for every IPv6 address of this host.
     ///
     /// # Panics
-    /// If one stays tentative.
+    /// If an address stays tentative, or there is no link-local address in time.
     pub fn wait_addresses(&self) {
         let list = || self.run(&["ip", "-6", "addr", "show", "dev", &self.interface]).stdout().to_owned();
-        // The link-local address appears a moment after the carrier.
+        // The kernel adds the link-local address shortly after the carrier is up.
         let settled = process::until(Duration::from_secs(10), || {
             let list = list();
             list.contains("fe80::") && !list.contains("tentative")
@@ -234,18 +237,18 @@ impl Namespace {
         assert!(settled, "an address of {} stays tentative:\n{}", self.name, list());
     }
 
-    /// Switches an offload of the host's interface, as ethtool names it (`gro`, `tso`, `txvlan` …).
+    /// Switches an offload of the host's interface on or off, by its ethtool name (`gro`, `tso`, `txvlan` …).
     ///
     /// # Panics
-    /// If the kernel refuses.
+    /// If ethtool fails.
     pub fn offload(&self, feature: &str, on: bool) {
         self.run(&["ethtool", "-K", &self.interface, feature, if on { "on" } else { "off" }]).ok();
     }
 
-    /// Whether an XDP, tcx or tc program is on the host's interface or its loopback.
+    /// Returns whether an XDP, tcx or tc program is attached to the host's veth interface or its loopback interface.
     ///
     /// # Panics
-    /// If the tools that are asked fail.
+    /// If the query of the interfaces fails.
     pub fn has_programs(&self) -> bool {
         let links = self.run(&["ip", "-d", "link", "show"]).ok();
         links.stdout().contains(" xdp")
@@ -256,7 +259,7 @@ impl Namespace {
     /// Runs `ip ARGUMENTS` for this host.
     ///
     /// # Panics
-    /// If it fails.
+    /// If the command fails.
     pub fn ip(&self, arguments: &[&str]) {
         let mut argv = vec!["ip", "-n", self.name.as_str()];
         argv.extend(arguments);
@@ -287,22 +290,22 @@ impl Namespace {
         }
         ip(&["link", "set", "lo", "up"]);
         if device != self.interface {
-            // Room for the tags, and nothing of its own: every frame on the wire is tagged.
+            // MTU with room for the tags, and no address: every frame on the wire is tagged.
             ip(&["link", "set", &self.interface, "mtu", "1508", "addrgenmode", "none"]);
-            // Without a tag the host would answer there as well.
+            // With ARP enabled the host would also reply to untagged requests on this interface.
             ip(&["link", "set", &self.interface, "arp", "off"]);
             ip(&["link", "set", &device, "up"]);
         }
         ip(&["link", "set", &self.interface, "up"]);
         ip(&["addr", "add", &format!("{}/24", self.v4), "dev", &device]);
-        // nodad: an address that is still being probed cannot be bound to.
+        // nodad: a tentative address cannot be bound, so duplicate address detection is skipped.
         ip(&["addr", "add", &format!("{}/64", self.v6), "dev", &device, "nodad"]);
     }
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // It may not exist yet if the wire could not be made.
+        // The namespace does not exist if the creation of the wire failed early.
         Command::new("ip").args(["netns", "del", &self.name]).output().ok();
     }
 }

@@ -1,4 +1,4 @@
-//! Frames made by hand, with right lengths and checksums, and a capture file to put them into.
+//! Crafted frames with correct lengths and checksums, and a writer for capture files.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -29,11 +29,11 @@ const TCP: u8 = 6;
 /// An IPv6 extension header before TCP (RFC 8200, section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extension {
-    /// Hop-by-hop options: one PadN.
+    /// Hop-by-hop options header with one `PadN` option.
     HopByHop,
-    /// Destination options, this many units of eight bytes long.
+    /// Destination options header; length in units of eight bytes.
     Destination(u8),
-    /// A type 0 routing header without addresses left.
+    /// Routing header of type 0 without segments left.
     Routing,
 }
 
@@ -60,7 +60,7 @@ impl Extension {
     }
 }
 
-/// What lies around every segment of a conversation.
+/// VLAN tags and IPv6 extension headers of every segment of a conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
     /// VLAN tags, outermost first.
@@ -84,7 +84,7 @@ pub struct Segment<'a> {
     pub ack: u32,
     /// Flag bits, low byte of the field.
     pub flags: u8,
-    /// Window, as it stands in the header.
+    /// Window field of the header, unscaled.
     pub window: u16,
     /// Options, a multiple of four bytes, at most 40.
     pub options: &'a [u8],
@@ -101,12 +101,12 @@ impl Segment<'_> {
         let ends = (self.from.ip(), self.to.ip());
         let tcp_length = 20 + self.options.len() + self.payload.len();
         ethernet(ends, envelope, out);
-        // Identification follows the sequence number, as plausible as any.
+        // The IPv4 identification is taken from the sequence number; any value is valid.
         let sum = ip(ends, self.ttl, self.seq as u16, TCP, tcp_length, &envelope.extensions, out);
         self.write_tcp(sum, out);
     }
 
-    /// `sum` holds the addresses of the pseudo-header.
+    /// Appends the TCP segment. `sum` contains the addresses of the pseudo-header.
     fn write_tcp(&self, mut sum: Checksum, out: &mut Vec<u8>) {
         assert!(
             self.options.len() <= 40 && self.options.len().is_multiple_of(4),
@@ -130,7 +130,7 @@ impl Segment<'_> {
     }
 }
 
-/// Appends the link header of a packet between these two, sender first.
+/// Appends the Ethernet header and VLAN tags of a packet between two hosts, sender first.
 pub(crate) fn ethernet((from, to): (IpAddr, IpAddr), envelope: &Envelope, out: &mut Vec<u8>) {
     out.extend_from_slice(&mac(to));
     out.extend_from_slice(&mac(from));
@@ -144,11 +144,11 @@ pub(crate) fn ethernet((from, to): (IpAddr, IpAddr), envelope: &Envelope, out: &
     out.extend_from_slice(&ethertype.to_be_bytes());
 }
 
-/// Appends an IP header between these two, sender first, for `content` bytes of `protocol` that follow, and gives the
-/// sum of the pseudo-header's addresses. `identification` is IPv4's, `extensions` are IPv6's.
+/// Appends an IP header between two hosts, sender first, for a payload of `content` bytes of `protocol`. Returns the
+/// sum of the pseudo-header's addresses. `identification` is used for IPv4 only, `extensions` for IPv6 only.
 ///
 /// # Panics
-/// If the address families differ, or the content does not fit an IP packet.
+/// If the address families differ, or the payload does not fit an IP packet.
 pub(crate) fn ip(
     ends: (IpAddr, IpAddr),
     ttl: u8,
@@ -198,7 +198,7 @@ pub(crate) fn ip(
     sum
 }
 
-/// A locally administered address that follows from the IP address.
+/// Returns a locally administered MAC address derived from the IP address.
 fn mac(ip: IpAddr) -> [u8; 6] {
     let [.., a, b, c, d] = match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
@@ -216,7 +216,7 @@ pub(crate) fn length(bytes: usize) -> [u8; 2] {
 pub(crate) struct Checksum(u64);
 
 impl Checksum {
-    /// Adds bytes; all but the last call need an even number of them.
+    /// Adds bytes. Every call except the last must add an even number of bytes.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
@@ -238,16 +238,16 @@ impl Checksum {
     }
 }
 
-/// A frame and when it was seen.
+/// A frame and its capture time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// Since 1970.
+    /// Capture time since the Unix epoch.
     pub time: Duration,
-    /// From the first byte of the link header.
+    /// Frame, from the first byte of the link header.
     pub frame: Vec<u8>,
 }
 
-/// Writes a classic capture file with nanoseconds, little-endian.
+/// Writer of pcap files with nanosecond timestamps, little-endian.
 #[derive(Debug)]
 pub struct PcapWriter<W: Write> {
     out: W,
@@ -256,10 +256,10 @@ pub struct PcapWriter<W: Write> {
 }
 
 impl<W: Write> PcapWriter<W> {
-    /// Writes the file's header.
+    /// Writes the file header and returns the writer.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Returns the I/O errors of `out`.
     pub fn new(mut out: W, link_type: u32) -> io::Result<Self> {
         let mut header = Vec::with_capacity(24);
         header.extend_from_slice(&0xa1b2_3c4d_u32.to_le_bytes());
@@ -271,18 +271,18 @@ impl<W: Write> PcapWriter<W> {
         Ok(Self { out, packets: 0, bytes: header.len() as u64 })
     }
 
-    /// Writes one packet seen `nanoseconds` after 1970.
+    /// Writes one packet with a timestamp of `nanoseconds` since the Unix epoch.
     ///
     /// # Errors
-    /// Those of the output.
+    /// Returns the I/O errors of the output.
     pub fn packet(&mut self, nanoseconds: u64, frame: &[u8]) -> io::Result<()> {
         self.cut(nanoseconds, frame, frame.len())
     }
 
-    /// The same of a packet that had `wire_len` bytes on the wire.
+    /// Writes one truncated packet that had `wire_len` bytes on the wire.
     ///
     /// # Errors
-    /// Those of the output.
+    /// Returns the I/O errors of the output.
     pub fn cut(&mut self, nanoseconds: u64, frame: &[u8], wire_len: usize) -> io::Result<()> {
         const SECOND: u64 = 1_000_000_000;
         let mut header = [0; 16];
@@ -297,29 +297,29 @@ impl<W: Write> PcapWriter<W> {
         Ok(())
     }
 
-    /// Packets written.
+    /// Returns the number of packets written.
     pub fn packets(&self) -> u64 {
         self.packets
     }
 
-    /// Bytes written, headers included.
+    /// Returns the number of bytes written, headers included.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Flushes.
+    /// Flushes the output.
     ///
     /// # Errors
-    /// Those of the output.
+    /// Returns the I/O errors of the output.
     pub fn finish(mut self) -> io::Result<()> {
         self.out.flush()
     }
 }
 
-/// Puts Ethernet packets into the capture file `folder/name`, in the order given.
+/// Writes Ethernet packets into the capture file `folder/name`, in the given order, and returns its path.
 ///
 /// # Panics
-/// If it cannot be written.
+/// If the file cannot be written.
 pub fn capture_file(folder: &Path, name: &str, packets: &[Packet]) -> PathBuf {
     let path = folder.join(name);
     let file = BufWriter::new(File::create(&path).expect("the folder is ours"));

@@ -1,4 +1,4 @@
-//! Builds pcapng files: sections, interfaces and packets in any order.
+//! Builder of pcapng files: sections, interfaces and packets in any order.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const ENHANCED_PACKET: u32 = 6;
 
-/// A pcapng file under construction, in little-endian byte order.
+/// Builder of a pcapng file in little-endian byte order.
 #[derive(Clone, Debug)]
 pub struct PcapngFile {
     bytes: Vec<u8>,
@@ -27,21 +27,21 @@ impl Default for PcapngFile {
 }
 
 impl PcapngFile {
-    /// A file with one section that has no interface yet.
+    /// Creates a file with one section and no interface.
     pub fn new() -> Self {
         let mut file = Self { bytes: Vec::new() };
         file.section();
         file
     }
 
-    /// Starts another section. It has interfaces of its own, numbered from 0 again.
+    /// Starts a section. Its interfaces are numbered from 0.
     pub fn section(&mut self) -> &mut Self {
         let (byte_order, version, unknown_length) = (0x1a2b_3c4d_u32, 1_u32, u64::MAX);
         let body = [&byte_order.to_le_bytes()[..], &version.to_le_bytes(), &unknown_length.to_le_bytes()].concat();
         self.block(SECTION_HEADER, &body)
     }
 
-    /// Declares an interface with timestamps in nanoseconds.
+    /// Adds an interface with timestamps in nanoseconds.
     pub fn interface(&mut self, link: u16, name: &str) -> &mut Self {
         let mut body = [&link.to_le_bytes()[..], &[0, 0], &0x4_0000_u32.to_le_bytes()].concat();
         for (code, value) in [(2_u16, name.as_bytes()), (9, &[9]), (0, &[])] {
@@ -53,12 +53,12 @@ impl PcapngFile {
         self.block(INTERFACE_DESCRIPTION, &body)
     }
 
-    /// Adds a packet of an interface of the current section.
+    /// Adds a packet to an interface of the current section.
     pub fn packet(&mut self, interface: u32, packet: &Packet) -> &mut Self {
         self.cut_packet(interface, packet, packet.frame.len())
     }
 
-    /// The same, of which this many bytes were captured at most.
+    /// Adds a packet truncated to at most `snaplen` bytes.
     pub fn cut_packet(&mut self, interface: u32, Packet { time, frame }: &Packet, snaplen: usize) -> &mut Self {
         let captured = &frame[..frame.len().min(snaplen)];
         let (time, length) = (time.as_nanos() as u64, frame.len() as u32);
@@ -68,22 +68,22 @@ impl PcapngFile {
         self.block(ENHANCED_PACKET, &body)
     }
 
-    /// The file so far.
+    /// Returns the current contents of the file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Writes it into a folder.
+    /// Writes the file to `folder/name` and returns its path.
     ///
     /// # Panics
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn save(&self, folder: &Path, name: &str) -> PathBuf {
         let path = folder.join(name);
         std::fs::write(&path, &self.bytes).unwrap();
         path
     }
 
-    /// A block: type, total length, body, total length again.
+    /// Appends a block: type, total length, body, total length again.
     fn block(&mut self, kind: u32, body: &[u8]) -> &mut Self {
         let padded = body.len().next_multiple_of(4);
         let length = (12 + padded as u32).to_le_bytes();

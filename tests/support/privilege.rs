@@ -1,4 +1,5 @@
-//! Whether a test may run here. One that may not says so where the user sees it, and CI forbids it.
+//! Checks of the privileges and tools that a test needs. A skipped test is reported on standard error. In CI it fails,
+//! unless the tool is optional.
 
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
@@ -8,42 +9,42 @@ use nix::unistd::Uid;
 
 use crate::bpf;
 
-/// Set to `bpf` (as CI does), a test that would be skipped fails instead.
+/// Environment variable. With the value `bpf` (as in CI), a test fails instead of being skipped.
 pub const REQUIRE: &str = "JA4_TEST_REQUIRE";
 
-/// True if programs can be loaded into the kernel and interfaces be made: root, and bpf(2) is allowed.
-/// Otherwise says so and is false.
+/// Returns whether the test can load BPF programs and create interfaces: it runs as root, and bpf(2) is allowed.
+/// Otherwise reports the test as skipped.
 ///
 /// # Panics
-/// If that is so and [`REQUIRE`] is `bpf`.
+/// If the privileges are missing and [`REQUIRE`] is `bpf`.
 pub fn require_bpf() -> bool {
     require(Uid::effective().is_root() && bpf::is_allowed(), "root and BPF")
 }
 
-/// Like [`require_bpf`] for a test that needs network namespaces only.
+/// Like [`require_bpf`], for a test that only needs network namespaces.
 pub fn require_root() -> bool {
     require(Uid::effective().is_root(), "root")
 }
 
-/// True if all these programs can be found. Otherwise says which is missing and is false.
+/// Returns whether all these programs are installed. Otherwise reports the first missing one.
 ///
 /// # Panics
-/// If one is missing and [`REQUIRE`] is `bpf`.
+/// If a program is missing and [`REQUIRE`] is `bpf`.
 pub fn require_tools(programs: &[&str]) -> bool {
     programs.iter().all(|program| require(is_installed(program), program))
 }
 
-/// Tells the user that the running test did not run, for want of something that no configuration promises.
+/// Reports on standard error that the current test was skipped because `needs` is missing. Never fails the test.
 pub fn skipped(needs: &str) {
     let test = thread::current().name().unwrap_or("test").to_owned();
-    // Not eprintln!: the test harness swallows that when the test passes.
+    // Not `eprintln!`: the test harness discards its output when the test passes.
     writeln!(io::stderr(), "SKIPPED {test}: needs {needs}").ok();
 }
 
-/// True if `holds`. Otherwise says what the running test needs and is false.
+/// Returns `holds`. If it is false, reports what the current test needs.
 ///
 /// # Panics
-/// If that is so and [`REQUIRE`] is `bpf`.
+/// If `holds` is false and [`REQUIRE`] is `bpf`.
 pub fn require(holds: bool, needs: &str) -> bool {
     if !holds {
         assert!(
@@ -57,7 +58,7 @@ pub fn require(holds: bool, needs: &str) -> bool {
 
 fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Root's tools, for a user whose PATH does not name their folders.
+    // Directories of system tools, which may be missing in the PATH of an unprivileged user.
     let system = ["/usr/sbin", "/sbin"].map(Into::into);
     std::env::split_paths(&path).chain(system).any(|folder| folder.join(program).is_file())
         && Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()

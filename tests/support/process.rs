@@ -1,4 +1,4 @@
-//! Running a program so that no test can hang on it.
+//! Runs programs with a timeout, so that no test can hang.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,37 +9,37 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
-/// How long a program that should end by itself may take.
+/// Default timeout of a program that should exit on its own.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// How often a condition is looked at again. Small against everything waited for.
+/// Interval between two checks of a condition. Small compared to all timeouts.
 const POLL: Duration = Duration::from_millis(5);
 
-/// A program that has ended, and what it said.
+/// Exit status and output of a program that has exited.
 #[derive(Debug)]
 pub struct Finished {
-    /// The command line, for messages.
+    /// Command line, for messages.
     pub command: String,
-    /// How it ended.
+    /// Exit status.
     pub status: ExitStatus,
-    /// All of its standard output.
+    /// Complete standard output.
     pub stdout: Vec<u8>,
-    /// All of its standard error.
+    /// Complete standard error.
     pub stderr: Vec<u8>,
 }
 
-/// Runs `command` to its end, feeding it `stdin`.
+/// Runs `command` with `stdin` as its standard input until it exits.
 ///
 /// # Panics
-/// If it cannot be started, or has not ended within `limit`; it is killed then.
+/// If `command` cannot be started, or does not exit within `limit` and is killed.
 pub fn run(command: Command, stdin: &[u8], limit: Duration) -> Finished {
     run_typing(command, &[stdin], Duration::ZERO, limit)
 }
 
-/// Runs `command` to its end, feeding it one of `keys` after the other, with a `pause` after each.
+/// Runs `command` until it exits. Writes each of `keys` to its standard input, with a `pause` after each.
 ///
 /// # Panics
-/// If it cannot be started, or has not ended within `limit`; it is killed then.
+/// If `command` cannot be started, or does not exit within `limit` and is killed.
 pub fn run_typing(mut command: Command, keys: &[&[u8]], pause: Duration, limit: Duration) -> Finished {
     let name = format!("{command:?}");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -50,7 +50,7 @@ pub fn run_typing(mut command: Command, keys: &[&[u8]], pause: Duration, limit: 
     let feeder = thread::spawn(move || {
         for key in keys {
             if pipe.write_all(&key).is_err() {
-                // A program that does not read to the end closes the pipe; that is its right.
+                // The program may close its standard input before it has read all of it; this is not an error.
                 return;
             }
             thread::sleep(pause);
@@ -73,7 +73,7 @@ pub fn run_typing(mut command: Command, keys: &[&[u8]], pause: Duration, limit: 
     Finished { command: name, status, stdout, stderr }
 }
 
-/// Reads a pipe to its end on a thread of its own.
+/// Starts a thread that reads a pipe until end of file and returns the bytes.
 pub fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -82,7 +82,7 @@ pub fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// Waits for a child, at most for `limit`.
+/// Waits for a child to exit, at most for `limit`. Returns `None` on timeout.
 pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let mut status = None;
     until(limit, || {
@@ -92,7 +92,7 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     status
 }
 
-/// Looks at a condition until it holds (true) or `limit` has passed (false).
+/// Polls `condition` until it is true. Returns false if `limit` expires first.
 pub fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     loop {
@@ -112,7 +112,7 @@ pub fn send(child: &Child, signal: Signal) {
     signal::kill(Pid::from_raw(pid), signal).ok();
 }
 
-/// A program in the background; ended when dropped. Its output goes to files, so that no full pipe can stop it.
+/// A program in the background; it is killed on drop. Standard error goes to a file, so that no full pipe blocks it.
 #[derive(Debug)]
 pub struct Spawned {
     child: Child,
@@ -124,7 +124,7 @@ impl Spawned {
     /// Starts `command` with an empty standard input and discarded standard output.
     ///
     /// # Panics
-    /// If it cannot be started.
+    /// If `command` cannot be started.
     pub fn start(mut command: Command) -> Self {
         let name = format!("{command:?}");
         let stderr = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -138,21 +138,21 @@ impl Spawned {
         Self { child, command: name, stderr }
     }
 
-    /// The process id.
+    /// Returns the process ID.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has written to standard error up to now.
+    /// Returns the standard error written so far.
     pub fn stderr(&self) -> String {
         let bytes = std::fs::read(self.stderr.path()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Waits until `ready` holds.
+    /// Waits until `ready` returns true.
     ///
     /// # Panics
-    /// If that takes more than ten seconds, or the program ends first.
+    /// If `ready` is still false after ten seconds, or the program exits first.
     pub fn wait_until(&mut self, what: &str, mut ready: impl FnMut(&Self) -> bool) {
         let mut ended = None;
         let held = until(Duration::from_secs(10), || {
@@ -165,7 +165,7 @@ impl Spawned {
         assert!(held, "{} was not {what} in time; stderr:\n{}", self.command, self.stderr());
     }
 
-    /// Sends `signal` and waits for the end; kills it when that takes more than five seconds.
+    /// Sends `signal` and waits for the exit. Kills the program after five seconds.
     pub fn stop(&mut self, signal: Signal) {
         send(&self.child, signal);
         if wait(&mut self.child, Duration::from_secs(5)).is_none() {

@@ -1,7 +1,7 @@
-//! Python with the packages that some tests need: aioquic for QUIC peers, ja4plus for a second opinion,
-//! prometheus_client for metrics.
+//! Python interpreter with the packages of some tests: aioquic for QUIC peers, ja4plus as an independent JA4
+//! implementation, `prometheus_client` for metrics.
 //!
-//! [`PYTHON`] names it, else it is `target/test-python/bin/python`, which `.ci/run` makes:
+//! [`PYTHON`] sets the path. The default is `target/test-python/bin/python`, which `.ci/run` creates:
 //! `python3 -m venv target/test-python && target/test-python/bin/pip install -r tests/requirements.txt`.
 
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ use std::process::{Command, Stdio};
 
 use crate::privilege;
 
-/// Names a Python that has the packages.
+/// Environment variable with the path of a Python interpreter that has the packages.
 pub const PYTHON: &str = "JA4_TEST_PYTHON";
 
-/// The Python that can import `module`. Otherwise says so.
+/// Returns the Python interpreter if it can import `module`. Otherwise reports the test as skipped.
 ///
 /// # Panics
-/// If there is none and [`privilege::REQUIRE`] is `bpf`.
+/// If it cannot and [`privilege::REQUIRE`] is `bpf`.
 pub fn require_python(module: &str) -> Option<PathBuf> {
     let python = python();
     privilege::require(has(&python, module), &needs(module)).then_some(python)
 }
 
-/// The same for a module that no configuration promises: its absence is said, and never a failure.
+/// Like [`require_python`], for an optional module: if it is missing, the test is reported as skipped and never fails.
 pub fn optional_python(module: &str) -> Option<PathBuf> {
     let python = python();
     if has(&python, module) {

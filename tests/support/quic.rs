@@ -1,7 +1,8 @@
-//! QUIC version 1 as it looks on the wire until both sides have their keys (RFC 9000, RFC 9001).
+//! QUIC version 1 packets as seen on the wire (RFC 9000, RFC 9001).
 //!
-//! Initial packets are sealed here anew and not with the sensor's own code, so that a mistake in one shows against the
-//! other. What is behind them is random bytes under a right header: nobody on the path can open it.
+//! This module has its own encryption of Initial packets, independent of the sensor's code, so that the two
+//! implementations check each other. Other packets have a valid header and random bytes as payload, because an observer
+//! on the path cannot decrypt them.
 
 use aes::Aes128Enc;
 use aes::cipher::BlockCipherEncrypt;
@@ -13,28 +14,28 @@ use sha2::Sha256;
 use crate::random::SplitMix64;
 
 const VERSION: [u8; 4] = [0, 0, 0, 1];
-/// RFC 9001, section 5.2.
+/// Initial salt (RFC 9001, section 5.2).
 const SALT: &[u8] = b"\x38\x76\x2c\xf7\xf5\x59\x34\xb3\x4d\x17\x9a\xe6\xa4\xc8\x0c\xad\xcc\xbb\x7f\x0a";
-/// A client's Initials fill a datagram of at least this size (RFC 9000, section 14.1).
+/// Minimum size of a datagram with a client's Initial packet, bytes (RFC 9000, section 14.1).
 const SMALLEST: usize = 1200;
 const TAG: usize = 16;
-/// Bytes of a packet number here, always.
+/// Length of every packet number in this module, bytes.
 const NUMBER: usize = 2;
 
-/// Both ends of a connection.
+/// Initial keys and connection IDs of both endpoints of a connection.
 #[derive(Clone, Debug)]
 pub struct QuicEnds {
     keys: [Keys; 2],
-    /// Where the client sends its first packet.
+    /// Destination connection ID of the client's first packet.
     first: Vec<u8>,
-    /// What the server calls itself.
+    /// Connection ID of the server.
     server: Vec<u8>,
 }
 
-/// Who sends.
+/// Sender of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
-    /// The client, which has no connection ID of its own.
+    /// The client, which has a zero-length connection ID.
     Client,
     /// The server.
     Server,
@@ -48,7 +49,8 @@ struct Keys {
 }
 
 impl QuicEnds {
-    /// A connection whose client has chosen `first` and whose server answers as `server`, at most 20 bytes each.
+    /// Creates a connection. `first` is the destination connection ID of the client's first packet, `server` is the
+    /// server's connection ID. Each has at most 20 bytes.
     pub fn new(first: &[u8], server: &[u8]) -> Self {
         let (_, secret) = Hkdf::<Sha256>::extract(Some(SALT), first);
         let keys = ["client in", "server in"].map(|side| {
@@ -58,15 +60,16 @@ impl QuicEnds {
         Self { keys, first: first.to_vec(), server: server.to_vec() }
     }
 
-    /// The same connection once the client has moved to another ID of the server. Keys stay.
+    /// Returns the connection with another connection ID of the server. The keys do not change.
     pub fn moved_to(&self, server: &[u8]) -> Self {
         Self { server: server.to_vec(), ..self.clone() }
     }
 
-    /// An Initial packet with these frames. The client's fills a datagram, and goes to the ID that it chose itself.
+    /// Returns an Initial packet with these frames. A client's packet is padded to the minimum datagram size, and its
+    /// destination connection ID is the one that the client chose.
     ///
     /// # Panics
-    /// If there are fewer than two bytes of frames, or more than a packet's length can say.
+    /// If the frames have fewer than two bytes, or do not fit the two-byte length field.
     pub fn initial(&self, from: From, number: u16, frames: &[u8]) -> Vec<u8> {
         match from {
             From::Client => self.sealed(from, (&self.first, &[]), number, frames),
@@ -74,10 +77,10 @@ impl QuicEnds {
         }
     }
 
-    /// The client's Initial once the server has answered: it goes to the server's ID.
+    /// Returns a client's Initial packet after the server's reply: its destination connection ID is the server's.
     ///
     /// # Panics
-    /// As [`initial`](Self::initial).
+    /// Same as [`initial`](Self::initial).
     pub fn later_initial(&self, number: u16, frames: &[u8]) -> Vec<u8> {
         self.sealed(From::Client, (&self.server, &[]), number, frames)
     }
@@ -94,7 +97,7 @@ impl QuicEnds {
         self.keys[from as usize].seal(packet, number, &frames)
     }
 
-    /// A Handshake packet of so many random bytes.
+    /// Returns a Handshake packet with `size` random bytes after the header.
     pub fn handshake(&self, from: From, size: usize, random: &mut SplitMix64) -> Vec<u8> {
         let (to, own): (&[u8], &[u8]) = match from {
             From::Client => (&self.server, &[]),
@@ -105,7 +108,7 @@ impl QuicEnds {
         extend(packet, size, random)
     }
 
-    /// A packet with a short header and so many random bytes.
+    /// Returns a packet with a short header and `size` random bytes.
     pub fn short(&self, from: From, size: usize, random: &mut SplitMix64) -> Vec<u8> {
         let mut packet = vec![0x40 | random.below(0x20) as u8];
         if from == From::Client {
@@ -115,12 +118,12 @@ impl QuicEnds {
     }
 }
 
-/// A CRYPTO frame.
+/// Returns a CRYPTO frame.
 pub fn crypto(offset: usize, data: &[u8]) -> Vec<u8> {
     [&[6][..], &length(offset), &length(data.len()), data].concat()
 }
 
-/// An ACK of packet `number` alone.
+/// Returns an ACK frame for the single packet `number`.
 pub fn ack(number: u8) -> Vec<u8> {
     vec![2, number, 0, 0, 0]
 }
@@ -162,7 +165,7 @@ fn header(first: u8, to: &[u8], own: &[u8]) -> Vec<u8> {
     [&[first], &VERSION[..], &[to.len() as u8], to, &[own.len() as u8], own].concat()
 }
 
-/// An integer in two bytes (RFC 9000, section 16).
+/// Encodes a variable-length integer in two bytes (RFC 9000, section 16).
 fn length(value: usize) -> [u8; 2] {
     assert!(value < 0x4000, "{value} takes more than two bytes");
     (0x4000 | value as u16).to_be_bytes()

@@ -1,24 +1,24 @@
-//! A small generator of numbers: the same seed gives the same numbers on every machine.
+//! A small pseudorandom number generator: a seed gives the same numbers on every machine.
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 ///
-/// Not for secrets. Chosen because it is ten lines, has no state beyond one word, and every seed is as good as another.
+/// Not cryptographically secure. Chosen because it has ten lines and 64 bits of state, and every seed is equally good.
 #[derive(Clone, Debug)]
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// A generator whose whole future is `seed`.
+    /// Creates a generator from `seed`, which determines all its numbers.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The generator of one item of a series: independent of how many numbers the others drew.
+    /// Creates the generator of one item of a series. It is independent of how many numbers other items have used.
     pub fn for_item(seed: u64, item: u64) -> Self {
         let mut root = Self(seed ^ item.wrapping_mul(0xd6e8_feb8_6659_fd93));
         Self(root.next())
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     #[allow(clippy::should_implement_trait, reason = "an endless generator, not an iterator")]
     pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -28,17 +28,17 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// A number in `0..bound` (0 for a bound of 0). The bias of 2^-32 or less does not matter here.
+    /// Returns a number in `0..bound` (0 for a bound of 0). The bias of 2^-32 or less is irrelevant for tests.
     pub const fn below(&mut self, bound: u64) -> u64 {
         ((self.next() as u128 * bound as u128) >> 64) as u64
     }
 
-    /// A number in `low..high`.
+    /// Returns a number in `low..high`.
     pub const fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low)
     }
 
-    /// Overwrites `bytes`.
+    /// Fills `bytes` with random bytes.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
             let word = self.next().to_le_bytes();
@@ -46,14 +46,14 @@ impl SplitMix64 {
         }
     }
 
-    /// `N` fresh bytes.
+    /// Returns `N` random bytes.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         self.fill(&mut bytes);
         bytes
     }
 
-    /// Puts `items` into a random order (Fisher and Yates).
+    /// Shuffles `items` (Fisher-Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);

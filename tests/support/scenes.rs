@@ -1,5 +1,5 @@
-//! What the hosts of a wire say to each other, one protocol a scene: the traffic of the live tests and of the second
-//! opinion. Every scene is the same in each run but for ports, keys and times.
+//! Traffic between the hosts of a wire, one function per protocol, for the live tests and the comparison with other
+//! implementations. Only ports, keys and times differ between runs.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use crate::privilege::require_tools;
 use crate::random::SplitMix64;
 use crate::tunnel::Tunnel;
 
-/// Size of the body in [`http1`]: many segments, none of them the begin of a request.
+/// Size of a request body in [`http1`] and [`http2`], bytes: many segments, none of which starts like a request.
 pub const BODY: usize = 100 * 1024;
-/// Size of a copy in [`ssh`]: some thousand segments.
+/// Size of a file copy in [`ssh`], bytes: more than a thousand segments.
 pub const COPY: usize = 2 << 20;
 
-/// The connections of [`tls`].
+/// Number of connections of [`tls`].
 pub const TLS_CONNECTIONS: usize = 10;
 
-/// curl and openssl against nginx and openssl: TLS 1.2 and 1.3, both address families, a hello in two segments,
-/// and a post-quantum one whose first segment is a single byte.
+/// Connects curl and openssl to nginx and openssl: TLS 1.2 and 1.3, both address families, a ClientHello in two
+/// segments, and a post-quantum ClientHello whose first segment has one byte.
 ///
 /// # Panics
-/// If a peer fails, as in every scene.
+/// If a peer fails. The same is true of the other functions of this module.
 pub fn tls(wire: &Wire) {
     let chain = Chain::new(Key::Rsa);
     let (client, server) = (wire.client(), wire.server());
@@ -44,11 +44,12 @@ pub fn tls(wire: &Wire) {
     }
 }
 
-/// The connections of [`quic`].
+/// Number of connections of [`quic`].
 pub const QUIC_CONNECTIONS: usize = 7;
 
-/// aioquic, whose python is at hand: version 1 on both address families, version 2, a hello in three Initials, early data on
-/// a second connection, an upgrade from version 1 to 2, and a Retry.
+/// Runs aioquic peers with the interpreter `python`: QUIC version 1 over both address families, version 2, a
+/// ClientHello in three Initial packets, early data on a second connection, an upgrade from version 1 to 2, and a
+/// Retry.
 pub fn quic(wire: &Wire, python: &Path) {
     let chain = Chain::new(Key::Ec);
     let (client, server) = (wire.client(), wire.server());
@@ -62,11 +63,11 @@ pub fn quic(wire: &Wire, python: &Path) {
     peers::quic_client(python, client, server.v4(), 8443, &[]);
 }
 
-/// The connections of [`dtls`].
+/// Number of connections of [`dtls`].
 pub const DTLS_CONNECTIONS: usize = 4;
 
-/// openssl: DTLS 1.2 and 1.0, one with messages in fragments and a long ClientHello, one with a client's certificate.
-/// Each handshake has a cookie exchange.
+/// Runs openssl peers: DTLS 1.2 and 1.0, a connection with fragmented messages and a long ClientHello, and one with a
+/// client certificate. Each handshake has a cookie exchange.
 pub fn dtls(wire: &Wire) {
     const SMALL: [&str; 2] = ["-mtu", "300"];
     let chain = Chain::new(Key::Rsa);
@@ -87,10 +88,10 @@ pub fn dtls(wire: &Wire) {
     }
 }
 
-/// The connections of [`proxied`]: those with TLS, and those with HTTP/1.
+/// Numbers of connections of [`proxied`]: with TLS, with HTTP/1.
 pub const PROXIED_CONNECTIONS: [usize; 2] = [2, 2];
 
-/// curl and nginx with a PROXY protocol header before TLS and before HTTP/1.
+/// Connects curl to nginx with a PROXY protocol header before TLS and before HTTP/1.
 pub fn proxied(wire: &Wire) {
     let chain = Chain::new(Key::Ec);
     let (client, server) = (wire.client(), wire.server());
@@ -101,10 +102,10 @@ pub fn proxied(wire: &Wire) {
     }
 }
 
-/// The connections of [`openvpn`].
+/// Number of connections of [`openvpn`].
 pub const OPENVPN_CONNECTIONS: usize = 3;
 
-/// OpenVPN over UDP, plain and with `tls-auth`, and over TCP.
+/// Runs OpenVPN over UDP, without and with `tls-auth`, and over TCP.
 pub fn openvpn(wire: &Wire) {
     let chain = Chain::new(Key::Ec);
     let (client, server) = (wire.client(), wire.server());
@@ -116,11 +117,11 @@ pub fn openvpn(wire: &Wire) {
     peers::openvpn(client, server, (server.v4(), 1196), true, &[], &chain);
 }
 
-/// The requests of [`http1`].
+/// Number of requests of [`http1`].
 pub const HTTP1_REQUESTS: usize = 8;
 
-/// curl and nginx over HTTP/1: one connection with requests of several kinds, two of them with a long body that others
-/// follow, and one connection over IPv6 with HTTP/1.0.
+/// Connects curl to nginx over HTTP/1: one connection with several kinds of requests, two of which have a long body and
+/// are followed by other requests, and one connection over IPv6 with HTTP/1.0.
 pub fn http1(wire: &Wire) {
     let _nginx = Nginx::cleartext(wire.server(), 80, 8080);
     let (_folder, body) = body();
@@ -128,7 +129,8 @@ pub fn http1(wire: &Wire) {
         ("/", &[]),
         ("/", &["-b", "zebra=1; apple=2; flag", "-e", "http://sensor.test/", "-H", "Accept-Language: de-AT,de;q=0.9"]),
         ("/", &["-I"]),
-        // An answer that comes before the end of the body would let the next request share a segment with it.
+        // This path is answered after the complete body. After an earlier response, the next request could share a
+        // segment with the end of the body.
         (peers::UPLOAD, &["--data-binary", &body]),
         ("/", &["-b", "a=1; b=2", "-A", "sensor tests"]),
         (peers::UPLOAD, &["-X", "PUT", "--data-binary", &body]),
@@ -138,13 +140,14 @@ pub fn http1(wire: &Wire) {
     peers::curl_requests(wire.client(), wire.server().v6(), 80, "--http1.0", &[("/", &[])]);
 }
 
-/// The connections of [`http2`], and the requests on them.
+/// Number of connections of [`http2`].
 pub const HTTP2_CONNECTIONS: usize = 4;
-/// See there.
+/// Number of requests of [`http2`].
 pub const HTTP2_REQUESTS: usize = 7;
 
-/// curl, nghttp and nginx over HTTP/2 with prior knowledge: a request and a long body by curl, each on a connection of its
-/// own; three requests at once with header fields from the dynamic table, and two long bodies at once, by nghttp.
+/// Connects curl and nghttp to nginx over HTTP/2 with prior knowledge. curl sends a request and a long body on separate
+/// connections. nghttp sends three concurrent requests with header fields from the dynamic table, and two concurrent
+/// long bodies.
 pub fn http2(wire: &Wire) {
     let _nginx = Nginx::cleartext(wire.server(), 80, 8080);
     let (_folder, body) = body();
@@ -159,7 +162,7 @@ pub fn http2(wire: &Wire) {
     peers::nghttp(client, server.v6(), 8080, &["-d", &body[1..]], &["/upload", "/upload/again"]);
 }
 
-/// A file of that many bytes, as curl takes it.
+/// Creates a file of [`BODY`] bytes. Returns its folder and its name with curl's prefix `@`.
 fn body() -> (TempDir, String) {
     let folder = TempDir::new().expect("a temporary folder");
     let file = folder.path().join("body");
@@ -168,10 +171,10 @@ fn body() -> (TempDir, String) {
     (folder, name)
 }
 
-/// The connections of [`ssh`]: typed, up, down.
+/// Number of connections of [`ssh`]: a session with typed input, an upload and a download.
 pub const SSH_CONNECTIONS: usize = 3;
 
-/// OpenSSH: a typed session, a copy to the server, and one from it over IPv6.
+/// Runs OpenSSH: a session with typed input, a file copy to the server, and a file copy from the server over IPv6.
 pub fn ssh(wire: &Wire) {
     let sshd = Sshd::start(wire.server(), 22);
     let (client, server) = (wire.client(), wire.server());
@@ -181,10 +184,10 @@ pub fn ssh(wire: &Wire) {
     sshd.download(client, server.v6(), COPY);
 }
 
-/// The host name that `udhcpc` states.
+/// Host name that `udhcpc` sends.
 pub const DHCP_NAME: &str = "typewriter";
 
-/// dnsmasq, udhcpc and dhclient: a lease and its release, twice for IPv4 and once for IPv6.
+/// Runs dnsmasq, udhcpc and dhclient: a lease and its release, twice for IPv4 and once for IPv6.
 pub fn dhcp(wire: &Wire) {
     let _dnsmasq = Dnsmasq::start(wire.server());
     peers::udhcpc(wire.client(), DHCP_NAME);
@@ -192,7 +195,7 @@ pub fn dhcp(wire: &Wire) {
     peers::dhclient(wire.client(), "-6");
 }
 
-/// curl and nginx with TLS 1.2 and 1.3 through a tunnel, over IPv4, and IPv6 where it passes.
+/// Connects curl to nginx through a tunnel: TLS 1.2 over IPv4, and TLS 1.3 over IPv6 if `v6` is set, else over IPv4.
 pub fn tunnelled(wire: &Wire, tunnel: &Tunnel, v6: bool) {
     let chain = Chain::new(Key::Rsa);
     let _nginx = Nginx::start(wire.server(), 443, &chain);
@@ -201,5 +204,5 @@ pub fn tunnelled(wire: &Wire, tunnel: &Tunnel, v6: bool) {
     peers::curl(wire.client(), address, 443, &["--tlsv1.3"]);
 }
 
-/// The connections of [`tunnelled`].
+/// Number of connections of [`tunnelled`].
 pub const TUNNELLED_CONNECTIONS: usize = 2;

@@ -1,4 +1,4 @@
-//! The binary under test, run to its end.
+//! The binary under test, run until it exits.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::events;
 use crate::process::{self, Finished, LIMIT};
 
-/// Names another binary than the one in `target/`.
+/// Environment variable with the path of a binary to use instead of the one in `target/`.
 pub const BINARY: &str = "JA4SENSOR_BIN";
 
-/// `ja4sensor`, and what a test wants to say about a run of it.
+/// The `ja4sensor` binary and the timeout of its runs.
 #[derive(Clone, Debug)]
 pub struct Sensor {
     binary: PathBuf,
@@ -21,10 +21,10 @@ pub struct Sensor {
 }
 
 impl Sensor {
-    /// The binary that [`BINARY`] names, else the release build, else the debug build.
+    /// Returns the binary that [`BINARY`] names, else the release build, else the debug build.
     ///
     /// # Panics
-    /// If there is none; the message says how to get one.
+    /// If there is no binary. The message explains how to build one.
     pub fn new() -> Self {
         let binary = match std::env::var_os(BINARY) {
             Some(path) => {
@@ -42,38 +42,38 @@ impl Sensor {
         Self { binary, limit: LIMIT }
     }
 
-    /// The file that is run.
+    /// Returns the path of the binary.
     pub fn binary(&self) -> &Path {
         &self.binary
     }
 
-    /// A command to be changed before it runs, with the environment the sensor is tested in.
+    /// Returns a command with these arguments and the environment of the tests; the caller may change it.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1");
         command
     }
 
-    /// Runs `ja4sensor ARGUMENTS` to its end.
+    /// Runs `ja4sensor ARGUMENTS` until it exits.
     ///
     /// # Panics
-    /// If it does not end in time.
+    /// If the sensor does not exit in time.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Outcome {
         self.run_with_stdin(arguments, &[])
     }
 
-    /// The same with `stdin` as its standard input.
+    /// Like [`run`](Self::run), with `stdin` as the standard input.
     ///
     /// # Panics
-    /// If it does not end in time.
+    /// If the sensor does not exit in time.
     pub fn run_with_stdin<S: AsRef<OsStr>>(&self, arguments: &[S], stdin: &[u8]) -> Outcome {
         Outcome(process::run(self.command(arguments), stdin, self.limit))
     }
 
-    /// `ja4sensor replay FILE`, which has to succeed; its events.
+    /// Runs `ja4sensor replay FILE`, asserts that it succeeds, and returns its events.
     ///
     /// # Panics
-    /// If it fails, or prints what is not an event.
+    /// If the sensor fails, or prints a line that is not an event.
     pub fn replay(&self, file: &Path) -> Vec<Value> {
         self.run(&[OsStr::new("replay"), file.as_os_str()]).ok().events()
     }
@@ -85,82 +85,82 @@ impl Default for Sensor {
     }
 }
 
-/// What a run left behind. The checks panic with the command and its standard error.
+/// Exit status and output of a run. Failed assertions panic with the command and its standard error.
 #[derive(Debug)]
 pub struct Outcome(Finished);
 
 impl Outcome {
-    /// The outcome of a program run by other means.
+    /// Creates an outcome from a program that was run with [`process`].
     pub fn new(finished: Finished) -> Self {
         Self(finished)
     }
 
-    /// It ended with status 0.
+    /// Asserts that the exit status is 0.
     ///
     /// # Panics
-    /// If not.
+    /// If the assertion fails.
     pub fn ok(self) -> Self {
         self.status(0)
     }
 
-    /// It ended with this status.
+    /// Asserts that the exit status is `wanted`.
     ///
     /// # Panics
-    /// If not.
+    /// If the assertion fails.
     pub fn status(self, wanted: i32) -> Self {
         assert_eq!(self.0.status.code(), Some(wanted), "{self}");
         self
     }
 
-    /// Its exit status; `None` where a signal ended it.
+    /// Returns the exit status, or `None` if a signal terminated the program.
     pub fn code(&self) -> Option<i32> {
         self.0.status.code()
     }
 
-    /// Its standard output contains `text`.
+    /// Asserts that the standard output contains `text`.
     ///
     /// # Panics
-    /// If not.
+    /// If the assertion fails.
     pub fn has(self, text: &str) -> Self {
         assert!(self.stdout().contains(text), "stdout has no {text:?}:\n{}\n{self}", self.stdout());
         self
     }
 
-    /// Its standard error contains `text`, in whatever case.
+    /// Asserts that the standard error contains `text`, ignoring case.
     ///
     /// # Panics
-    /// If not.
+    /// If the assertion fails.
     pub fn says(self, text: &str) -> Self {
         assert!(self.stderr().to_lowercase().contains(&text.to_lowercase()), "stderr has no {text:?}: {self}");
         self
     }
 
-    /// Its standard error is one line, no backtrace and no chatter.
+    /// Asserts that the standard error has exactly one non-empty line: no backtrace and no other messages.
     ///
     /// # Panics
-    /// If not.
+    /// If the assertion fails.
     pub fn in_one_line(self) -> Self {
         assert_eq!(self.stderr().lines().filter(|line| !line.trim().is_empty()).count(), 1, "not one line: {self}");
         self
     }
 
-    /// Its standard output.
+    /// Returns the standard output.
     ///
     /// # Panics
-    /// If that is not UTF-8, which JSON has to be.
+    /// If it is not UTF-8, which JSON requires.
     pub fn stdout(&self) -> &str {
         std::str::from_utf8(&self.0.stdout).expect("stdout is UTF-8")
     }
 
-    /// Its standard error.
+    /// Returns the standard error.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.0.stderr).into_owned()
     }
 
-    /// The JSON lines of its standard output.
+    /// Returns the JSON lines of the standard output as events.
     ///
     /// # Panics
-    /// If one of them is not a JSON object with an `event_type`.
+    /// If a line is not a JSON object with an `event_type`.
     pub fn events(&self) -> Vec<Value> {
         events::parse(self.stdout())
     }
@@ -172,7 +172,7 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// Without a word which one: what users run first.
+/// Returns the default binary: the release build, else the debug build.
 fn built() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);

@@ -1,4 +1,4 @@
-//! Alert sinks as a configuration file has them.
+//! Alert sinks in the format of the configuration file.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ pub fn sinks_toml(sinks: &Value) -> String {
     out
 }
 
-/// JSON strings, numbers and booleans are TOML too; objects become inline tables.
+/// Converts a JSON value to TOML. Strings, numbers and booleans are unchanged; objects become inline tables.
 fn inline(value: &Value) -> String {
     match value.as_object() {
         Some(table) => {

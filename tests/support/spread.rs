@@ -1,5 +1,5 @@
-//! A cable that ends in two interfaces of one host: each frame comes in by one of them in turn, as with bonding in
-//! round-robin mode or with per-packet ECMP.
+//! A link from one interface of the client to two interfaces of the server. Frames to the server alternate between the
+//! two interfaces, as with bonding in round-robin mode or with per-packet ECMP.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -9,26 +9,26 @@ use std::os::fd::AsFd;
 use crate::netns::{Namespace, Wire};
 use crate::tuntap::{self, FRAME, Kind, Pump};
 
-/// The client's end, and the server's ends.
+/// Interface of the client.
 const FAR: &str = "far";
-/// The interfaces of the server.
+/// Interfaces of the server.
 pub const NEAR: [&str; 2] = ["near0", "near1"];
 
 const FAR_MAC: &str = "02:00:00:00:77:01";
-/// Both ends of the server have one address, so that either takes what is sent to it.
+/// MAC address of both server interfaces, so that each accepts all frames sent to the server.
 const NEAR_MAC: &str = "02:00:00:00:77:02";
 
-/// Such a cable between the hosts of a wire, beside that wire. It is removed on drop.
+/// A link with two server interfaces, in addition to the wire between the hosts. It is removed on drop.
 #[derive(Debug)]
 pub struct SpreadCable {
     _pump: Pump,
 }
 
 impl SpreadCable {
-    /// Creates it.
+    /// Creates the link between the hosts of `wire`.
     ///
     /// # Panics
-    /// If the devices cannot be made.
+    /// If the devices cannot be created.
     pub fn new(wire: &Wire) -> Self {
         let (client, server) = (wire.client(), wire.server());
         let open = |host: &Namespace, name: &str| host.with(|| tuntap::open(name, Kind::Tap)).expect("a device");
@@ -51,13 +51,13 @@ impl SpreadCable {
         Self { _pump: Pump::start(move || pass(&far, &near, &mut turn)) }
     }
 
-    /// The server's address.
+    /// Returns the server's address.
     pub fn server(&self) -> IpAddr {
         Ipv4Addr::new(10, 77, 0, 2).into()
     }
 }
 
-/// Forwards frames that have arrived, or waits a tick.
+/// Waits for frames, at most one tick, and forwards them.
 fn pass(far: &File, near: &[File; 2], turn: &mut usize) -> io::Result<()> {
     let [first, second] = near;
     let [from_far, from_first, from_second] = tuntap::wait([far.as_fd(), first.as_fd(), second.as_fd()])?;

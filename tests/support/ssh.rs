@@ -1,9 +1,9 @@
-//! What the ends of an SSH connection say in the clear (RFC 4253, sections 4.2 and 7.1).
+//! Cleartext messages of an SSH connection (RFC 4253, sections 4.2 and 7.1).
 
 use crate::random::SplitMix64;
 
-/// Lists of a KEXINIT as OpenSSH 9 sends them: key exchange, host keys, then ciphers, MACs and compression, each for
-/// both directions, and no languages.
+/// Name-lists of a KEXINIT of OpenSSH 9: key exchange, host keys, then ciphers, MACs and compression, each for both
+/// directions, and empty language lists.
 const LISTS: [&str; 10] = [
     "sntrup761x25519-sha512@openssh.com,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,\
      ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group-exchange-sha256,diffie-hellman-group16-sha512,\
@@ -25,10 +25,10 @@ const MACS: &str = "umac-64-etm@openssh.com,umac-128-etm@openssh.com,hmac-sha2-2
      hmac-sha2-512-etm@openssh.com,hmac-sha1-etm@openssh.com,umac-64@openssh.com,umac-128@openssh.com,\
      hmac-sha2-256,hmac-sha2-512,hmac-sha1";
 
-/// The identification string of either side.
+/// Identification string of both endpoints.
 pub const BANNER: &[u8] = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
 
-/// A KEXINIT packet of some 1500 bytes.
+/// Returns a KEXINIT packet of about 1500 bytes.
 pub fn kex_init(random: &mut SplitMix64) -> Vec<u8> {
     const SSH_MSG_KEXINIT: u8 = 20;
     let mut payload = vec![SSH_MSG_KEXINIT];
@@ -38,7 +38,7 @@ pub fn kex_init(random: &mut SplitMix64) -> Vec<u8> {
         payload.extend_from_slice(list.as_bytes());
     }
     payload.extend_from_slice(&[0; 5]);
-    // Four bytes of padding or more, up to a multiple of eight with both lengths.
+    // At least four bytes of padding, up to a multiple of eight that includes both length fields (RFC 4253, section 6).
     let padding = 4 + (8 - (payload.len() + 5 + 4) % 8) % 8;
     let mut packet = ((payload.len() + 1 + padding) as u32).to_be_bytes().to_vec();
     packet.push(padding as u8);

@@ -1,4 +1,4 @@
-//! tcpdump beside the sensor: the independent witness of what was on the wire.
+//! tcpdump captures in parallel with the sensor, as an independent record of the packets on the wire.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -10,10 +10,10 @@ use tempfile::TempDir;
 use crate::netns::Namespace;
 use crate::process::{self, Spawned};
 
-/// Packets are on disk this soon after they were on the wire (`--immediate-mode -U` writes each at once).
+/// Maximum delay between a packet on the wire and its write to disk (`--immediate-mode -U` writes each immediately).
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// A running recording.
+/// A running capture.
 #[derive(Debug)]
 pub struct Tape {
     tcpdump: Spawned,
@@ -21,7 +21,7 @@ pub struct Tape {
     folder: TempDir,
 }
 
-/// A finished recording. The file is gone when this is dropped.
+/// A finished capture. The file is deleted on drop.
 #[derive(Debug)]
 pub struct Recording {
     file: PathBuf,
@@ -29,7 +29,7 @@ pub struct Recording {
 }
 
 impl Tape {
-    /// Records the interface of `host`, whole packets, with nanoseconds.
+    /// Starts a capture of full packets with nanosecond timestamps on the interface of `host`.
     ///
     /// # Panics
     /// If tcpdump does not start.
@@ -38,7 +38,7 @@ impl Tape {
         let file = folder.path().join("wire.pcap");
         let name = file.to_str().expect("temporary names are UTF-8");
         let mut tcpdump = host.spawn(&[
-            // -Z: Debian's tcpdump would otherwise become a user who cannot write the file.
+            // -Z: Debian's tcpdump would otherwise drop privileges to a user without write access to the file.
             "tcpdump",
             "-i",
             host.interface(),
@@ -47,7 +47,7 @@ impl Tape {
             "0",
             "-U",
             "--immediate-mode",
-            // KiB; every frame takes 256 of them, as the longest would.
+            // Buffer size, KiB. Every frame occupies 256 KiB, the maximum frame size.
             "-B",
             "65536",
             "-Z",
@@ -60,10 +60,10 @@ impl Tape {
         Self { tcpdump, file, folder }
     }
 
-    /// Waits for the last packets and ends the recording.
+    /// Waits for the last packets and stops the capture.
     ///
     /// # Panics
-    /// If tcpdump dropped packets: it is no witness then.
+    /// If tcpdump dropped packets, because the capture is then incomplete.
     pub fn stop(mut self) -> Recording {
         let size = || std::fs::metadata(&self.file).map_or(0, |file| file.len());
         let mut last = size();
@@ -81,24 +81,24 @@ impl Tape {
 }
 
 impl Recording {
-    /// The capture file.
+    /// Returns the path of the capture file.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// What tcpdump prints for it, with `options`.
+    /// Returns tcpdump's text output for the capture, with `options`.
     ///
     /// # Panics
-    /// If it cannot be read.
+    /// If tcpdump cannot read the file.
     pub fn dissected(&self, options: &[&str]) -> String {
         dissect(&self.file, options)
     }
 }
 
-/// What tcpdump prints for a capture file: names nothing, checks every checksum, shows link headers.
+/// Returns tcpdump's text output for a capture file: without name resolution, with checked checksums and link headers.
 ///
 /// # Panics
-/// If tcpdump cannot read it.
+/// If tcpdump cannot read the file.
 pub fn dissect(file: &Path, options: &[&str]) -> String {
     let mut command = std::process::Command::new("tcpdump");
     command.args(["-n", "-vv", "-e", "-r"]).arg(file).args(options);

@@ -1,4 +1,4 @@
-//! Network devices whose cable is this program, and the thread that carries packets through it.
+//! TUN and TAP devices, and the thread that forwards their packets.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Larger than any frame: the devices have no offloads.
+/// Buffer size, bytes. Larger than any frame, because the devices have no offloads.
 pub(crate) const FRAME: usize = 65_536;
-/// How soon a device that is dropped is gone.
+/// Poll timeout, milliseconds. Bounds the time that dropping a device takes.
 const TICK_MILLIS: u16 = 100;
 
-/// What the host hands over.
+/// Type of device, by the packets that it exchanges with the host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     /// Ethernet frames.
@@ -24,7 +24,8 @@ pub(crate) enum Kind {
     Tun,
 }
 
-/// A device without packet information, in the network namespace of the calling thread; it lives as long as the file.
+/// Creates a device without packet information headers in the network namespace of the calling thread. The device
+/// exists until the file is closed.
 pub(crate) fn open(name: &str, kind: Kind) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
     // SAFETY: all-zero is a valid ifreq, a structure of integers and byte arrays.
@@ -42,7 +43,7 @@ pub(crate) fn open(name: &str, kind: Kind) -> io::Result<File> {
     Ok(file)
 }
 
-/// Waits until one of these can be read, or a tick has passed; says which can.
+/// Waits until a descriptor is readable, at most one tick. Returns which ones are readable.
 pub(crate) fn wait<const N: usize>(ends: [BorrowedFd<'_>; N]) -> io::Result<[bool; N]> {
     let mut ends = ends.map(|end| PollFd::new(end, PollFlags::POLLIN));
     poll(&mut ends, PollTimeout::from(TICK_MILLIS))?;
@@ -53,7 +54,7 @@ pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// A thread that passes packets on until it is dropped.
+/// A thread that forwards packets. It is stopped on drop.
 #[derive(Debug)]
 pub(crate) struct Pump {
     stop: Arc<AtomicBool>,
@@ -61,14 +62,14 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
-    /// Calls `pass` again and again; it has to return within a tick or so.
+    /// Starts a thread that calls `pass` in a loop. `pass` must return within about one tick.
     pub(crate) fn start(mut pass: impl FnMut() -> io::Result<()> + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 if pass().is_err() {
-                    // An end that is down, as both are at first, or gone; then nothing is left to do but to be stopped.
+                    // The device is down, as at the start, or has been deleted. Retry until the thread is stopped.
                     thread::sleep(Duration::from_millis(5));
                 }
             }

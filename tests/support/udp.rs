@@ -1,4 +1,4 @@
-//! UDP datagrams, and two ends that send each other some.
+//! UDP datagrams, and conversations of a client and a server over UDP.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::packets::{self, Envelope, Packet, ethernet, ip, length};
 
 const UDP: u8 = 17;
 const HEADER: usize = 8;
-/// Between two datagrams, unless a test waits.
+/// Interval between two datagrams, unless a test waits longer.
 const STEP: Duration = Duration::from_micros(50);
 
 /// One UDP datagram.
@@ -27,7 +27,7 @@ pub struct Datagram<'a> {
 }
 
 impl Datagram<'_> {
-    /// Appends the whole Ethernet frame to `out`.
+    /// Appends the complete Ethernet frame to `out`.
     ///
     /// # Panics
     /// If the address families differ, or the datagram does not fit an IP packet.
@@ -35,8 +35,8 @@ impl Datagram<'_> {
         self.write_with_surplus(envelope, &[], out);
     }
 
-    /// The same with bytes behind the datagram that belong to the IP payload, but not to the datagram: the UDP length
-    /// does not cover them.
+    /// Appends the complete Ethernet frame with `surplus` bytes after the datagram. They are part of the IP payload,
+    /// but are not included in the UDP length.
     ///
     /// # Panics
     /// If the address families differ, or the datagram does not fit an IP packet.
@@ -45,7 +45,7 @@ impl Datagram<'_> {
         let udp_length = HEADER + self.payload.len();
         let ip_payload = udp_length + surplus.len();
         ethernet(ends, envelope, out);
-        // Identification follows the length, as plausible as any.
+        // The IPv4 identification is taken from the UDP length; any value is valid.
         let mut sum = ip(ends, self.ttl, udp_length as u16, UDP, ip_payload, &envelope.extensions, out);
 
         let start = out.len();
@@ -57,13 +57,13 @@ impl Datagram<'_> {
         sum.add(&[0, UDP]);
         sum.add(&length(udp_length));
         sum.add(&out[start..]);
-        // 0 would say that there is no checksum (RFC 768).
+        // A value of 0 means that there is no checksum (RFC 768).
         let value = if sum.value() == [0; 2] { [0xff; 2] } else { sum.value() };
         out[start + 6..start + 8].copy_from_slice(&value);
         out.extend_from_slice(surplus);
     }
 
-    /// The whole Ethernet frame.
+    /// Returns the complete Ethernet frame.
     pub fn frame(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.write(&Envelope::default(), &mut out);
@@ -71,7 +71,7 @@ impl Datagram<'_> {
     }
 }
 
-/// The frames of a client and a server that speak over UDP, as they are told.
+/// Builder of the packets of a UDP conversation between a client and a server.
 #[derive(Clone, Debug)]
 pub struct UdpConversation {
     client: SocketAddr,
@@ -84,13 +84,13 @@ pub struct UdpConversation {
 }
 
 impl UdpConversation {
-    /// The TTL or hop limit of the client's and the server's packets.
+    /// TTL or hop limit of the client's and the server's packets.
     pub const TTL: [u8; 2] = [64, 57];
 
-    /// Between these two, `ip:port` or `[ip]:port`.
+    /// Creates a conversation between two addresses of the form `ip:port` or `[ip]:port`.
     ///
     /// # Panics
-    /// If one is no such address.
+    /// If an address does not have this form.
     pub fn between(client: &str, server: &str) -> Self {
         Self {
             client: client.parse().expect("an address with a port"),
@@ -103,57 +103,57 @@ impl UdpConversation {
         }
     }
 
-    /// With these headers around each datagram from here on.
+    /// Adds these headers to each following datagram.
     pub fn inside(mut self, envelope: Envelope) -> Self {
         self.envelope = envelope;
         self
     }
 
-    /// Through these tunnels from here on, outermost first.
+    /// Encapsulates each following datagram in these tunnels, outermost first.
     pub fn through(mut self, carriers: Vec<Carrier>) -> Self {
         self.carriers = carriers;
         self
     }
 
-    /// With these bytes behind each datagram from here on, see [`Datagram::write_with_surplus`].
+    /// Adds these bytes after each following datagram, see [`Datagram::write_with_surplus`].
     pub fn with_surplus(mut self, surplus: &[u8]) -> Self {
         self.surplus = surplus.to_vec();
         self
     }
 
-    /// Lets time pass.
+    /// Advances the clock by `time`.
     pub fn wait(&mut self, time: Duration) -> &mut Self {
         self.now += time;
         self
     }
 
-    /// Goes to this time after the conversation's epoch.
+    /// Sets the clock to `time` after the epoch of the conversation.
     pub fn at(&mut self, time: Duration) -> &mut Self {
         self.now = EPOCH + time;
         self
     }
 
-    /// A datagram of the client.
+    /// Adds a datagram from the client.
     pub fn client(&mut self, payload: &[u8]) -> &mut Self {
         let [ttl, _] = Self::TTL;
         self.push(Datagram { from: self.client, to: self.server, ttl, payload }, Carrier::wrap_all)
     }
 
-    /// A datagram of the server.
+    /// Adds a datagram from the server.
     pub fn server(&mut self, payload: &[u8]) -> &mut Self {
         let [_, ttl] = Self::TTL;
         self.push(Datagram { from: self.server, to: self.client, ttl, payload }, Carrier::wrap_all_back)
     }
 
-    /// The packets told so far, in the order told.
+    /// Returns the packets added so far, in order.
     pub fn packets(&self) -> &[Packet] {
         &self.packets
     }
 
-    /// Writes them into the capture file `folder/name`.
+    /// Writes the packets into the capture file `folder/name` and returns its path.
     ///
     /// # Panics
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn save(&self, folder: &Path, name: &str) -> PathBuf {
         packets::capture_file(folder, name, &self.packets)
     }
@@ -195,7 +195,7 @@ mod tests {
             payload: &[0, 0],
         };
         let sum = frame.frame();
-        // What the checksum was, put into the payload, makes the next one 0.
+        // With the previous checksum as the payload, the new checksum is 0.
         let payload = [sum[40], sum[41]];
         frame.payload = &payload;
         assert_eq!(frame.frame()[40..42], [0xff, 0xff]);

@@ -1,8 +1,8 @@
-//! A VLAN device made of a TAP device and a raw socket, since many small kernels come without 802.1Q, and without netem:
-//! it may take its time, too.
+//! A VLAN device that consists of a TAP device and a raw socket, because many small kernels lack 802.1Q. It can also
+//! delay frames, because such kernels lack netem.
 //!
-//! The host's stack speaks through the TAP device. What it sends goes out of the interface below with the tags in the
-//! packet itself, as on a cable; what comes in loses its tags again.
+//! The host's network stack uses the TAP device. Its frames are sent on the interface below with the tags in the packet
+//! data, as on a cable. The tags of received frames are removed.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,18 +22,18 @@ const SERVICE: [u8; 2] = [0x88, 0xa8];
 const ADDRESSES: usize = 12;
 const TAG: usize = 4;
 
-/// A running device. Dropped, it vanishes.
+/// A running device. It is removed on drop.
 #[derive(Debug)]
 pub struct VlanDevice {
     _pump: Pump,
 }
 
 impl VlanDevice {
-    /// Makes the device `name` above `below`, in the network namespace of the calling thread. `tags` are outermost first,
-    /// and may be none. Each frame takes `delay`, one after the other.
+    /// Creates the device `name` above `below`, in the network namespace of the calling thread. `tags` are outermost
+    /// first, and may be empty. Each frame is delayed by `delay`; frames are processed one at a time.
     ///
     /// # Errors
-    /// Those of the kernel, for instance when it has no TAP devices.
+    /// Returns the errors of the kernel, for example if it does not support TAP devices.
     pub fn new(name: &str, below: &str, tags: &[u16], delay: Duration) -> io::Result<Self> {
         let (tap, wire) = (tuntap::open(name, Kind::Tap)?, raw_socket(below, libc::ETH_P_ALL as u16)?);
         let tags: Vec<u8> = tags
@@ -49,7 +49,7 @@ impl VlanDevice {
     }
 }
 
-/// Passes on what is there in either direction, or waits a tick.
+/// Waits for a frame from either side, at most one tick, and forwards it.
 fn pass(tap: &File, wire: &OwnedFd, tags: &[u8], delay: Duration) -> io::Result<()> {
     let [from_host, from_wire] = tuntap::wait([tap.as_fd(), wire.as_fd()])?;
     let mut frame = vec![0; FRAME];
@@ -64,7 +64,7 @@ fn pass(tap: &File, wire: &OwnedFd, tags: &[u8], delay: Duration) -> io::Result<
     } else if from_wire {
         let length = recv(wire.as_raw_fd(), &mut frame, MsgFlags::empty())?;
         frame.truncate(length);
-        // The kernel has taken the outermost tag off and put it beside the packet.
+        // The kernel has moved the outermost tag from the frame to the packet metadata.
         let left = tags.get(TAG..).unwrap_or_default();
         if frame.get(ADDRESSES..ADDRESSES + left.len()) == Some(left) {
             frame.drain(ADDRESSES..ADDRESSES + left.len());
@@ -74,12 +74,12 @@ fn pass(tap: &File, wire: &OwnedFd, tags: &[u8], delay: Duration) -> io::Result<
     Ok(())
 }
 
-/// Whole frames of one interface and EtherType, those that come in.
+/// Opens a raw socket that receives the complete incoming frames of one interface and EtherType.
 pub(crate) fn raw_socket(interface: &str, ethertype: u16) -> io::Result<OwnedFd> {
-    // Protocol 0 at first: nothing is received before the interface is chosen.
+    // Protocol 0 until bind(2), so that no frame of another interface is received.
     // SAFETY: socket(2) takes no pointers.
     let socket = tuntap::check(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;
-    // SAFETY: socket(2) has just returned this descriptor; nobody else owns it.
+    // SAFETY: socket(2) has just returned this descriptor, which has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
 
     let on: libc::c_int = 1;

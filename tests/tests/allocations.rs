@@ -1,7 +1,7 @@
 //! Allocations on the packet path.
 //!
-//! A packet that yields nothing costs no allocation, once the tables have grown. Others may; how many
-//! they take is printed (`cargo test -p tests --test allocations -- --nocapture`).
+//! A packet without an event costs no allocation once the tables have grown. Other packets may allocate; their counts
+//! are printed (`cargo test -p tests --test allocations -- --nocapture`).
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
@@ -21,8 +21,7 @@ use tests::hello::{self, Shape};
 use tests::packets::{ACK, Envelope, FIN, PSH, SYN, Segment};
 use tests::random::SplitMix64;
 
-/// Flows that come and go before anything is counted. Not near a power of two, at which tables and
-/// queues grow.
+/// Flows opened and closed before counting starts. Not near a power of two, at which tables and queues grow.
 const WARM: u32 = 3_000;
 
 /// Frames of each kind that must not allocate.
@@ -34,19 +33,17 @@ thread_local! {
     static FIRST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The system's allocator, counting what the thread under test takes; other threads are none of its
-/// business.
+/// System allocator that counts the allocations of the thread under test only.
 struct Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: every call goes to the system's allocator as it came; counting touches no memory that is
-// handed out.
+// SAFETY: every call is forwarded unchanged to the system allocator; counting does not touch allocated memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note();
-        // SAFETY: the caller keeps GlobalAlloc's promises, which are System's.
+        // SAFETY: the caller upholds the contract of GlobalAlloc, which is System's too.
         unsafe { System.alloc(layout) }
     }
 
@@ -68,14 +65,14 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Counts an allocation, and remembers where the first one came from.
+/// Counts an allocation and records the backtrace of the first one.
 fn note() {
-    // A thread that is ending has no such variables any more; its allocations are not the test's.
+    // Thread-local variables are gone in an exiting thread; its allocations are not counted.
     if !COUNTING.try_with(Cell::get).unwrap_or(false) {
         return;
     }
     COUNT.set(COUNT.get() + 1);
-    // The backtrace allocates too.
+    // Capturing the backtrace allocates too.
     COUNTING.set(false);
     FIRST.with_borrow_mut(|first| {
         first.get_or_insert_with(|| ours(&Backtrace::force_capture().to_string()));
@@ -83,7 +80,7 @@ fn note() {
     COUNTING.set(true);
 }
 
-/// The lines of a backtrace that lie in the sensor's own crates.
+/// Returns the backtrace lines of the sensor's own crates.
 fn ours(backtrace: &str) -> String {
     let mut lines = backtrace.lines().peekable();
     let mut text = String::new();
@@ -96,7 +93,7 @@ fn ours(backtrace: &str) -> String {
     text
 }
 
-/// How many allocations `work` makes, and where the first one is.
+/// Returns the number of allocations in `work` and the backtrace of the first one.
 fn allocations(work: impl FnOnce()) -> (u64, String) {
     COUNT.set(0);
     FIRST.set(None);
@@ -106,7 +103,7 @@ fn allocations(work: impl FnOnce()) -> (u64, String) {
     (COUNT.get(), FIRST.take().unwrap_or_default())
 }
 
-/// Formats every event as a shard does, and counts them.
+/// Formats and counts every event, as a shard does.
 struct Lines {
     formatter: Formatter,
     text: Vec<u8>,
@@ -127,7 +124,7 @@ impl EventHandler for Lines {
     }
 }
 
-/// A lane of a replay: the filter and all stages behind it.
+/// A replay lane: the packet filter and all later stages.
 struct Path {
     lane: Lane,
     filter_config: FilterConfig,
@@ -138,7 +135,7 @@ struct Path {
 }
 
 impl Path {
-    /// A lane whose tables, queues and texts have the size they need.
+    /// Returns a lane whose tables, queues and text buffers have reached their final size.
     fn warm() -> Self {
         let limits = ShardLimits {
             connections: 1 << 16,
@@ -182,7 +179,7 @@ impl Path {
         self.lane.frame(&frame, &self.filter_config, &mut self.engines, &mut self.sink);
     }
 
-    /// How many allocations these frames take together, where the first is, and how many events came of them.
+    /// Returns the total allocations of these frames, the backtrace of the first one, and the number of events.
     fn cost(&mut self, frames: &[Vec<u8>]) -> (u64, String, u64) {
         let before = self.sink.events;
         let (count, first) = allocations(|| frames.iter().for_each(|frame| self.take(frame)));
@@ -190,7 +187,7 @@ impl Path {
     }
 }
 
-/// One connection, by its number.
+/// A connection, identified by its number.
 #[derive(Clone, Copy)]
 struct Flow(u32);
 
@@ -215,7 +212,7 @@ impl Flow {
         ]
     }
 
-    /// What follows the handshake: too far from it to be part of it.
+    /// Segments after the handshake, too far from it in sequence space to be part of it.
     fn bulk(self) -> [Vec<u8>; 2] {
         [
             self.client(ACK, CLIENT + 100_000, TIMESTAMP_OPTIONS, &[0x55; 1448]),
@@ -257,7 +254,7 @@ impl Flow {
     }
 }
 
-/// An Ethernet frame that holds an IPv4 packet of another protocol than TCP.
+/// Returns an Ethernet frame with an IPv4 packet whose protocol is not TCP.
 fn udp() -> Vec<u8> {
     const PROTOCOL: usize = 14 + 9;
     let mut frame = Flow(60_000).client(0, 53, &[], &[0x55; 100]);

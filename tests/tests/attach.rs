@@ -1,4 +1,4 @@
-//! Putting the programs onto interfaces and taking them off, in a real kernel.
+//! Attaching and detaching the eBPF programs on a real kernel.
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 
 use ja4_common::filter_config::FilterConfig;
@@ -7,7 +7,7 @@ use ja4_user::capture::ebpf::{Kernel, KernelSettings};
 use ja4_user::capture::interface::{Interface, InterfaceError};
 use tests::{Namespace, Wire, privilege, require_bpf, require_tools};
 
-/// A loaded kernel half, or none where the test cannot run.
+/// Returns the loaded eBPF programs, or `None` if the test cannot run.
 fn kernel() -> Option<Kernel> {
     if !require_bpf() || !require_tools(&["ip", "tc", "ethtool"]) {
         return None;
@@ -29,7 +29,7 @@ fn attach(kernel: &mut Kernel, host: &Namespace, policy: Policy) -> Result<Attac
     attach_to(kernel, host, host.interface(), policy)
 }
 
-/// One TCP connection between two hosts, or of a host with itself.
+/// Opens and closes a TCP connection between two hosts, or from a host to itself.
 fn connect(from: &Namespace, to: &Namespace, address: IpAddr) {
     let listener = to.with(|| TcpListener::bind((address, 0)).unwrap());
     let server = listener.local_addr().unwrap();
@@ -38,7 +38,8 @@ fn connect(from: &Namespace, to: &Namespace, address: IpAddr) {
     drop((stream, peer));
 }
 
-/// Attaches by `policy`, sees both directions of a connection, detaches, and finds nothing left.
+/// Attaches with `policy`, checks that both directions of a connection are counted, detaches, and checks that no
+/// program remains.
 fn sees_a_connection(policy: Policy, ingress: IngressMode, egress: TcMode, line: &str) {
     let Some(mut kernel) = kernel() else { return };
     let wire = Wire::new();
@@ -65,7 +66,7 @@ fn auto_takes_generic_xdp_on_veth() {
         Policy::default(),
         IngressMode::XdpGeneric,
         TcMode::Tcx,
-        // This thread entered the namespace alone, so /sys still speaks of another one.
+        // Only this thread entered the namespace, so /sys still shows another one.
         "ves: attached, ingress xdp generic (unknown device type), egress tcx",
     );
 }
@@ -109,7 +110,7 @@ fn dropped_it_leaves_nothing_behind() {
     for tcx in [true, false] {
         for hook in [HookChoice::Generic, HookChoice::Native, HookChoice::Tc] {
             let policy = Policy { tcx, ..policy(hook) };
-            // Filters on clsact come off by netlink, so the thread must be in the namespace.
+            // clsact filters are detached by netlink, so the thread must be in the namespace.
             host.with(|| {
                 let interface = Interface::find(host.interface()).unwrap();
                 drop(Attachment::new(&mut kernel, interface, policy).unwrap());

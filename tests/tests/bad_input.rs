@@ -1,4 +1,4 @@
-//! What a user sees who gives the sensor what it cannot use: one clear line and the exit status of the contract.
+//! Unusable input: one clear error line and the documented exit status.
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -14,18 +14,18 @@ use tests::packets::PcapWriter;
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, process, require_bpf, require_root, require_tools, values};
 
-/// The sensor could not do what was asked, for a reason that lies in the file.
+/// Exit status: the file cannot be processed.
 const UNREADABLE: i32 = 1;
-/// The command line is wrong.
+/// Exit status: the command line is invalid.
 const USAGE: i32 = 2;
-/// The user may not.
+/// Exit status: a privilege is missing.
 const PRIVILEGE: i32 = 3;
 
 fn replay(file: &Path) -> Outcome {
     Sensor::new().run(&[OsStr::new("replay"), file.as_os_str()])
 }
 
-/// A conversation with one ClientHello and one ServerHello, as a capture file.
+/// Writes a capture of a conversation with one ClientHello and one ServerHello.
 fn capture(folder: &Path) -> PathBuf {
     let mut random = SplitMix64::new(11);
     let hello = hello::records(&Shape::Curl.client_hello("example.org", &mut random), usize::MAX);
@@ -75,7 +75,7 @@ fn a_file_cut_in_mid_packet_gives_all_that_is_whole_and_then_a_warning() {
     let folder = TempDir::new().unwrap();
     let whole = capture(folder.path());
     let bytes = fs::read(&whole).unwrap();
-    // Into the last packet, a bare ACK behind everything that makes a fingerprint.
+    // Cuts inside the last packet, a bare ACK after all packets that yield fingerprints.
     let cut = file(folder.path(), "cut.pcap", &bytes[..bytes.len() - 30]);
     let outcome = replay(&cut).status(UNREADABLE).says("cut.pcap").says("truncated").in_one_line();
     let (events, whole) = (outcome.events(), replay(&whole).ok().events());
@@ -105,7 +105,7 @@ fn a_link_type_nobody_here_speaks_is_named() {
     replay(&file(folder.path(), "radio.pcap", &bytes)).status(UNREADABLE).says("radio.pcap").says("127").in_one_line();
 }
 
-/// A pcapng block: type, total length, body, total length again.
+/// Returns a pcapng block: type, total length, body, total length again.
 fn block(kind: u32, body: &[u8]) -> Vec<u8> {
     let length = (12 + body.len() as u32).to_le_bytes();
     [&kind.to_le_bytes()[..], &length, body, &length].concat()
@@ -120,7 +120,7 @@ fn a_pcapng_block_of_absurd_length_is_refused_without_asking_for_the_memory() {
         let packet = [&6_u32.to_le_bytes()[..], &length.to_le_bytes(), &[0; 64]].concat();
         let path = file(folder.path(), "absurd.pcapng", &[&section[..], &interface, &packet].concat());
         let sensor = Sensor::new();
-        // 1 GiB of address space: an allocation of what the file claims fails, and would be seen.
+        // 1 GiB of address space: an allocation of the claimed length fails, and the test detects it.
         let mut limited = Command::new("sh");
         limited.args(["-c", r#"ulimit -v 1048576; exec "$0" replay "$1""#]).arg(sensor.binary()).arg(&path);
         let outcome = Outcome::new(process::run(limited, &[], process::LIMIT));
@@ -152,7 +152,7 @@ fn compressed_files_are_known_by_content_not_by_name() {
         assert_eq!(replay(&file(folder.path(), name, packed)).ok().stdout(), plain.stdout(), "{name}");
     }
     assert_eq!(Sensor::new().run_with_stdin(&["replay", "-"], &gzip).ok().stdout(), plain.stdout());
-    // A download that broke off.
+    // A truncated download.
     replay(&file(folder.path(), "half.gz", &gzip[..gzip.len() / 2])).status(UNREADABLE).says("half.gz").in_one_line();
 }
 
@@ -203,7 +203,7 @@ fn who_lacks_the_privilege_is_told_how_to_get_it() {
     if !require_root() || !require_tools(&["setpriv"]) {
         return;
     }
-    // Where nobody can read it, wherever the build lies.
+    // The binary is copied to a folder that every user can read, wherever the build folder is.
     let folder = TempDir::new().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path().join("ja4sensor");
@@ -217,7 +217,7 @@ fn who_lacks_the_privilege_is_told_how_to_get_it() {
     outcome.says("CAP_BPF").says("CAP_NET_ADMIN").says("CAP_PERFMON").says("setcap").in_one_line();
 }
 
-/// Runs the sensor as root without these capabilities, also in its bounding set.
+/// Runs the sensor as root without these capabilities, which are also dropped from the bounding set.
 fn without(capabilities: &str, arguments: &str) -> Outcome {
     let script = format!("exec {} {arguments}", Sensor::new().binary().display());
     let mut command = Command::new("capsh");
@@ -288,7 +288,7 @@ fn check_fails_where_a_run_would() {
         shell(&format!("{tunnel} {arguments}")).status(USAGE).says("tun9").says("Ethernet interface").in_one_line();
     }
     shell("mount -t tmpfs none /sys/kernel/btf && exec SENSOR check").status(PRIVILEGE).says("BTF").in_one_line();
-    // An error in the configuration is reported first: it is one for every user.
+    // A configuration error takes precedence: it affects every user.
     let folder = TempDir::new().unwrap();
     let (good, bad) = (file(folder.path(), "good.toml", b""), file(folder.path(), "bad.toml", b"[captur]\n"));
     let check = |config: &Path| without("cap_net_admin", &format!("check --config {}", config.display()));
@@ -325,7 +325,7 @@ fn check_finds_what_another_sensor_uses() {
     }
 }
 
-/// Starts a replay that prints far more than a pipe holds.
+/// Starts a replay whose output exceeds the capacity of a pipe.
 fn long_replay(folder: &Path, stdout: Stdio) -> std::process::Child {
     let path = folder.join("long.pcap");
     generate::write(Kind::Dense, 0.05, 1, &mut File::create(&path).unwrap()).unwrap();
@@ -338,7 +338,7 @@ fn a_reader_that_has_seen_enough_ends_the_replay_in_peace() {
     let folder = TempDir::new().unwrap();
     let mut child = long_replay(folder.path(), Stdio::piped());
     let mut line = String::new();
-    // As `| head -1` does.
+    // Reads one line, as `| head -1` does.
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with('{') && line.ends_with("}\n"), "a whole line came: {line}");
     let stderr = process::collect(child.stderr.take().unwrap());

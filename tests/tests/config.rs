@@ -1,4 +1,4 @@
-//! Configuration files, as a user meets them.
+//! Configuration files: parsing, checks and error messages.
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -13,17 +13,17 @@ use tests::hello::{self, Shape};
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, bpf, process, require_tools};
 
-/// The command line, or the configuration, is wrong.
+/// Exit status: the command line or the configuration is invalid.
 const USAGE: i32 = 2;
-/// A capability is missing.
+/// Exit status: a capability is missing.
 const PRIVILEGE: i32 = 3;
 
-/// Asserts that a check finds no error, except that the test's own user may lack the capabilities.
+/// Asserts that a check finds no error; a missing capability of the test's user is accepted.
 fn in_order(outcome: Outcome) -> Outcome {
     if bpf::is_allowed() { outcome.ok() } else { outcome.status(PRIVILEGE) }
 }
 
-/// A folder with files in it.
+/// A temporary folder with configuration files.
 struct Site(TempDir);
 
 impl Site {
@@ -50,12 +50,12 @@ impl Site {
         self.run(&["check"])
     }
 
-    /// Checks a configuration that is in order.
+    /// Checks a valid configuration.
     fn check_in_order(&self) -> Outcome {
         in_order(self.check())
     }
 
-    /// What a replay of one conversation with TLS prints.
+    /// Replays one TLS conversation and returns the outcome.
     fn replay(&self, arguments: &[&str]) -> Outcome {
         let mut random = SplitMix64::new(11);
         let hello = hello::records(&Shape::Curl.client_hello("example.org", &mut random), usize::MAX);
@@ -65,7 +65,7 @@ impl Site {
         self.run(&[&["replay", capture.to_str().unwrap()], arguments].concat())
     }
 
-    /// Standard error by lines, without the folder and the name of the program.
+    /// Returns the lines of stderr without the folder and the program name.
     fn lines(&self, outcome: &Outcome) -> Vec<String> {
         let folder = format!("{}/", self.0.path().display());
         let text = outcome.stderr().replace(&folder, "");
@@ -192,7 +192,7 @@ fn a_directory_without_write_permission_is_reported() {
     fs::set_permissions(&folder, Permissions::from_mode(0o555)).unwrap();
     let mut outcome = site.check();
     if fs::write(folder.join("probe"), "").is_ok() {
-        // Root writes anywhere by a capability.
+        // Root can write anywhere because of a capability, so `setpriv` drops it.
         if !require_tools(&["setpriv"]) {
             return;
         }
@@ -278,7 +278,7 @@ fn accepted_host_names_are_checked() {
     );
 }
 
-/// A threshold rule that fires on one connection.
+/// Returns a threshold rule that fires on one connection.
 fn rule(name: &str) -> String {
     format!(
         "[[rule]]\nname = \"{name}\"\ndescription = \"mine\"\nseverity = \"low\"\non = \"fingerprint\"\n\
@@ -286,7 +286,7 @@ fn rule(name: &str) -> String {
     )
 }
 
-/// Names and descriptions of the alerts among events.
+/// Returns the rule names and descriptions of the alerts.
 fn alerts(outcome: &Outcome) -> Vec<(String, String)> {
     let text = |alert: &Value, key: &str| alert["alert"]["ja4sensor"][key].as_str().unwrap_or_default().to_owned();
     let events = outcome.events();
@@ -342,7 +342,7 @@ fn suppressed_alerts_are_counted_per_entry() {
     assert_eq!(engine["allowlisted"], wide);
 }
 
-/// Each takes milliseconds to compile.
+/// Each rule takes milliseconds to compile.
 #[test]
 fn too_many_rules_are_rejected_before_compilation() {
     let rule = |number: usize| {

@@ -1,4 +1,4 @@
-//! The documents: their commands run, their examples parse, their links resolve.
+//! Documentation tests: commands run, examples parse, links resolve.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,18 +10,18 @@ use tests::generate::{self, Kind};
 use tests::process::{self, LIMIT};
 use tests::{Outcome, Sensor, require_bpf};
 
-/// Share of the full capture that the commands replay: some 150 flows of every protocol.
+/// Scale of the capture that the commands replay: about 150 flows of every protocol.
 const SCALE: f64 = 0.005;
 
 /// Exit status of `check` without the privileges of a live run.
 const PRIVILEGE_MISSING: i32 = 3;
 
-/// The repository.
+/// Returns the root of the repository.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a folder of the repository")
 }
 
-/// Every document: the Markdown files at the top, and those of `docs`.
+/// Returns all documents: the Markdown files at the top level and those in `docs`.
 fn documents() -> Vec<PathBuf> {
     let markdown = |folder: &str| {
         let entries = fs::read_dir(root().join(folder)).expect("the folder is in the repository");
@@ -35,10 +35,10 @@ fn documents() -> Vec<PathBuf> {
 
 /// A fenced block of a document.
 struct Block {
-    /// What follows the opening fence: `console no-run`.
+    /// Info string of the opening fence: `console no-run`.
     info: String,
     text: String,
-    /// `docs/output.md:17`, for messages.
+    /// Location for error messages: `docs/output.md:17`.
     place: String,
 }
 
@@ -66,13 +66,13 @@ fn blocks(path: &Path) -> Vec<Block> {
     found
 }
 
-/// The blocks whose info string starts with `language`, of all documents.
+/// Returns the blocks of all documents whose info string starts with `language`.
 fn blocks_in(language: &str) -> Vec<Block> {
     let of = |block: &Block| block.info.split(' ').next() == Some(language);
     documents().iter().flat_map(|path| blocks(path)).filter(of).collect()
 }
 
-/// A working folder with the repository's files and a capture.
+/// Creates a working folder with the repository's files and a capture.
 fn working_folder() -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
     for name in ["docs", "packaging", "ja4-user"] {
@@ -91,7 +91,7 @@ fn every_command_runs_as_written() {
     let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&path))).expect("a search path");
     let (mut commands, mut failed) = (0, Vec::new());
     for document in documents() {
-        // The commands of a document build on each other: a database that one writes is read by the next.
+        // The commands of a document build on each other: one command reads the database that an earlier one wrote.
         let folder = working_folder();
         for block in blocks(&document).iter().filter(|block| block.info == "console") {
             for line in block.text.lines().filter_map(|line| line.strip_prefix("$ ")) {
@@ -177,13 +177,13 @@ fn every_relative_link_resolves() {
     assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
 }
 
-/// The relative targets of the links in a document.
+/// Returns the relative link targets of a document.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
     targets.filter(|target| !target.contains("://"))
 }
 
-/// The anchors of a document's headings, as GitHub makes them.
+/// Returns the anchors of a document's headings, as GitHub generates them.
 fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {

@@ -1,4 +1,4 @@
-//! The support library against programs that know better: a test can only be trusted as far as these hold.
+//! The test library checked against established programs: the other tests depend on it.
 use std::fs::File;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tests::tape::{Recording, Tape, dissect};
 use tests::udp::UdpConversation;
 use tests::{Wire, require_root, require_tools};
 
-/// Records what `talk` does on the server's side of the wire.
+/// Records the traffic of `talk` at the server's end of the wire.
 fn recorded(wire: &Wire, talk: impl FnOnce()) -> Recording {
     let tape = Tape::start(wire.server());
     talk();
@@ -123,7 +123,7 @@ fn crafted_datagrams_and_their_fragments_are_right_by_the_word_of_tcpdump() {
         let pieces = Fragments::of(&whole.frame).numbered(7).pieces(3);
         let pieces: Vec<_> = pieces.into_iter().map(|frame| Packet { frame, ..whole.clone() }).collect();
         let text = dissect(&packets::capture_file(folder.path(), "pieces.pcap", &pieces), &[]);
-        // 151 units, 50 in the first two pieces.
+        // 151 eight-byte units, 50 in each of the first two fragments.
         let expected = if client.starts_with('[') {
             ["frag (0x00000007:0|400)", "frag (0x00000007:400|400)", "frag (0x00000007:800|408)"]
         } else {
@@ -171,7 +171,7 @@ fn tunnels_are_right_by_the_word_of_tcpdump() {
     }
 }
 
-/// The first bytes of the SHA-256 of a generated capture, and how many packets it has.
+/// Returns the first bytes of the SHA-256 of a generated capture and its packet count.
 fn digest(kind: Kind, scale: f64, seed: u64) -> (String, u64) {
     let mut bytes = Vec::new();
     let written = generate::write(kind, scale, seed, &mut bytes).unwrap();
@@ -181,7 +181,7 @@ fn digest(kind: Kind, scale: f64, seed: u64) -> (String, u64) {
 
 #[test]
 fn generated_captures_are_the_same_everywhere() {
-    // A change here makes figures of earlier benches incomparable; say so in the changelog.
+    // A change here makes earlier bench figures incomparable; record it in the changelog.
     for (kind, scale, first_bytes) in [
         (Kind::Dense, 0.02, "ce197854bdadedb4"),
         (Kind::Mix, 0.01, "38395869cf9afcd4"),
@@ -221,7 +221,7 @@ fn generated_captures_are_right_by_the_word_of_tcpdump() {
     }
 }
 
-/// `10.0.0.1.51234 > 198.51.100.3.443` of a line of tcpdump.
+/// Returns `10.0.0.1.51234 > 198.51.100.3.443` of a tcpdump line.
 fn endpoints(line: &str) -> String {
     line.split(": Flags").next().unwrap_or_default().trim().to_owned()
 }
@@ -230,7 +230,7 @@ fn endpoints(line: &str) -> String {
 fn flows_of_a_generated_capture_overlap() {
     let mut bytes = Vec::new();
     generate::write(Kind::Dense, 0.05, 1, &mut bytes).unwrap();
-    // Read the file back by the format's book: per packet 16 bytes of header, then the frame.
+    // Parses the pcap file directly: each packet has a 16-byte header, followed by the frame.
     let (mut at, mut last, mut open, mut most) = (24, 0, 0_i64, 0);
     while at < bytes.len() {
         let field =

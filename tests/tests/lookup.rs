@@ -1,4 +1,4 @@
-//! Databases of labels, known-bad patterns and hints, as a user asks for them.
+//! The `lookup` command: labels, known-bad patterns and hints.
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use tests::hello::{self, Shape};
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor};
 
-/// The command line, or what it names, is wrong.
+/// Exit status: the command line, or a file that it names, is invalid.
 const USAGE: i32 = 2;
 
-/// Go's TLS stack, and what is built on it.
+/// JA4 of Go's TLS stack and of programs that use it.
 const GO: &str = "t13d190900_9dc949149365_97f8aa674fd9";
 
 fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Outcome {
     Sensor::new().run(arguments)
 }
 
-/// `ja4sensor lookup … --format json`, one object for each type that the value may be of.
+/// Runs `ja4sensor lookup … --format json`; returns one object for each type that the value may have.
 fn lookup(arguments: &[&str]) -> Vec<Value> {
     let outcome = run(&[&["lookup", "--format", "json"], arguments].concat()).ok();
     outcome.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -165,7 +165,7 @@ fn ttls_and_ssh_windows_tell_what_they_can() {
     assert_eq!(hops, [json!({ "type": "ja4l", "value": "62_113", "hints": { "hops": 15 } })]);
     run(&["lookup", "c76s76_c71s59_c0s70"]).ok().has("reverse");
     run(&["lookup", "c0s1460_c0s200_c36s0"]).ok().has("download");
-    // A remainder is too short to say.
+    // The last, partial window has too few packets for a hint.
     assert!(lookup(&["c0s1460_c0s53_c6s0"])[0].get("hints").is_none());
 }
 
@@ -230,7 +230,7 @@ fn an_invalid_label_file_is_rejected() {
     refused("b.toml", "[[entry]]\nname = 'x\n", "b.toml:2:");
 }
 
-/// The public table, where a run says where it lies; it is not part of the project.
+/// The public table, at the path that the environment gives; it is not part of the project.
 #[test]
 fn the_public_table_is_read_from_where_it_lies() {
     let Ok(path) = std::env::var("JA4_MAPPING_CSV") else {
@@ -242,7 +242,7 @@ fn the_public_table_is_read_from_where_it_lies() {
     assert_eq!(run(&["labels", "info", &path]).ok().stderr(), "");
 }
 
-/// A connection's application is its client's: not what answered it, and not what it runs on.
+/// Only client fingerprints label the application of a connection: server and operating-system labels do not.
 #[test]
 fn a_server_and_a_system_are_no_application() {
     let folder = TempDir::new().unwrap();

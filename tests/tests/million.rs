@@ -1,4 +1,4 @@
-//! A day of a busy network: what a million connections leave in memory.
+//! Memory use of a million connections over a day of capture time.
 use std::io::{BufWriter, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Stdio;
@@ -12,18 +12,18 @@ use tests::{Sensor, events, stats_u64};
 
 const CONNECTIONS: u32 = 1_000_000;
 
-/// Nanoseconds between two connections: a day's worth of them.
+/// Interval between two connections, nanoseconds: a million connections in a day.
 const PACE: u64 = 86_400_000_000_000 / CONNECTIONS as u64;
 
-/// The budget of a million connections, MiB.
+/// Memory budget of a million connections, MiB.
 const BUDGET: i64 = 1024;
 
-/// Of so many connections one says hello, and one is never closed.
+/// One of `HELLO` connections sends a ClientHello, and one of `OPEN` is never closed.
 const HELLO: u32 = 4;
 const OPEN: u32 = 16;
 
-/// Clients of a /16 with options of their own, so that what is remembered of hosts and values fills up too. A SYN, a
-/// hello and the server's RST.
+/// Returns the segments of a connection: a SYN, optionally a ClientHello, and the server's RST. Clients are in a /16
+/// and vary their options, so that the per-host and per-value state fills up too.
 fn segments(number: u32, hello: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     const MSS: [&[u8]; 4] = [&[2, 4, 5, 180], &[2, 4, 5, 172], &[2, 4, 5, 100], &[2, 4, 4, 216]];
     let at = |address: u32, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(address)), port);
@@ -41,7 +41,7 @@ fn segments(number: u32, hello: &[u8]) -> impl Iterator<Item = Segment<'_>> {
 
 #[test]
 fn a_million_connections_of_a_day_stay_within_the_budget() {
-    // Standard input: the day never lies on a disk.
+    // The capture is piped to stdin and never written to disk.
     let mut sensor = Sensor::new()
         .command(&["replay", "--types", "stats", "--max-connections", "1000000", "-"])
         .stdin(Stdio::piped())

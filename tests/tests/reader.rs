@@ -1,4 +1,4 @@
-//! Live output and its reader: slow, gone, or in a hurry.
+//! Live output: a slow reader, a closed reader, and a second signal while the output is blocked.
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tests::generate::{self, Kind};
 use tests::{Namespace, Sensor, Wire, events, process, require_bpf, require_tools, stats_u64};
 
-/// Long enough for a machine that does other things as well.
+/// Timeout with margin for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn alone() -> Option<MutexGuard<'static, ()>> {
@@ -20,7 +20,7 @@ fn alone() -> Option<MutexGuard<'static, ()>> {
         .then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The sensor on a host's interface, attached, its standard output a pipe that nobody reads yet.
+/// Starts the sensor on the host's interface and waits until it is attached; its stdout is a pipe that is not read.
 fn unread(host: &Namespace) -> Child {
     let run = Sensor::new().command(&["run", "-i", host.interface(), "--stats-interval", "0"]);
     let mut child = host.enter(&run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -30,7 +30,7 @@ fn unread(host: &Namespace) -> Child {
     child
 }
 
-/// A capture of this share of 100,000 connections.
+/// Writes a capture of `scale` times 100,000 connections.
 fn connections(scale: f64) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("dense.pcap");
@@ -86,7 +86,7 @@ fn a_second_signal_ends_it_at_once() {
     let mut sensor = unread(wire.server());
     play(&wire, &file);
     process::send(&sensor, Signal::SIGTERM);
-    // Its output is stuck in the pipe: the first signal alone cannot end it.
+    // Its output is blocked in the pipe, so the first signal alone cannot end it.
     assert!(process::wait(&mut sensor, Duration::from_secs(2)).is_none());
     let asked = Instant::now();
     process::send(&sensor, Signal::SIGINT);

@@ -1,11 +1,11 @@
-//! The traffic of the live tests is what it is meant to be, by the word of tcpdump.
+//! Checks the traffic of the live tests with tcpdump.
 use std::collections::BTreeSet;
 
 use tests::tape::{Recording, Tape};
 use tests::tunnel::{Encapsulation, Tunnel};
 use tests::{Wire, require_python, require_root, require_tools, scenes};
 
-/// Records what `talk` does on the server's side of the wire. `None` if this may not run here.
+/// Records the traffic of `talk` at the server's end of the wire. Returns `None` if the test cannot run.
 fn recorded(tools: &[&str], talk: impl FnOnce(&Wire)) -> Option<Recording> {
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "tcpdump"]) || !require_tools(tools) {
         return None;
@@ -16,7 +16,7 @@ fn recorded(tools: &[&str], talk: impl FnOnce(&Wire)) -> Option<Recording> {
     Some(tape.stop())
 }
 
-/// The lines of tcpdump, one a packet, without link headers.
+/// Returns the tcpdump lines, one per packet, without link headers.
 fn lines(recording: &Recording, filter: &str) -> Vec<String> {
     let text = recording.dissected(&[filter]);
     let whole: Vec<_> = text.lines().map(str::to_owned).collect();
@@ -30,7 +30,7 @@ fn lines(recording: &Recording, filter: &str) -> Vec<String> {
     packets
 }
 
-/// Distinct `address.port > address.port` of packets to this port.
+/// Returns the distinct `address.port > address.port` of packets to this port.
 fn clients(packets: &[String], port: u16) -> BTreeSet<String> {
     let end = format!(".{port}:");
     packets
@@ -52,8 +52,8 @@ fn quic() {
     let packets = lines(&recording, "udp");
     let connections = clients(&packets, 443).len() + clients(&packets, 8443).len();
     assert_eq!(connections, scenes::QUIC_CONNECTIONS);
-    // Long header, by type and version: the first byte's two type bits are 0 for an Initial in version 1, 1 in version 2.
-    // Offsets are of UDP over IPv4, whose filter language reaches into the payload.
+    // QUIC long header, by type and version: the two type bits of the first byte are 0 for an Initial in version 1 and
+    // 1 in version 2. Offsets are for UDP over IPv4, where the filter language can access the payload.
     let count = |filter: &str| lines(&recording, filter).len();
     let v1 = "udp[9:4] = 0x00000001";
     let v2 = "udp[9:4] = 0x6b3343cf";
@@ -73,7 +73,7 @@ fn dtls() {
         assert_eq!(clients(&lines(&recording, "udp"), port).len(), 1, "port {port}");
     }
     let count = |filter: &str| lines(&recording, filter).len();
-    // Record of type 22 at the begin, its message's type thirteen bytes on; IPv6 headers are 40 bytes, UDP's 8.
+    // A record of type 22 at the start, with the message type 13 bytes later; the IPv6 header is 40 bytes, UDP's 8.
     let hellos = |port: u16| {
         count(&format!("udp dst port {port} and (udp[8] = 22 and udp[21] = 1)"))
             + count(&format!("ip6 and udp dst port {port} and (ip6[48] = 22 and ip6[61] = 1)"))
@@ -133,7 +133,7 @@ fn ssh() {
     assert!(full("fd98::2.22 >") > 1000, "a download");
     let keys =
         packets.iter().filter(|packet| packet.contains("> 10.98.0.2.22:") && packet.contains("length 36")).count();
-    // A busy machine sends some of them together.
+    // A busy machine coalesces some of them.
     assert!(keys > 40, "{keys} keys in segments of their own");
 }
 
@@ -152,7 +152,7 @@ fn dhcp() {
     }
 }
 
-/// A tunnel's TLS, as tcpdump shows the packets around it.
+/// Checks the TLS traffic of a tunnel as tcpdump decodes the outer packets.
 fn tunnel(encapsulation: Encapsulation, filter: &str, names: &str) {
     let v6 = encapsulation != Encapsulation::IpInIp;
     let Some(recording) = recorded(&["curl", "nginx", "openssl"], |wire| {

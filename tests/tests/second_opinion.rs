@@ -1,6 +1,6 @@
-//! The package ja4plus 1.4.0, an implementation by other people, over recordings of our scenes: where the two differ, a
-//! rule of the specification's section 13 says who is right, or the RFC does. A rule that a scene allows has to be used,
-//! so that no allowance outlives its reason.
+//! Compares our output with ja4plus 1.4.0, an independent implementation, on recordings of the test scenes. Each
+//! difference must be covered by a row of section 13 of the specification or by an RFC. Every rule that a scene allows
+//! must be used, so that obsolete rules are removed.
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -12,61 +12,64 @@ use tests::{Outcome, Sensor, Wire, fingerprints, optional_python, process, requi
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/support/second_opinion.py");
 
-/// Where ja4plus does otherwise, and by what we do not follow it.
+/// Known deviations of ja4plus, with the rule that justifies our output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rule {
-    /// Row A6 (and B3): it does not read DTLS.
+    /// Row A6 (and B3): it does not parse DTLS.
     NoDtls,
-    /// Row A11: it gives the hello after a Retry too.
+    /// Row A11: it also outputs the ClientHello after a Retry.
     SecondHello,
     /// Row C5: it drops a cookie without `=`.
     BareCookie,
-    /// Row C1, and S5 for the hash of nothing: it takes the preface of HTTP/2 for a request of HTTP/1, and no other.
+    /// Row C1, and S5 for the hash of an empty string: it parses the HTTP/2 preface as an HTTP/1 request, and no other
+    /// HTTP/2 request.
     NoHttp2,
-    /// Row D1: having found packet C, it gives one more value for the client's first payload.
+    /// Row D1: after packet C, it outputs one more value for the client's first payload.
     LaterPacketC,
-    /// Row D10: it names the outer addresses, with the inner ports.
+    /// Row D10: it outputs the outer addresses with the inner ports.
     OuterAddresses,
-    /// Row D11: it reads QUIC latencies on port 443 alone.
+    /// Row D11: it measures QUIC latencies on port 443 only.
     OnlyPort443,
-    /// Rows F4 and F5: it ends the last window with the first FIN, counts retransmissions, and one segment less where a
-    /// message spans two. So its windows begin a packet or two elsewhere.
+    /// Rows F4 and F5: it closes the last window at the first FIN, counts retransmissions, and counts one segment less
+    /// if a message spans two. Its windows therefore begin one or two packets off.
     OtherSshPackets,
-    /// No row. It looks for a ClientHello in segments of nine bytes or more: one that begins with a single byte is missed.
+    /// No row. It looks for a ClientHello in segments of nine bytes or more: it misses one whose first segment is a
+    /// single byte.
     NoShortSegment,
-    /// No row. RFC 9369, section 3.3.2: it derives the keys of version 2 with the labels of version 1, so it reads nothing.
+    /// No row. RFC 9369, section 3.3.2: it derives the keys of version 2 with the labels of version 1 and decrypts
+    /// nothing.
     NoVersion2,
-    /// No row. RFC 9001, section 5.2: it does not derive the server's keys anew after a Retry.
+    /// No row. RFC 9001, section 5.2: it does not derive new server keys after a Retry.
     NoKeysAfterRetry,
-    /// No row. RFC 9000, section 12.2: of a datagram it reads the first packet alone, so a Handshake packet behind an
-    /// Initial is not seen, and rows D7 and D8 have other packets to choose from.
+    /// No row. RFC 9000, section 12.2: it parses only the first packet of a datagram. It misses a Handshake packet
+    /// after an Initial, so rows D7 and D8 select other packets.
     NoCoalescedPackets,
 }
 
-/// What names a connection in both outputs.
+/// Key by which connections of both outputs are matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Endpoints,
-    /// Where addresses cannot be compared.
+    /// For scenes in which addresses cannot be compared.
     Ports,
-    /// DHCP: whose the messages are is not the method's.
+    /// For DHCP: the method does not attribute messages to a connection.
     Nothing,
 }
 
-/// What one of the two says of one connection and kind, and the other does not.
+/// Values of one connection and kind that only one of the two outputs has.
 #[derive(Debug)]
 struct Difference {
     kind: String,
     connection: String,
-    /// We know it for QUIC version 2.
+    /// QUIC version 2, according to our output.
     version_2: bool,
-    /// All that we say of this connection and kind.
+    /// All of our values of this connection and kind.
     ours_all: Vec<String>,
     ours: Vec<String>,
     theirs: Vec<String>,
 }
 
-/// Kind and connection, and its values in order.
+/// Values in order, by kind and connection.
 type Said = BTreeMap<(String, String), Vec<String>>;
 
 fn connection(by: By, one: (&str, u64), other: (&str, u64)) -> String {
@@ -80,7 +83,7 @@ fn connection(by: By, one: (&str, u64), other: (&str, u64)) -> String {
     ends.join(" - ")
 }
 
-/// What we say, and which connections are of QUIC version 2.
+/// Returns our values and the connections of QUIC version 2.
 fn ours(events: &[Value], by: By) -> (Said, BTreeSet<String>) {
     let (mut said, mut version_2) = (Said::new(), BTreeSet::new());
     for event in fingerprints(events) {
@@ -113,7 +116,7 @@ fn theirs(python: &Path, file: &Path, by: By) -> Said {
     said
 }
 
-/// Rows D2 and D5 are about how a latency is written: a prefix that names the side, and a third section for QUIC.
+/// Normalizes the notation of a latency (rows D2 and D5): a prefix for the side, and a third section for QUIC.
 fn canonical<'a>(kind: &'a str, value: &'a str) -> (&'a str, &'a str) {
     let value = value.strip_suffix("_quic").unwrap_or(value);
     match (value.strip_prefix("JA4L-C="), value.strip_prefix("JA4L-S=")) {
@@ -123,7 +126,7 @@ fn canonical<'a>(kind: &'a str, value: &'a str) -> (&'a str, &'a str) {
     }
 }
 
-/// Row D3: a test allows a microsecond.
+/// Compares two values; latencies may differ by a microsecond (row D3).
 fn same(kind: &str, one: &str, other: &str) -> bool {
     if !kind.starts_with("ja4l") {
         return one == other;
@@ -143,7 +146,7 @@ fn differences(ours: &Said, version_2: &BTreeSet<String>, theirs: &Said) -> Vec<
         let (mut left, mut theirs) = (Vec::new(), of(theirs, key));
         let mut compared = ours_all.clone();
         if kind.starts_with("ja4d") {
-            // A client that waits too long asks again, which is not the methods' matter.
+            // A client repeats its message after a timeout; repeated values are ignored.
             for values in [&mut compared, &mut theirs] {
                 values.sort();
                 values.dedup();
@@ -163,13 +166,13 @@ fn differences(ours: &Said, version_2: &BTreeSet<String>, theirs: &Said) -> Vec<
     found
 }
 
-/// The first sections of a value.
+/// Returns the first `count` sections of a value.
 fn sections(value: &str, count: usize) -> Vec<&str> {
     value.split('_').take(count).collect()
 }
 
 impl Difference {
-    /// Takes out what `rule` explains; whether there was anything.
+    /// Removes the values that `rule` explains. Returns whether any were removed.
     fn explained_by(&mut self, rule: Rule) -> bool {
         let before = self.ours.len() + self.theirs.len();
         let latency = self.kind == "ja4l" || self.kind == "ja4ls";
@@ -195,14 +198,14 @@ impl Difference {
             }
             Rule::LaterPacketC if self.kind == "ja4l" && self.ours.is_empty() => self.theirs.clear(),
             Rule::OnlyPort443 if latency && silent && !self.is_at_port(443) => self.ours.clear(),
-            // Of a connection that only the server's answer upgrades, it knows the hello.
+            // It outputs the ClientHello of a connection that only the server's response upgrades to version 2.
             Rule::NoVersion2 if silent && (self.version_2 || self.kind != "ja4") => self.ours.clear(),
             Rule::NoKeysAfterRetry if silent && self.kind == "ja4s" => self.ours.clear(),
             Rule::NoCoalescedPackets if latency => {
                 if silent {
                     self.ours.clear();
                 } else if self.ours.len() == self.theirs.len() {
-                    // Other packets, but the same host.
+                    // The packets differ, but the TTL must be the same.
                     let ttl = |value: &String| sections(value, 2).pop().map(str::to_owned);
                     if self.ours.iter().map(ttl).eq(self.theirs.iter().map(ttl)) {
                         self.ours.clear();
@@ -224,7 +227,7 @@ impl Difference {
     }
 }
 
-/// A JA4SSH: client and server of each section.
+/// A JA4SSH value: client and server of each section.
 struct Window {
     modes: [u64; 2],
     packets: [u64; 2],
@@ -232,11 +235,12 @@ struct Window {
 }
 
 impl Window {
-    /// Packets and bare ACKs by which a window may be off.
+    /// Tolerance of the packet counts of a window.
     const PACKETS: u64 = 4;
-    /// See there: ACKs of a bulk copy come in bursts, and a burst may fall into the window before or behind.
+    /// Tolerance of the bare ACK counts. ACKs of a bulk copy arrive in bursts, and a burst may fall into the window
+    /// before or after.
     const ACKS: u64 = 10 * Self::PACKETS;
-    /// Of fewer packets, one more or less may have another length in the lead.
+    /// Below this number of packets, one packet more or less may change the most frequent length.
     const FEW: u64 = 20;
 
     fn read(value: &str) -> Self {
@@ -263,7 +267,7 @@ impl Window {
     }
 }
 
-/// Records `scene` and asks both. The differences are those that `rules` explain, and each rule explains some.
+/// Records `scene` and compares both outputs. `rules` must explain all differences, and each rule at least one.
 fn asked(tools: &[&str], by: By, rules: &[Rule], scene: impl FnOnce(&Wire)) {
     let Some(python) = optional_python("ja4plus") else { return };
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "tcpdump"]) || !require_tools(tools) {
@@ -277,7 +281,7 @@ fn asked(tools: &[&str], by: By, rules: &[Rule], scene: impl FnOnce(&Wire)) {
     let mut differences = differences(&ours, &version_2, &theirs(&python, recording.file(), by));
     let mut used = BTreeSet::new();
     if by == By::Ports {
-        // That addresses differ is in how connections are named, not in a value.
+        // Different addresses affect the connection key, not a value, so no difference shows this rule.
         used.insert(Rule::OuterAddresses);
     }
     for difference in &mut differences {
@@ -303,7 +307,7 @@ fn tls() {
 fn quic() {
     let rules =
         [Rule::SecondHello, Rule::OnlyPort443, Rule::NoKeysAfterRetry, Rule::NoCoalescedPackets, Rule::NoVersion2];
-    // Whoever has ja4plus but not aioquic is told so.
+    // If aioquic is missing, the skip is reported.
     let Some(python) = optional_python("aioquic") else { return };
     asked(&["openssl"], By::Endpoints, &rules, |wire| scenes::quic(wire, &python));
 }

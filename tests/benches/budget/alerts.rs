@@ -1,4 +1,4 @@
-//! Alerts a second through each sink, to real receivers: files, an HTTP server, rsyslog.
+//! Alerts per second through each sink, to real receivers: files, an HTTP server, rsyslog.
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,8 @@ mod rsyslog;
 #[path = "../../tests/alerts/server.rs"]
 mod server;
 
-/// A sink that has not sent all by then is measured by what it has sent: the row is to end in half a minute.
+/// Maximum duration of a measurement. A slower sink is measured by the alerts it has sent so far, so that the row ends
+/// within half a minute.
 const LONGEST: Duration = Duration::from_secs(3);
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
@@ -63,7 +64,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
             extend(&mut sink, "ca_file", json!(certificates.path("root.pem")));
         }
         let figure = through(&format!("syslog over {}, to rsyslog", transport.to_uppercase()), sink, alerts)?;
-        // What a datagram costs is known only if it is known how many came.
+        // The rate over UDP is meaningful only with the number of alerts that arrived.
         let all = until(Duration::from_secs(1), || written() - before >= alerts as usize);
         let came = if all {
             "all were written there".to_owned()
@@ -81,7 +82,7 @@ fn extend(sink: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// Alerts a second, from the first that is handed over to the last that was sent.
+/// Measures alerts per second, from the first alert enqueued to the last one sent.
 fn through(what: &str, mut sink: Value, alerts: u32) -> Result<Figure> {
     extend(&mut sink, "rate", json!(0));
     extend(&mut sink, "queue", json!(65_536));

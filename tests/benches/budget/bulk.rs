@@ -1,6 +1,6 @@
-//! One bulk TCP stream into a host: what the sensor on the host takes from it, by hook.
+//! One bulk TCP stream into a host: throughput with the sensor on the host, relative to that without it, by hook.
 //!
-//! All modes in turn, in every round, each compared with the same round's stream without a program.
+//! Each round measures all modes and compares them with the stream without a program of the same round.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::figure::{Figure, median};
 
 const PORT: u16 = 5201;
 
-/// Hooks, and what is allowed of each; `auto` takes generic XDP on veth, so that is the default mode.
+/// Hooks and the budget of each; `auto` selects generic XDP on veth, so that is the default mode.
 const MODES: [(&str, Option<f64>); 3] = [("generic", Some(0.9)), ("native", None), ("tc", None)];
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
@@ -48,7 +48,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// What the server received, Gb/s.
+/// Runs one stream and returns the throughput at the server, Gb/s.
 fn stream(wire: &Wire, seconds: &str) -> Result<f64> {
     let server = wire.server().v4().to_string();
     let told = wire.client().run(&["iperf3", "--json", "--time", seconds, "--client", &server]);

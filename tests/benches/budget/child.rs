@@ -1,4 +1,4 @@
-//! Programs of which the bench wants to know what they used.
+//! Child processes whose time and memory are measured.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,24 +13,24 @@ use tempfile::TempDir;
 use tests::process::{send, until, wait};
 use tests::{Namespace, Sensor, stats_u64};
 
-/// How long the kernel may take to verify and attach the programs.
+/// Timeout for verifying and attaching the eBPF programs.
 const READY: Duration = Duration::from_secs(20);
 
-/// How long a sensor may take to stop.
+/// Timeout for stopping a sensor.
 const STOP: Duration = Duration::from_secs(20);
 
-/// What a program that has ended used.
+/// Resource usage of a process that has exited.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
-    /// From its start to its end.
+    /// Time from start to exit.
     pub(crate) wall: Duration,
-    /// User and system time of all its threads.
+    /// User and system time of all threads.
     pub(crate) cpu: Duration,
-    /// Most memory that was resident at once, MiB.
+    /// Peak resident memory, MiB.
     pub(crate) peak: f64,
 }
 
-/// `ja4sensor replay` with these arguments, its output thrown away; it has to succeed.
+/// Runs `ja4sensor replay` with these arguments and discards its output.
 pub(crate) fn replay(arguments: &[&str], file: &Path) -> Result<Used> {
     let mut command = Sensor::new().command(&["replay"]);
     command.args(arguments).arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
@@ -43,18 +43,18 @@ pub(crate) fn replay(arguments: &[&str], file: &Path) -> Result<Used> {
     Ok(Used {
         wall,
         cpu: time(usage.ru_utime) + time(usage.ru_stime),
-        // In KiB on Linux, getrusage(2).
+        // In KiB on Linux; see getrusage(2).
         peak: usage.ru_maxrss as f64 / 1024.0,
     })
 }
 
-/// Waits for a child as wait4(2) does: with what it alone used.
+/// Waits for a child with wait4(2) and returns its own resource usage.
 fn wait_for_usage(child: Child) -> io::Result<(ExitStatus, libc::rusage)> {
     use std::os::unix::process::ExitStatusExt;
     let mut status = 0;
-    // SAFETY: rusage is plain integers, for which zero is a value.
+    // SAFETY: rusage contains only integers, for which zero is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live, exclusively borrowed values of the types that wait4 writes.
+    // SAFETY: both pointers refer to live, exclusively borrowed values of the types that wait4 writes.
     let waited = unsafe { libc::wait4(child.id() as libc::pid_t, &raw mut status, 0, &raw mut usage) };
     if waited < 0 {
         return Err(io::Error::last_os_error());
@@ -62,14 +62,14 @@ fn wait_for_usage(child: Child) -> io::Result<(ExitStatus, libc::rusage)> {
     Ok((ExitStatus::from_raw(status), usage))
 }
 
-/// `ja4sensor run` on a host's interface. Its lines go to a file: nobody has to read along.
+/// `ja4sensor run` on a host's interface. Its output goes to a file, so that no pipe has to be read.
 pub(crate) struct Live {
     child: Child,
     folder: TempDir,
 }
 
 impl Live {
-    /// Starts it and waits until it has attached.
+    /// Starts the sensor and waits until it has attached its programs.
     pub(crate) fn start(host: &Namespace, options: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut inner = Sensor::new().command(&["run", "-i", host.interface()]);
@@ -89,14 +89,14 @@ impl Live {
         Ok(live)
     }
 
-    /// What it says of the hooks it took.
+    /// Returns the first line of stderr, which names the attached hooks.
     pub(crate) fn hooks(&self) -> String {
         self.stderr().lines().next().unwrap_or_default().to_owned()
     }
 
-    /// CPU time of all its threads up to now.
+    /// Returns the CPU time of all threads so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        // Nanoseconds, where /proc/PID/stat counts ticks of 10 ms.
+        // schedstat counts nanoseconds; /proc/PID/stat counts ticks of 10 ms.
         let mut sum = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let path = task?.path().join("schedstat");
@@ -106,7 +106,7 @@ impl Live {
         Ok(Duration::from_nanos(sum))
     }
 
-    /// Resident memory now, MiB.
+    /// Returns the current resident memory, MiB.
     pub(crate) fn resident(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -114,7 +114,7 @@ impl Live {
         Ok(kib / 1024.0)
     }
 
-    /// SIGINT, and what it left behind.
+    /// Stops the sensor with SIGINT and returns its statistics.
     pub(crate) fn stop(mut self) -> Result<Ended> {
         send(&self.child, Signal::SIGINT);
         let status = wait(&mut self.child, STOP).context("ja4sensor did not end")?;
@@ -139,27 +139,27 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // It has ended already, unless something went wrong.
+        // The process has already exited unless an error occurred.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// What a live run left behind.
+/// Results of a live run.
 pub(crate) struct Ended {
     stats: Value,
-    /// JA4 lines.
+    /// Number of JA4 lines in the output.
     pub(crate) ja4: u64,
 }
 
 impl Ended {
-    /// A counter of the last statistics.
+    /// Returns a counter of the last `stats` event.
     pub(crate) fn count(&self, path: &[&str]) -> u64 {
         stats_u64(&self.stats, path)
     }
 }
 
-/// Says which of these programs is missing.
+/// Returns an error if BPF or one of these programs is not available.
 pub(crate) fn require(programs: &[&str]) -> Result<()> {
     ensure!(tests::require_bpf(), "needs root and BPF");
     for program in programs {

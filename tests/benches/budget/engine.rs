@@ -1,5 +1,5 @@
-//! Nanoseconds that the engine takes for a fingerprint: first-seen and the tracker by themselves, and all of it, with
-//! labels, known-bad patterns, profiles, the built-in and the built-in rules, and the closing of the line.
+//! Nanoseconds per fingerprint in the engine: first-seen and the tracker separately, and the whole engine with labels,
+//! known-bad patterns, profiles, the built-in rules, and completion of the output line.
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -24,10 +24,10 @@ use crate::Scale;
 use crate::figure::{Figure, least};
 use crate::rules::{CONNECTIONS, record, seen};
 
-/// Values that the clients of a round show.
+/// Distinct JA4 values in a round.
 const VALUES: u32 = 500;
 
-/// Events of a chunk, as many as a shard hands on at most.
+/// Maximum number of events in a chunk, as handed off by a shard.
 const CHUNK: usize = 1024;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
@@ -55,7 +55,7 @@ fn first_seen(scale: Scale) -> f64 {
         }
         begun.elapsed().as_nanos() as f64 / asked.len() as f64
     });
-    // The first round fills the tables and is the slowest.
+    // The first round fills the tables and is the slowest; the minimum excludes it.
     least(rounds.collect::<Vec<_>>())
 }
 
@@ -75,7 +75,8 @@ fn tracker(scale: Scale) -> f64 {
     least(rounds.collect::<Vec<_>>())
 }
 
-/// Best of the rounds over the chunks of all connections, with an engine that has seen each once.
+/// Returns the best round over the chunks of all connections, nanoseconds per event. All rounds use one engine, so that
+/// after the first round every value is known.
 fn whole(scale: Scale) -> Result<f64> {
     let context = Arc::new(Context::default());
     let opened = config::open(None, |_| {}).map_err(|report| anyhow!("{report}"))?;

@@ -1,20 +1,20 @@
-//! One measured number beside its budget, and the table they are printed in.
+//! Measured values with their budgets, and the table that prints them.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// What DESIGN.md, section 7, allows.
+/// Budget of a figure, from DESIGN.md, section 7.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Budget {
-    /// No more than this.
+    /// Upper limit.
     AtMost(f64),
-    /// No less than this.
+    /// Lower limit.
     AtLeast(f64),
-    /// Nothing is said: it is measured to be known.
+    /// No budget: the value is only reported.
     Open,
 }
 
-/// One number.
+/// One measured value.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
     what: String,
@@ -25,22 +25,22 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    /// A number that was measured.
+    /// Creates a figure without a budget.
     pub(crate) fn new(what: impl Into<String>, measured: f64, unit: &'static str) -> Self {
         Self { what: what.into(), measured, unit, budget: Budget::Open, note: String::new() }
     }
 
-    /// The budget is no more than this.
+    /// Sets an upper limit as the budget.
     pub(crate) fn at_most(self, limit: f64) -> Self {
         Self { budget: Budget::AtMost(limit), ..self }
     }
 
-    /// The budget is no less than this.
+    /// Sets a lower limit as the budget.
     pub(crate) fn at_least(self, limit: f64) -> Self {
         Self { budget: Budget::AtLeast(limit), ..self }
     }
 
-    /// What else there is to say.
+    /// Sets the text of the `note` column.
     pub(crate) fn note(self, note: impl Into<String>) -> Self {
         Self { note: note.into(), ..self }
     }
@@ -64,19 +64,19 @@ impl Figure {
     }
 }
 
-/// The median of what was measured; of an even number the lower one.
+/// Returns the median; for an even number of values, the lower of the two in the middle.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The smallest of what was measured.
+/// Returns the smallest value.
 pub(crate) fn least(values: impl IntoIterator<Item = f64>) -> f64 {
     values.into_iter().fold(f64::INFINITY, f64::min)
 }
 
-/// Three digits that count, and no more than two behind the point.
+/// Formats a number with two decimals below 10, one below 100, and none otherwise.
 fn number(value: f64) -> String {
     let decimals = match value.abs() {
         0.0 => 0,
@@ -87,13 +87,13 @@ fn number(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// The table, printed as it is measured.
+/// The table; each line is written when its row has been measured.
 pub(crate) struct Table<W> {
     out: W,
 }
 
 impl<W: Write> Table<W> {
-    /// Writes the head, if it is to have one.
+    /// Creates the table and writes the header line if `head` is set.
     pub(crate) fn begin(mut out: W, head: bool) -> io::Result<Self> {
         if head {
             line(&mut out, ["row", "what", "measured", "", "budget", "verdict", "note"])?;
@@ -101,19 +101,19 @@ impl<W: Write> Table<W> {
         Ok(Self { out })
     }
 
-    /// Writes a figure of a row.
+    /// Writes one figure of a row.
     pub(crate) fn figure(&mut self, row: &str, figure: &Figure) -> io::Result<()> {
         let (measured, budget, verdict) = (number(figure.measured), figure.budget(), figure.verdict());
         line(&mut self.out, [row, &figure.what, &measured, figure.unit, &budget, &verdict, &figure.note])
     }
 
-    /// Writes that a row could not be measured.
+    /// Writes the first line of the error of a row that could not be measured.
     pub(crate) fn failed(&mut self, row: &str, why: &str) -> io::Result<()> {
         let why = why.lines().next().unwrap_or_default();
         line(&mut self.out, [row, "", "", "", "", "NOT MEASURED", why])
     }
 
-    /// Writes how long a row took.
+    /// Writes the duration of a row.
     pub(crate) fn took(&mut self, row: &str, time: Duration) -> io::Result<()> {
         writeln!(self.out, "{row:<8} ({:.1} s)", time.as_secs_f64())?;
         self.out.flush()

@@ -1,4 +1,4 @@
-//! Questions to a database of ten million fingerprints, a day's worth, by the binary and as a user asks them.
+//! Queries over a database of ten million fingerprints, one day of traffic, run by the binary.
 //!
 //! The file has just been written, so most of it is in the page cache.
 
@@ -12,7 +12,7 @@ use crate::Scale;
 use crate::figure::{Figure, median};
 use crate::sqlite::{EACH, Traffic, start};
 
-/// What is asked, and in which words.
+/// Queries: description and command-line arguments.
 const QUESTIONS: [(&str, &[&str]); 8] = [
     ("query, the newest 1000", &["query"]),
     ("query, a minute", &["query", "--since", "2026-11-23T12:00:00Z", "--until", "2026-11-23T12:01:00Z"]),
@@ -63,7 +63,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// How long an answer takes, seconds.
+/// Runs a query and returns its duration, seconds.
 fn ask(database: &Path, arguments: &[&str]) -> Result<f64> {
     let mut command = Sensor::new().command(arguments);
     command.arg("--db").arg(database).args(["--format", "json", "--timeout", "0"]);

@@ -1,4 +1,4 @@
-//! CPU time of a sensor that has nothing to do.
+//! CPU time of an idle sensor.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::Scale;
 use crate::child::{self, Live};
 use crate::figure::Figure;
 
-/// Until the wire's first neighbour discovery is over.
+/// Time for the initial neighbour discovery on the wire to finish.
 const SETTLE: Duration = Duration::from_secs(2);
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {

@@ -1,7 +1,7 @@
-//! What a packet costs in the programs, over a program that does nothing.
+//! Cost of a packet in the eBPF programs, in addition to that of an empty program.
 //!
-//! `BPF_PROG_TEST_RUN` over and over; its own mean, the best of five. That a packet took the way that
-//! is meant to be measured is read off the counters.
+//! Each round is one repeated `BPF_PROG_TEST_RUN`, measured by the kernel's mean; the figure is the best round. The
+//! counters verify that the packets took the code path under measurement.
 
 use std::net::SocketAddr;
 
@@ -22,18 +22,18 @@ use crate::Scale;
 use crate::figure::{Figure, least};
 use crate::frames::{Flow, client_hello};
 
-/// The size of a ring as `ja4sensor run` makes it.
+/// Size of a ring, bytes, as in `ja4sensor run`.
 pub(crate) const RING: u32 = 8 << 20;
 
-/// Bytes that a record takes in the ring, with the kernel's own header: of the three smaller size classes.
+/// Size of a record in the ring, bytes, with the kernel's header of 8 bytes, for the three smaller size classes.
 const SMALL: u32 = 192 + 8;
 const MEDIUM: u32 = 768 + 8;
 const LARGE: u32 = 2048 + 8;
 
-/// A time of the boot clock that lies many epochs behind its start, nanoseconds.
+/// Boot-clock time many epochs after boot, nanoseconds.
 const NOW: u64 = 1 << 40;
 
-/// The kernel half with one ring, as the rows use it.
+/// Loads the eBPF programs with the settings that the rows share.
 pub(crate) fn load(filter_config: FilterConfig) -> Result<Kernel> {
     if !tests::require_bpf() {
         bail!("needs root and BPF");
@@ -46,7 +46,7 @@ pub(crate) fn load(filter_config: FilterConfig) -> Result<Kernel> {
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut filter_config = FilterConfig::new([0x1234_5678_90ab_cdef, 0xfedc_ba09_8765_4321]);
-    // One segment again and again is wanted again and again.
+    // The same segment is repeated and must be selected each time.
     filter_config.handshake_budget = u32::MAX;
     let mut kernel = load(filter_config)?;
     let mut ring = kernel.take_ring(0).expect("nobody took it yet");
@@ -55,7 +55,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let empty_frame = Flow(0).bulk();
     let empty = best(rounds, || run(&mut kernel, Program::Empty, &empty_frame, bulk))?;
     let mut figures = vec![Figure::new("empty program", empty, "ns")];
-    // A flow belongs to the hook that met it first, so each program has flows of its own.
+    // A flow belongs to the hook that processed its first packet, so each program uses separate flows.
     for (program, hook, first) in [(Program::Xdp, 0, 1000), (Program::TcEgress, 1, 2000)] {
         let mut hook = Hook { kernel: &mut kernel, ring, program, hook, empty, bulk, rounds, figures };
         hook.tcp(|number| Flow(u32::from(first) + number))?;
@@ -70,11 +70,11 @@ struct Hook<'a> {
     kernel: &'a mut Kernel,
     ring: RingBuf<MapData>,
     program: Program,
-    /// Place of its counters.
+    /// Index of its counters.
     hook: usize,
-    /// What the empty program takes, nanoseconds.
+    /// Run time of the empty program, nanoseconds.
     empty: f64,
-    /// Runs of a packet that leaves no record.
+    /// Repetitions of a packet that emits no record.
     bulk: u32,
     rounds: u32,
     figures: Vec<Figure>,
@@ -86,8 +86,8 @@ impl Hook<'_> {
         ensure!(hello.len() == 517, "the hello has {} bytes", hello.len());
 
         self.passes("bulk, untracked", &flow(0).bulk(), PassReason::Untracked, Some(8.0))?;
-        // Its first bytes say that it is not TLS, and they are all of its request; what follows is read for another one
-        // until the budget is used up. Then nothing more is selected.
+        // The first payload is a complete HTTP request, so the flow is not TLS. Later segments are selected as a
+        // possible next request until the budget is used up; then no further segment is selected.
         let opening = |flow: Flow| [flow.syn(), flow.syn_ack(), flow.ack()];
         self.meet(&opening(flow(1)))?;
         self.meet(&[flow(1).first(b"GET / HTTP/1.0\r\n\r\n")])?;
@@ -99,14 +99,14 @@ impl Hook<'_> {
         self.emits("ClientHello", &flow(3).first(&hello), RecordClass::Tls, MEDIUM, Some(200.0))?;
 
         self.meet(&opening(flow(4)))?;
-        // A browser's request without its cookies: what fits the second size class.
+        // A browser's request truncated before its cookies, so that it fits the second size class.
         let request = http::browser_request("www.example.org", "/", &mut SplitMix64::new(1));
         let request = [&request[..600 - 4], b"\r\n\r\n"].concat();
         self.emits("HTTP request", &flow(4).first(&request), RecordClass::Http, MEDIUM, None)?;
 
         self.meet(&opening(flow(5)))?;
         self.meet(&[flow(5).first(ssh::BANNER)])?;
-        // The identification's budget goes with a first segment that is not measured.
+        // Unmeasured segments use up the budget of the SSH identification.
         self.meet(&[flow(5).bulk(), flow(5).bulk(), flow(5).bulk(), flow(5).bulk()])?;
         self.emits("SSH segment, headers only", &flow(5).bulk(), RecordClass::Ssh, SMALL, None)?;
 
@@ -135,7 +135,7 @@ impl Hook<'_> {
         self.emits("QUIC Initial", &datagram(3, 443, &initial), RecordClass::Quic, LARGE, None)
     }
 
-    /// Runs these frames once; what they leave in the ring is taken out.
+    /// Runs each frame once and discards the emitted records.
     fn meet(&mut self, frames: &[Vec<u8>]) -> Result<()> {
         for frame in frames {
             run(self.kernel, self.program, frame, 1)?;
@@ -144,7 +144,7 @@ impl Hook<'_> {
         Ok(())
     }
 
-    /// Measures a frame that leaves no record.
+    /// Measures a frame that emits no record.
     fn passes(&mut self, what: &str, frame: &[u8], reason: PassReason, limit: Option<f64>) -> Result<()> {
         let Self { program, hook, bulk, rounds, .. } = *self;
         let before = self.kernel.counters()?[hook];
@@ -154,7 +154,7 @@ impl Hook<'_> {
         expect(what, passed, u64::from(bulk * rounds))
     }
 
-    /// Measures a frame whose record takes `size` bytes of the ring.
+    /// Measures a frame that emits a record of `size` bytes in the ring.
     fn emits(&mut self, what: &str, frame: &[u8], class: RecordClass, size: u32, limit: Option<f64>) -> Result<()> {
         let Self { program, hook, .. } = *self;
         let (pieces, piece) = (self.rounds * 5, RING / size - 100);
@@ -166,7 +166,7 @@ impl Hook<'_> {
         })?;
         let emitted = emitted(&before, &self.kernel.counters()?[hook], class);
         self.note(what, time, limit);
-        // The same request over and over spends its budget: each time one is left out, and the next begins anew.
+        // Repetitions of one request use up its budget: then one repetition is not selected, and the next starts over.
         let wanted = u64::from(piece * pieces);
         ensure!(emitted * 20 >= wanted * 19, "{what}: {emitted}, not {wanted}: something else was measured");
         Ok(())
@@ -186,7 +186,7 @@ fn drain(ring: &mut RingBuf<MapData>) {
     while ring.next().is_some() {}
 }
 
-/// The kernel's mean of `repeat` runs, nanoseconds.
+/// Returns the kernel's mean over `repeat` runs, nanoseconds.
 fn run(kernel: &mut Kernel, program: Program, frame: &[u8], repeat: u32) -> Result<f64> {
     let (_, mean) = kernel.test_run(program, frame, repeat)?;
     Ok(mean.as_nanos() as f64)

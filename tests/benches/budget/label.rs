@@ -1,7 +1,7 @@
-//! Nanoseconds that labels and known-bad patterns add to a fingerprint: a value that is known, one that is not, and one
-//! that only prefixes could know, in the built-in table and in one of a hundred thousand values.
+//! Nanoseconds that labels and known-bad patterns add to a fingerprint: a hit and a miss in a table of 100,000 values,
+//! and a miss that is also looked up by prefix in the built-in table.
 //!
-//! The best of the rounds over many values, so that no value is the processor's last.
+//! Each figure is the best round over many values, so that consecutive lookups use different values.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -16,10 +16,10 @@ use tests::random::SplitMix64;
 use crate::Scale;
 use crate::figure::{Figure, least};
 
-/// Values of the large table: more than the processor's second cache holds.
+/// Values of the large table: more than fit the L2 cache.
 const KNOWN: u32 = 100_000;
 
-/// Values that are asked for in a round.
+/// Lookups in a round.
 const ASKED: usize = 4096;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
@@ -60,7 +60,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     ])
 }
 
-/// Best of the rounds over all values, nanoseconds for one.
+/// Returns the best round over all values, nanoseconds per value.
 fn best(scale: Scale, values: &[String], mut look_up: impl FnMut(&str) -> bool) -> f64 {
     let rounds = (0..scale.of(200, 5)).map(|_| {
         let begun = Instant::now();
@@ -90,7 +90,7 @@ fn ja4(random: &mut SplitMix64) -> String {
     format!("t13d1516h2{}", hashes(random))
 }
 
-/// `_` and a hash, twice.
+/// Returns two hashes, each with a leading `_`.
 fn hashes(random: &mut SplitMix64) -> String {
     let [one, other] = [random.next(), random.next()].map(|number| number >> 16);
     format!("_{one:012x}_{other:012x}")

@@ -1,4 +1,4 @@
-//! Hellos over a veth pair as fast as tcpreplay sends them: how many arrive as fingerprints.
+//! TLS hellos over a veth pair at tcpreplay's top speed: number of hellos lost before the output.
 
 use std::path::Path;
 use std::thread;
@@ -12,7 +12,7 @@ use crate::child::{self, Live};
 use crate::figure::Figure;
 use crate::{Scale, frames};
 
-/// From the last packet to the last line.
+/// Time from the last packet to the last output line.
 const SETTLE: Duration = Duration::from_millis(500);
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
@@ -47,7 +47,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Sends a capture from a host; how fast it went, in tcpreplay's words.
+/// Sends a capture from a host and returns the rate as reported by tcpreplay.
 pub(crate) fn send(host: &Namespace, path: &Path) -> Result<String> {
     let path = path.to_str().context("a path that is no text")?;
     let sent = host.run(&["tcpreplay", "--quiet", "--topspeed", "--preload-pcap", "-i", host.interface(), path]).ok();

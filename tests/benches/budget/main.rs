@@ -1,6 +1,6 @@
 //! The figures of DESIGN.md, section 7, measured in one run: `cargo xtask bench [ROW…] [--quick]`.
 //!
-//! Nothing is asserted. A row that can't be measured here says why; the others go on.
+//! Budgets are reported, not asserted. A row that cannot be measured prints its error; the other rows still run.
 //!
 //! [`ROWS`] is the table of rows; `--list` prints it.
 mod alerts;
@@ -34,20 +34,20 @@ use anyhow::{Result, bail};
 
 use figure::{Figure, Table};
 
-/// How much is measured.
+/// Amount of work per measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
-    /// Whether this run only shows that everything works.
+    /// Whether to do only a minimal run that checks that every row works.
     pub(crate) quick: bool,
 }
 
 impl Scale {
-    /// `whole`, or a part of it.
+    /// Returns `quick` in a quick run, else `whole`.
     pub(crate) const fn of(self, whole: u32, quick: u32) -> u32 {
         if self.quick { quick } else { whole }
     }
 
-    /// How often a thing is measured, whose median or best counts.
+    /// Returns the number of rounds of a measurement that reports the median or the best: 1 in a quick run.
     pub(crate) const fn rounds(self, whole: u32) -> u32 {
         self.of(whole, 1)
     }
@@ -57,7 +57,7 @@ impl Scale {
 #[derive(Clone, Copy)]
 struct Row {
     name: &'static str,
-    /// What it measures, for `--list`.
+    /// Description of the measurement, for `--list`.
     subject: &'static str,
     measure: fn(Scale) -> Result<Vec<Figure>>,
 }
@@ -86,10 +86,10 @@ const ROWS: [Row; 17] = [
     row("alerts", alerts::measure, "alerts per second through each sink"),
 ];
 
-/// Prints the names of the rows and what each measures, and measures nothing.
+/// Option that prints the names and descriptions of the rows, without measuring.
 const LIST: &str = "--list";
 
-/// Says to a process of this bench that others print above it: no head.
+/// Internal option for the process of a later row: do not print the table header.
 const CONTINUED: &str = "--continued";
 
 fn main() -> ExitCode {
@@ -113,7 +113,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(done.is_err()))
 }
 
-/// What the command line says.
+/// Parsed command line.
 struct Asked {
     rows: Vec<Row>,
     scale: Scale,
@@ -127,7 +127,7 @@ impl Asked {
             match argument.as_str() {
                 "--quick" => asked.scale.quick = true,
                 CONTINUED => asked.continued = true,
-                // cargo says so to every bench.
+                // cargo passes this option to every bench.
                 "--bench" => {}
                 name => match ROWS.iter().find(|row| row.name == name) {
                     Some(row) => asked.rows.push(*row),
@@ -141,8 +141,8 @@ impl Asked {
         Ok(asked)
     }
 
-    /// Each in a process of its own. What one leaves in memory would count for the next: a program's
-    /// peak, as wait4(2) tells it, is never below that of the process that started it.
+    /// Measures each row in a separate process, so that memory of one row does not affect the next: the peak memory of
+    /// a child, as reported by wait4(2), is never below that of its parent.
     fn each_row_alone(&self) -> io::Result<()> {
         let this = std::env::current_exe()?;
         for (place, Row { name, .. }) in self.rows.iter().enumerate() {
@@ -153,9 +153,9 @@ impl Asked {
         Ok(())
     }
 
-    /// Measures one row here.
+    /// Measures one row in this process.
     fn row(&self, Row { name, measure, .. }: Row) -> io::Result<()> {
-        // A panic is told in the row's own line.
+        // The message of a panic is printed in the line of the row.
         panic::set_hook(Box::new(|_| ()));
         let mut table = Table::begin(io::stdout(), !self.continued)?;
         let begun = Instant::now();
@@ -168,7 +168,7 @@ impl Asked {
     }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn words(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
     owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")

@@ -13,7 +13,7 @@ use crate::child::{self, Live};
 use crate::figure::Figure;
 use crate::{Scale, frames, live, replay};
 
-/// From the last packet to a shard that has taken everything.
+/// Time from the last packet until the shards have processed all records.
 const SETTLE: Duration = Duration::from_millis(1500);
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -21,7 +21,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let folder = tempfile::tempdir()?;
     let flows = scale.of(100_000, 2_000);
-    // Its connections are open to the end: only the clients say FIN.
+    // All connections stay open until the end of the capture: only the clients send a FIN.
     let path = folder.path().join("dense.pcap");
     generate::write(Kind::Dense, f64::from(flows) / 100_000.0, replay::SEED, &mut File::create(&path)?)?;
     let one = folder.path().join("one.pcap");
@@ -38,13 +38,13 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     Ok(vec![
         replayed,
         watched(folder.path(), flows, &[])?.at_most(64.0),
-        // With a history, beside all that is on without being asked for.
+        // With a history database, in addition to all features that are enabled by default.
         watched(folder.path(), many, &["--max-connections", &many.to_string(), "--db", &database])?.at_most(1024.0),
         open(folder.path(), many)?.at_most(1024.0),
     ])
 }
 
-/// A sensor that so many clients have sent a SYN past.
+/// Measures a live sensor after one SYN of each of `flows` flows.
 fn watched(folder: &Path, flows: u32, options: &[&str]) -> Result<Figure> {
     let path = folder.join("syns.pcap");
     frames::capture(&path, flows, |flow| flow.syn())?;
@@ -60,7 +60,7 @@ fn watched(folder: &Path, flows: u32, options: &[&str]) -> Result<Figure> {
         .note(format!("{known} connections; {}", per_flow(flows, resident, empty))))
 }
 
-/// A replay of so many connections with both hellos, of which none is closed, with a history.
+/// Measures a replay with a history database of `flows` connections, each with both hellos and none closed.
 fn open(folder: &Path, flows: u32) -> Result<Figure> {
     let path = folder.join("open.pcap");
     generate::write(Kind::Dense, f64::from(flows) / 100_000.0, replay::SEED, &mut File::create(&path)?)?;

@@ -1,7 +1,7 @@
-//! Nanoseconds from a message's bytes to its fingerprint, for each method, parsing included.
+//! Nanoseconds from a message's bytes to its fingerprint, for each method, including parsing.
 //!
-//! For methods with stored lists, messages with new lists are measured, and messages with stored lists.
-//! The best of the rounds over many messages.
+//! Methods with cached lists are measured with new lists and with cached lists. Each figure is the best round over many
+//! messages.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -21,10 +21,10 @@ use tests::{certificate, dhcp, hello, http};
 use crate::Scale;
 use crate::figure::{Figure, least};
 
-/// Messages of a round: many more than hashers store lists of.
+/// Messages in a round: many more than the number of lists that hashers cache.
 const MESSAGES: u16 = 4096;
 
-/// Object identifiers, as the content of their DER: one in each name, and that of an extension.
+/// DER contents of object identifiers: the attribute type in both names, and an extension.
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const POLICIES: &[u8] = &[0x55, 29, 32];
 
@@ -38,7 +38,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 
     let hellos: Vec<Vec<u8>> = (0..MESSAGES).map(|_| hello::server_hello_12(&mut random)).collect();
     let fresh = hellos.iter().zip(0..).map(|(hello, number)| {
-        // The type of an extension without a body.
+        // Replaces the type of an extension without a body.
         unlike_others(hello, last(hello, &[0x00, 0x17, 0, 0]), number)
     });
     for (what, hellos) in [("fresh", fresh.collect()), ("repeated", hellos)] {
@@ -70,7 +70,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 
     let leaf = certificate::leaf("www.example.org").build();
     let fresh = (0..MESSAGES).map(|number| {
-        // An attribute's type in each name, and an extension's: the last two bytes of their identifiers.
+        // Replaces the last two bytes of the attribute type in each name and of an extension's identifier.
         let places = [first(&leaf, COMMON_NAME), last(&leaf, COMMON_NAME), first(&leaf, POLICIES)];
         places.into_iter().fold(leaf.clone(), |leaf, place| unlike_others(&leaf, place + 1, number))
     });
@@ -115,7 +115,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// A counted packet, bare ACKs beside it, and what a window costs once it is full.
+/// Measures the counting of a packet, including bare ACKs, and the fingerprint of a full window.
 fn ssh(scale: Scale) -> [Figure; 2] {
     const WINDOWS: u32 = 64;
     let packets = u32::from(SshWindow::DEFAULT_SIZE.get());
@@ -127,7 +127,7 @@ fn ssh(scale: Scale) -> [Figure; 2] {
         for _ in 0..WINDOWS {
             let begun = Instant::now();
             for number in 0..packets {
-                // One side types, the other answers, in a handful of lengths.
+                // Client and server alternate, with five distinct lengths.
                 let length = black_box([36, 36, 52, 100, 36, 1448, 44, 36][number as usize % 8]);
                 black_box(window.packet(number % 2 == 0, length));
                 if SshWindow::is_bare_ack(black_box(ACK), 0) {
@@ -148,12 +148,12 @@ fn ssh(scale: Scale) -> [Figure; 2] {
     ]
 }
 
-/// Bytes of the value of `input`.
+/// Returns the length of the fingerprint of `input`, bytes.
 fn length(hashers: &mut Hashers, input: Input<'_>) -> usize {
     hashers.compute(input).map_or(0, |fingerprint| fingerprint.as_str().len())
 }
 
-/// Best of the rounds over all messages, nanoseconds for one. `fingerprint` gives the length of the value.
+/// Returns the best round over all messages, nanoseconds per message. `fingerprint` returns the length of the value.
 fn best(scale: Scale, messages: &[Vec<u8>], mut fingerprint: impl FnMut(&[u8]) -> usize) -> Result<f64> {
     let length = fingerprint(&messages[0]);
     ensure!(length > 0, "no fingerprint");
@@ -167,14 +167,14 @@ fn best(scale: Scale, messages: &[Vec<u8>], mut fingerprint: impl FnMut(&[u8]) -
     Ok(least(rounds.collect::<Vec<_>>()))
 }
 
-/// The message with two bytes at this place that no other number gives: a code point of its own.
+/// Returns the message with the two bytes at `place` replaced by a code point unique to `number`.
 fn unlike_others(message: &[u8], place: usize, number: u16) -> Vec<u8> {
     let mut message = message.to_vec();
     message[place..place + 2].copy_from_slice(&(0xe000 | number).to_be_bytes());
     message
 }
 
-/// The request with a field name of its own in place of `DNT`.
+/// Returns the request with `DNT` replaced by a field name unique to `number`.
 fn unlike_names(request: &[u8], number: u16) -> Vec<u8> {
     let letters = [number, number >> 4, number >> 8].map(|bits| b'a' + (bits % 16) as u8);
     let mut request = request.to_vec();

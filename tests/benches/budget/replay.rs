@@ -1,4 +1,4 @@
-//! The generated captures: the whole process, with one thread and two, in turn.
+//! Replay of the generated captures: the whole process, alternately with one worker and with two.
 
 use std::fs::File;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::Scale;
 use crate::child::{self, Used};
 use crate::figure::{Figure, least, median};
 
-/// Any number does; this one was the first.
+/// Seed of the generated captures; the value is arbitrary.
 pub(crate) const SEED: u64 = 1;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
@@ -20,7 +20,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         let path = folder.path().join(kind.name());
         let size = if scale.quick { 0.02 } else { 1.0 };
         let written = generate::write(kind, size, SEED, &mut File::create(&path)?)?;
-        // From the page cache, which the first run may have to fill.
+        // This unmeasured run fills the page cache.
         child::replay(&["--shards", "1"], &path)?;
         let (mut one, mut two) = (Vec::new(), Vec::new());
         for _ in 0..scale.rounds(5) {
@@ -43,7 +43,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
             );
             let what = format!("{}, {} k packets, {threads}", kind.name(), written.packets / 1000);
             let figure = Figure::new(what, wall, "s").note(note);
-            // The budgets are for whole captures and one worker.
+            // The budgets apply to full-size captures and one worker.
             figures.push(match kind {
                 Kind::Dense if !scale.quick && threads == "one worker" => figure.at_most(0.32),
                 Kind::Mix if !scale.quick && threads == "one worker" => figure.at_most(0.30),

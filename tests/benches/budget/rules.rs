@@ -1,4 +1,4 @@
-//! What the built-in rules cost.
+//! Nanoseconds that the built-in rules add per fingerprint and per connection.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,7 +13,7 @@ use ja4_user::model::{CommunityId, ConnectionRecord, EndReason, FingerprintRecor
 use crate::Scale;
 use crate::figure::{Figure, least};
 
-/// Connections of one round: of as many clients as fit into a /16, to few servers.
+/// Connections in a round: from 5,000 clients in a /16 to 50 servers.
 pub(crate) const CONNECTIONS: u32 = 20_000;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
@@ -34,7 +34,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     ])
 }
 
-/// Best of the rounds over all records, with rules that know nothing yet.
+/// Returns the best round over all records, nanoseconds per record. Each round starts with an empty rule engine.
 fn nanoseconds(
     records: &[ConnectionRecord],
     scale: Scale,

@@ -1,7 +1,7 @@
-//! Records a second from a ring through a shard, on one core.
+//! Records per second from a ring through a shard, on one core.
 //!
-//! A ring is filled first, by the tc program: over frames of as many flows as there are records, or over those of one
-//! bulk copy by SSH. Then the time of emptying it is taken. The best of the rounds.
+//! The tc program first fills the ring, from frames of one flow per record or of one bulk copy over SSH. Then the time
+//! to drain the ring is measured. Each figure is the best round.
 
 use std::time::Instant;
 
@@ -21,10 +21,10 @@ use crate::figure::Figure;
 use crate::frames::{Flow, client_hello};
 use crate::{Scale, kernel};
 
-/// A full segment.
+/// Payload of a full segment.
 const BULK: [u8; 1448] = [7; 1448];
 
-/// Records of a round: as many hellos as fit a ring.
+/// Records in a round: as many hellos as fit a ring.
 const RECORDS: u32 = 10_000;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
@@ -47,7 +47,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let rounds = scale.rounds(9);
     let mut random = SplitMix64::new(1);
     let (mut syns, mut hellos) = (Vec::new(), Vec::new());
-    // The first half lets the shard's tables take their memory, which they keep.
+    // The first half is a warm-up: the shard's tables allocate their memory and keep it.
     for round in 0..2 * rounds {
         if round == rounds {
             shard.forget();
@@ -90,7 +90,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     ])
 }
 
-/// Runs every frame once; the records wait in the ring.
+/// Runs every frame once, which leaves the records in the ring.
 fn fill(kernel: &mut Kernel, frames: impl Iterator<Item = Vec<u8>>) -> Result<()> {
     for frame in frames {
         kernel.test_run(Program::TcEgress, &frame, 1)?;
@@ -98,24 +98,24 @@ fn fill(kernel: &mut Kernel, frames: impl Iterator<Item = Vec<u8>>) -> Result<()
     Ok(())
 }
 
-/// The part of a live shard between its ring and its lines.
+/// The part of a live shard between its ring and its output.
 struct Shard {
     core: Core,
-    /// No flow is in it: nobody asks for counts before a connection ends.
+    /// Empty: flow counters are not queried before a connection ends.
     flows: UserFlows,
     buffers: ShardBuffers,
     events: Counting,
 }
 
 impl Shard {
-    /// Lets go of every connection.
+    /// Closes every connection.
     fn forget(&mut self) {
         let end = Now { time: Time(u64::MAX), packet: None };
         let Self { core, flows, buffers, events } = self;
         core.finish(end, &mut ShardEnv { flows, buffers, events });
     }
 
-    /// Empties the ring; millions of records a second.
+    /// Drains the ring and returns the rate, millions of records per second.
     fn drain(&mut self, ring: &mut RingBuf<MapData>, wanted: u32) -> Result<f64> {
         let Self { core, flows, buffers, events } = self;
         let mut env = ShardEnv { flows, buffers, events };
@@ -131,14 +131,14 @@ impl Shard {
             taken += 1;
         }
         let time = begun.elapsed();
-        // What waits for its time is not to pile up over the rounds.
+        // Runs all timers, so that pending work does not accumulate over the rounds.
         core.tick(Now { time: Time(u64::MAX), packet: None }, &mut env);
         ensure!(taken == wanted, "{taken} records in the ring, not {wanted}");
         Ok(f64::from(taken) / time.as_secs_f64() / 1e6)
     }
 }
 
-/// Counts what it is told.
+/// Event handler that counts fingerprints.
 #[derive(Default)]
 struct Counting {
     ja4: u64,

@@ -1,7 +1,7 @@
-//! Rows a second into a database, through the writer's queue: fingerprints and their connections.
+//! Rows per second written to a database through the writer's queue: fingerprints and their connections.
 //!
-//! A connection has seven fingerprints, of values as a busy host shows them: few of most methods, and latencies of which
-//! nearly each is a new one.
+//! Each connection has seven fingerprints. The values are distributed as on a busy host: few distinct values for most
+//! methods, and latencies that are nearly all distinct.
 
 use std::path::Path;
 use std::time::Instant;
@@ -23,13 +23,13 @@ use crate::figure::{Figure, median};
 /// 2026-11-23T07:00:00Z
 pub(crate) const EPOCH: u64 = 1_795_417_200_000_000_000;
 
-/// Time from one connection to the next, nanoseconds: ten million fingerprints are a day.
+/// Interval between connections, nanoseconds: ten million fingerprints cover one day.
 pub(crate) const PACE: u64 = 60_000_000;
 
-/// Items of a batch.
+/// Write operations in a batch.
 const BATCH: usize = 4096;
 
-/// Fingerprints of a connection.
+/// Fingerprints per connection.
 pub(crate) const EACH: u64 = 7;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
@@ -54,13 +54,13 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     Ok(vec![Figure::new("rows into SQLite", median(rates), "k/s").at_least(300.0).note(note)])
 }
 
-/// A writer as a replay has it.
+/// Starts a writer with the options of a replay.
 pub(crate) fn start(path: &Path) -> Result<(WriterHandle, Writer)> {
     let run = SensorRun { started: Time(EPOCH), sensor: None, interfaces: vec!["eth0".to_owned()], files: Vec::new() };
     Ok(Writer::start(path, WriterOptions::default().for_replay(), &run)?)
 }
 
-/// Connections with their fingerprints, one after the other.
+/// Generator of connections with their fingerprints.
 pub(crate) struct Traffic {
     random: SplitMix64,
     values: Vec<(Method, Side, Vec<ArcStr>)>,
@@ -87,7 +87,7 @@ impl Traffic {
         Self { random, values, names, os }
     }
 
-    /// Hands over batches of items.
+    /// Calls `each` with batches of write operations for the connections `numbers`.
     pub(crate) fn batches(&mut self, numbers: std::ops::Range<u64>, mut each: impl FnMut(Vec<WriteOp>)) {
         let mut batch = Vec::with_capacity(BATCH + 16);
         for number in numbers {
@@ -105,7 +105,7 @@ impl Traffic {
         let start = EPOCH + number * PACE;
         let client = ([10, 0, self.random.below(16) as u8, self.random.below(256) as u8].into(), 40_000);
         let server = ([192, 0, 2, self.random.below(256) as u8].into(), 443);
-        // As scattered as those of a sensor.
+        // Flow ids are as randomly distributed as those of a sensor.
         let id = SplitMix64::for_item(1, number).next() >> 11;
         let flow =
             FlowIdentity { id, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0; 2] };
@@ -125,7 +125,7 @@ impl Traffic {
             batch.push(WriteOp::Fingerprint { flow, interface: 0, seen });
         };
         for (place, (method, side, values)) in (0..).zip(&self.values) {
-            // Few values are most of them.
+            // A skewed distribution: a few values account for most fingerprints.
             let (one, other) = (self.random.below(values.len() as u64), self.random.below(values.len() as u64));
             let at = (one * other / values.len() as u64) as usize;
             tell(*method, *side, ArcStr::clone(&values[at]), place * 1_000_000);

@@ -1,4 +1,4 @@
-//! Instructions that the verifier follows for each program. It gives up at a million.
+//! Instructions processed by the eBPF verifier for each program. Its limit is one million.
 
 use anyhow::{Context, Result, bail};
 use ja4_common::filter_config::FilterConfig;
@@ -13,7 +13,7 @@ pub(crate) fn measure(_: Scale) -> Result<Vec<Figure>> {
         bail!("needs root and BPF");
     }
     let mut filter_config = FilterConfig::new([3, 5]);
-    // With the rate limiter on there is more to verify.
+    // Enabling the rate limiter adds code paths to verify.
     filter_config.rate_limit = 1;
     let mut kernel =
         Kernel::load(object::bytes(), &KernelSettings { filter_config, ring_bytes: 1 << 16, flows: 1024 })?;

@@ -1,5 +1,5 @@
-//! The keys of the configuration file, from packaging/ja4sensor.toml, which has every key with its default. A test of
-//! ja4-user compares it with the schema.
+//! The keys of the configuration file, from packaging/ja4sensor.toml, which lists every key with its default. A test of
+//! ja4-user compares the file with the schema.
 
 use std::fmt::Write as _;
 
@@ -28,7 +28,7 @@ struct Key {
     meaning: String,
 }
 
-/// A table of keys for each section.
+/// Returns a table of keys for each section.
 pub(super) fn keys() -> Result<String> {
     let mut page = String::new();
     // The first section is the comment about the file.
@@ -49,7 +49,7 @@ pub(super) fn keys() -> Result<String> {
     Ok(page)
 }
 
-/// Comments as Markdown: paragraphs, and an indented block where the comment is indented.
+/// Converts comments to Markdown: paragraphs, and a code block for indented lines.
 fn paragraph(lines: &[String]) -> String {
     let mut text = String::new();
     let mut in_block = false;
@@ -66,14 +66,14 @@ fn paragraph(lines: &[String]) -> String {
     text
 }
 
-/// Text of one cell of a table.
+/// Escapes the text of a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
 fn sections(example: &str) -> Result<Vec<Section>> {
     let mut sections = vec![Section::default()];
-    // Comments before the section or key that they are about.
+    // Comments before the section or key that they describe.
     let mut comments: Vec<String> = Vec::new();
     let mut lines = example.lines();
     while let Some(line) = lines.next() {
@@ -81,7 +81,7 @@ fn sections(example: &str) -> Result<Vec<Section>> {
         let is_example = line.starts_with("# ");
         let statement = line.strip_prefix("# ").unwrap_or(line);
         if line.is_empty() {
-            // A comment of its own: before the first section it is about the file.
+            // A separate comment; before the first section, it describes the file.
             if section.header.is_empty() {
                 section.text.append(&mut comments);
             }
@@ -108,7 +108,7 @@ fn sections(example: &str) -> Result<Vec<Section>> {
     Ok(sections)
 }
 
-/// `[name]`, and the comment behind it.
+/// Parses `[name]` and the comment after it.
 fn header(line: &str) -> Option<(String, Option<String>)> {
     if !line.starts_with('[') {
         return None;
@@ -117,7 +117,7 @@ fn header(line: &str) -> Option<(String, Option<String>)> {
     Some((header.trim().to_owned(), comment.map(|comment| comment.trim().to_owned())))
 }
 
-/// `name` and the rest behind `=`.
+/// Parses `name` and the text after `=`.
 fn key(line: &str) -> Option<(String, String)> {
     let (name, rest) = line.split_once(" = ")?;
     let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use ja4_user::api::metrics::reference;
 
-/// A row for each number of the `stats` event.
+/// Returns a table with one row per number in the `stats` event.
 pub(super) fn counters() -> Result<String> {
     let mut page = String::from("\n| key in `stats` | kind | metric | meaning |\n|---|---|---|---|\n");
     for row in reference() {

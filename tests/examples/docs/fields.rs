@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use ja4_user::model::field::{Field, Kind, place};
 
-/// A row for each field.
+/// Returns a table with one row per field.
 pub(super) fn fields() -> Result<String> {
     let mut page =
         String::from("\n| field | type | events | rules | SQL column | meaning |\n|---|---|---|---|---|---|\n");
@@ -25,7 +25,7 @@ pub(super) fn fields() -> Result<String> {
     Ok(page)
 }
 
-/// The type of a field's values in JSON.
+/// Returns the type of a field's values in JSON.
 fn kind(kind: Kind) -> String {
     match kind {
         Kind::Ip => "address".to_owned(),

@@ -1,7 +1,7 @@
-//! Writes the generated tables of docs/ into a folder, one file a table. `cargo xtask docs` runs this and puts each table
-//! between its marks.
+//! Writes the generated tables of docs/ to a folder, one file per table. `cargo xtask docs` runs this program and
+//! inserts each table between its marks.
 //!
-//! A table is a function here that reads the tables of ja4-user, or a file of the project, and returns Markdown.
+//! Each table is a function that reads the tables of ja4-user or a file of the project and returns Markdown.
 
 mod configuration;
 mod counters;
@@ -14,7 +14,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result};
 
-/// A table by its name in the marks.
+/// A table's name in the marks, and its function.
 type Table = (&'static str, fn() -> Result<String>);
 
 const TABLES: [Table; 4] = [

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use ja4_user::detect::builtin::BuiltinRule;
 
-/// A row for each rule.
+/// Returns a table with one row per rule.
 pub(super) fn rules() -> Result<String> {
     let mut table = String::from("| rule | alert when |\n|---|---|\n");
     for rule in BuiltinRule::ALL {

@@ -1,18 +1,18 @@
-//! Flows of every protocol that is fingerprinted, and some that are not, each told when it begins.
+//! Flows of every fingerprinted protocol and of some others. Each flow is built completely at its start.
 //!
-//! | of 100 flows | what | packets |
+//! | of 100 flows | content | packets |
 //! |---|---|---|
-//! | 35 | TLS 1.3, one hello in five in two segments, 12 segments of data | 21 to 22 |
+//! | 35 | TLS 1.3, one ClientHello in five in two segments, 12 segments of data | 21 to 22 |
 //! | 10 | TLS 1.2 with a chain of two certificates | 16 |
-//! | 20 | QUIC, every second hello in two Initials, 12 packets with short headers | 15 to 16 |
+//! | 20 | QUIC, every second ClientHello in two Initials, 12 packets with short headers | 15 to 16 |
 //! | 15 | HTTP/1.1, three requests | 18 |
 //! | 3 | DTLS 1.2 with cookie and certificates, three datagrams of data | 10 |
 //! | 2 | SSH, 300 segments and 100 bare ACKs after the key exchange | 413 |
-//! | 5 | DHCP, two in five of it DHCPv6 | 4 |
-//! | 10 | UDP that is nothing of these: questions and answers, media | 2 to 40 |
+//! | 5 | DHCP, two in five of these flows DHCPv6 | 4 |
+//! | 10 | other UDP: DNS queries and responses, media | 2 to 40 |
 //!
-//! By packets that is about: TLS 34 %, SSH 32 %, QUIC 12 %, HTTP 11 %, other UDP 8 %, DTLS and DHCP 2 %. One flow in
-//! eight is IPv6, one in ten is inside a tunnel: VXLAN, Geneve, GRE, GTP-U and MPLS in turn.
+//! Approximate shares of packets: TLS 34 %, SSH 32 %, QUIC 12 %, HTTP 11 %, other UDP 8 %, DTLS and DHCP 2 %. One flow
+//! in eight is IPv6, one in ten is inside a tunnel: VXLAN, Geneve, GRE, GTP-U and MPLS in turn.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -28,10 +28,10 @@ use crate::random::SplitMix64;
 use crate::udp::UdpConversation;
 use crate::{certificate, dhcp, dtls, http, ssh};
 
-/// What is left of a datagram of 1200 bytes for the CRYPTO frame of an Initial with an ID of eight bytes.
+/// Maximum CRYPTO data of an Initial with an 8-byte connection ID in a datagram of 1200 bytes, bytes.
 const CRYPTO: usize = 1150;
 
-/// A flow's packets that are still to come.
+/// Remaining packets of a flow.
 pub(super) struct Told {
     packets: IntoIter<Packet>,
 }
@@ -44,7 +44,7 @@ impl Told {
         Self { packets: story.tell(index).into_iter() }
     }
 
-    /// Writes the next packet; returns how long after it the one after that comes, if there is one.
+    /// Writes the next packet. Returns the delay until the packet after it, nanoseconds; `None` after the last one.
     pub(super) fn emit(&mut self, frame: &mut Vec<u8>) -> Option<u64> {
         let packet = self.packets.next()?;
         frame.extend_from_slice(&packet.frame);
@@ -53,7 +53,7 @@ impl Told {
     }
 }
 
-/// What lies around the packets of this flow.
+/// Returns the tunnels of a flow, outermost first.
 fn carriers(index: u64) -> Vec<Carrier> {
     let between = |kind| vec![Carrier::between("192.0.2.1", "192.0.2.2", kind)];
     match index % 50 {
@@ -66,7 +66,7 @@ fn carriers(index: u64) -> Vec<Carrier> {
     }
 }
 
-/// A flow to be told.
+/// Builder of the packets of one flow.
 struct Story {
     client: SocketAddr,
     server: SocketAddr,
@@ -102,7 +102,7 @@ impl Story {
         UdpConversation::between(&client.to_string(), &server).through(self.carriers.clone())
     }
 
-    /// Some milliseconds, as the way to a server and back takes.
+    /// Returns a random round-trip time of 2 to 40 ms.
     fn round_trip(&mut self) -> Duration {
         Duration::from_micros(self.random.between(2_000, 40_000))
     }
@@ -120,7 +120,7 @@ impl Story {
         }
     }
 
-    /// Application data of so many bytes behind a record's header.
+    /// Returns an application data record of `size` bytes with its header, limited to one segment.
     fn data(&mut self, size: usize) -> Vec<u8> {
         let mut data = vec![0; size.clamp(6, FULL_SEGMENT)];
         self.random.fill(&mut data);
@@ -250,7 +250,7 @@ impl Story {
         talk.client(ssh::BANNER).wait(self.round_trip()).server(ssh::BANNER);
         talk.client(&ssh::kex_init(&mut self.random)[..]).server(&ssh::kex_init(&mut self.random));
         talk.client(&[7; 1208]).server(&[8; 1564]).client_ack();
-        // Half of them type, half of them copy.
+        // Half of the sessions are interactive, half are bulk transfers.
         let types = self.random.below(2) == 0;
         let packet = [0x5a; FULL_SEGMENT];
         for number in 0..300 {
@@ -265,12 +265,12 @@ impl Story {
         talk.close().packets().to_vec()
     }
 
-    /// Two messages and their answers. Every client has addresses of its own, so no two share a flow.
+    /// Builds two client messages and the server's replies. Each client has its own addresses, so no two share a flow.
     fn dhcp(mut self, index: u64) -> Vec<Packet> {
         let [.., a, b, c, d] = index.to_be_bytes();
         let mac = [2, 0, a, b, c, d];
         let six = matches!(self.client.ip(), IpAddr::V6(_)) || self.random.below(10) < 3;
-        // A relay's own address, as a server sees it.
+        // Unicast addresses, as a server sees them behind a relay.
         let (client, server, port): (IpAddr, IpAddr, _) = if six {
             let host = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
             let net = |net, (high, low)| Ipv6Addr::new(0xfd00, net, 0, 0, 0, 0, high, low).into();
@@ -291,7 +291,7 @@ impl Story {
         talk.packets().to_vec()
     }
 
-    /// A name's resolution, or a call.
+    /// Builds a DNS query with its response, or a media call.
     fn other(mut self) -> Vec<Packet> {
         if self.random.below(2) == 0 {
             let mut talk = self.udp(self.client, 53);
@@ -311,7 +311,7 @@ impl Story {
     }
 }
 
-/// A handshake message of TLS.
+/// Encodes a TLS handshake message.
 fn handshake(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind], &(body.len() as u32).to_be_bytes()[1..], body].concat()
 }

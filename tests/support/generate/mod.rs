@@ -1,14 +1,14 @@
-//! Large captures that are the same on every machine: what the benches replay.
+//! Large deterministic captures for the benches, identical on every machine.
 //!
-//! | kind | flows at scale 1 | packets of a flow | what it weighs |
+//! | kind | flows at scale 1 | packets per flow | measured load |
 //! |---|---|---|---|
-//! | `dense` | 100,000 | SYN, SYN-ACK, ACK, ClientHello, ServerHello, FIN | handshakes and nothing else |
-//! | `mix` | 20,000 | the same six and 40 of data, 15 of them full-size | mostly packets that yield nothing |
-//! | `pq` | 50,000 | as `dense`, with a hello in two segments | reassembly of every hello |
-//! | `everything` | 30,000 | see [`everything`] | every protocol and method, in tunnels too |
+//! | `dense` | 100,000 | SYN, SYN-ACK, ACK, ClientHello, ServerHello, FIN | handshakes only |
+//! | `mix` | 20,000 | the same six and 40 of data, 15 of them full-size | mostly packets without fingerprint |
+//! | `pq` | 50,000 | as `dense`, with a ClientHello in two segments | reassembly of every ClientHello |
+//! | `everything` | 30,000 | see [`everything`] | every protocol and method, also in tunnels |
 //!
-//! About a thousand flows are in flight at any time, so that no flow's packets stand together. One flow in eight is
-//! IPv6. A capture is written as it is made; it is never in memory as a whole.
+//! About 1,000 flows are active at any time, so that the packets of different flows are interleaved. One flow in eight
+//! is IPv6. A capture is written while it is generated and is never held in memory as a whole.
 
 pub mod everything;
 mod tls;
@@ -27,43 +27,43 @@ use everything::Told;
 const MICRO: u64 = 1_000;
 /// 2026-11-23 07:00:00 UTC.
 const EPOCH: u64 = 1_795_417_200_000_000_000;
-/// A flow begins this long after the one before, on average. With a life of about 100 ms, a thousand overlap.
+/// Mean interval between flow starts. With a flow duration of about 100 ms, about 1,000 flows overlap.
 const GAP: u64 = 100 * MICRO;
-/// The first segment of a post-quantum hello: what is left of a path MTU of 1500 within a tunnel.
+/// Payload of the first segment of a post-quantum ClientHello, bytes: a path MTU of 1500 less tunnel overhead.
 const HELLO_SEGMENT: usize = 1400;
-/// A full segment on Ethernet beside a timestamp option.
+/// Payload of a full-size segment on Ethernet with the timestamps option, bytes.
 const FULL_SEGMENT: usize = 1448;
-/// Data of a `mix` flow comes in this many rounds: one record in three full segments, then five small records.
+/// Data rounds of a `mix` flow. A round is one record in three full-size segments, then five small records.
 const ROUNDS: u32 = 5;
 const FULL_PER_ROUND: u32 = 3;
 const ROUND: u32 = 8;
-/// Flows that one client opens, from ports of its own.
+/// Flows per client address; each flow has its own source port.
 const FLOWS_PER_CLIENT: u64 = 16;
 const SERVERS: u64 = 256;
 const NAMES: u64 = 4096;
-/// Encrypted bytes are cut out of a pool of this size: random enough, and as fast as memory.
+/// Size of the pool of random bytes, bytes. Encrypted payload is copied from it, which is faster than generating it.
 const POOL: usize = 1 << 18;
 
-/// Which capture.
+/// Kind of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Handshakes only.
     Dense,
-    /// Mostly bulk.
+    /// Mostly bulk data.
     Mix,
-    /// Hellos in two segments.
+    /// Every ClientHello in two segments.
     Pq,
     /// Every protocol.
     Everything,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::Dense, Self::Mix, Self::Pq, Self::Everything];
-    /// Those of which each flow is TCP, and has one ClientHello and one ServerHello.
+    /// Kinds whose flows are all TCP with one ClientHello and one ServerHello.
     pub const TLS: [Self; 3] = [Self::Dense, Self::Mix, Self::Pq];
 
-    /// Its name, for a file.
+    /// Returns the name of the kind, for file names.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dense => "dense",
@@ -73,7 +73,7 @@ impl Kind {
         }
     }
 
-    /// How many flows it has at this scale, at least one.
+    /// Returns the number of flows at this scale, at least one.
     pub fn flows(self, scale: f64) -> u64 {
         let full = match self {
             Self::Dense => 100_000.0,
@@ -84,7 +84,7 @@ impl Kind {
         (full * scale).round().max(1.0) as u64
     }
 
-    /// How many packets each flow has, where all have as many.
+    /// Returns the number of packets per flow, if it is the same for all flows.
     pub const fn packets_per_flow(self) -> Option<u64> {
         match self {
             Self::Dense => Some(6),
@@ -101,7 +101,7 @@ impl Kind {
         }
     }
 
-    /// What says hello in this capture: a hello of one segment, but for `pq`.
+    /// Returns the ClientHello shape of a flow: one segment, except in `pq`.
     fn shape(self, random: &mut SplitMix64) -> Shape {
         match (self, random.below(10)) {
             (Self::Pq, _) => Shape::PostQuantum,
@@ -113,19 +113,19 @@ impl Kind {
     }
 }
 
-/// What was written.
+/// Size of a written capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Packets.
+    /// Number of packets.
     pub packets: u64,
-    /// Bytes of the file.
+    /// File size, bytes.
     pub bytes: u64,
 }
 
-/// Writes the capture of this kind and seed, `scale` times as many flows as its full size, as nanosecond pcap.
+/// Writes the capture of this kind and seed as nanosecond pcap. The number of flows is multiplied by `scale`.
 ///
 /// # Errors
-/// Those of `out`.
+/// If `out` returns an error.
 pub fn write(kind: Kind, scale: f64, seed: u64, out: &mut impl Write) -> io::Result<Written> {
     let mut pcap = PcapWriter::new(BufWriter::with_capacity(1 << 20, out), ETHERNET)?;
     let mut pool = vec![0; POOL];
@@ -135,7 +135,7 @@ pub fn write(kind: Kind, scale: f64, seed: u64, out: &mut impl Write) -> io::Res
     let mut starts = SplitMix64::for_item(seed, u64::MAX - 1);
     let (mut unborn, mut birth) = (0..kind.flows(scale), EPOCH);
     let mut next_flow = unborn.next();
-    // Flows in flight live in slots that are used again; the heap says whose packet is next.
+    // Active flows are stored in reusable slots; the heap orders them by the time of their next packet.
     let mut slots: Vec<InFlight> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
     let mut due: BinaryHeap<Reverse<(u64, u64, usize)>> = BinaryHeap::new();
@@ -177,15 +177,15 @@ pub fn write(kind: Kind, scale: f64, seed: u64, out: &mut impl Write) -> io::Res
     Ok(written)
 }
 
-/// A flow in flight.
+/// An active flow.
 enum InFlight {
-    /// Made packet by packet.
+    /// Built packet by packet.
     Tls(Box<tls::Flow>),
-    /// Made when it begins.
+    /// Built completely at the start of the flow.
     Told(Told),
 }
 
-/// The ends of a flow; no two flows of a capture have the same. The server is at port 443.
+/// Returns the client and server endpoints of a flow, unique within a capture. The server port is 443.
 fn ends(index: u64, random: &mut SplitMix64) -> (SocketAddr, SocketAddr) {
     let host = 1 + index / FLOWS_PER_CLIENT;
     let ports = 28_000 / FLOWS_PER_CLIENT;

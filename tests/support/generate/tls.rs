@@ -1,4 +1,4 @@
-//! A TLS connection of the captures that hold nothing else, made packet by packet.
+//! TLS connections of the captures with TLS only, built packet by packet.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::hello::{self, Shape};
 use crate::packets::{ACK, Envelope, FIN, PSH, SYN, Segment};
 use crate::random::SplitMix64;
 
-/// A flow in flight.
+/// An active TLS flow.
 pub(super) struct Flow {
     random: SplitMix64,
     shape: Shape,
@@ -20,13 +20,13 @@ pub(super) struct Flow {
     server_seq: u32,
     client_ttl: u8,
     server_ttl: u8,
-    /// From the observer to the server and back.
+    /// Round-trip time between the capture point and the server, nanoseconds.
     round_trip: u64,
-    /// The second segment of a hello in two.
+    /// Payload of the second segment of a ClientHello in two segments.
     rest: Vec<u8>,
 }
 
-/// The packet that a flow sends next.
+/// Next packet of a flow.
 #[derive(Clone, Copy)]
 enum Step {
     Syn,
@@ -35,7 +35,7 @@ enum Step {
     Hello,
     HelloRest,
     ServerHello,
-    /// The number of the data segment.
+    /// Data segment with this number.
     Data(u32),
     Fin,
 }
@@ -59,7 +59,7 @@ impl Flow {
         }
     }
 
-    /// Writes the next packet; returns how long after it the one after that comes, if there is one.
+    /// Writes the next packet. Returns the delay until the packet after it, nanoseconds; `None` after the last one.
     pub(super) fn emit(&mut self, kind: Kind, pool: &[u8], frame: &mut Vec<u8>) -> Option<u64> {
         let soon = self.random.between(20 * MICRO, 400 * MICRO);
         let (next, delay) = match self.next {
@@ -81,7 +81,7 @@ impl Flow {
                 self.rest = bytes.split_off(bytes.len().min(HELLO_SEGMENT));
                 let whole = self.rest.is_empty();
                 self.client(frame, if whole { PSH | ACK } else { ACK }, 502, TIMESTAMP_OPTIONS, &bytes);
-                // The second half follows on the first one's heels.
+                // The second segment follows 12 µs after the first.
                 if whole { (Step::ServerHello, self.round_trip) } else { (Step::HelloRest, 12 * MICRO) }
             }
             Step::HelloRest => {
@@ -111,7 +111,7 @@ impl Flow {
         Some(delay)
     }
 
-    /// Application data: only the first segment of a record begins with the record's header.
+    /// Writes a segment of application data. Only the first segment of a record starts with a record header.
     fn data(&mut self, number: u32, pool: &[u8], frame: &mut Vec<u8>) {
         let within = number % ROUND;
         let full = within < FULL_PER_ROUND;

@@ -9,7 +9,7 @@ use super::NAME;
 use crate::process::{self, LIMIT};
 use crate::sensor::Outcome;
 
-/// The key of the server's certificate.
+/// Key type of the server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// RSA, 2048 bits.
@@ -25,7 +25,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Makes one with openssl.
+    /// Creates a chain with openssl.
     ///
     /// # Panics
     /// If openssl fails.

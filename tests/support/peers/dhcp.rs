@@ -1,4 +1,4 @@
-//! DHCPv4 and DHCPv6: dnsmasq as the server, udhcpc and dhclient as clients. The clients change nothing on their host.
+//! DHCPv4 and DHCPv6: dnsmasq as the server, udhcpc and dhclient as clients. The clients do not configure their host.
 
 use std::fs;
 
@@ -8,11 +8,11 @@ use crate::netns::Namespace;
 use crate::process::Spawned;
 use crate::sensor::Outcome;
 
-/// Server's ports (RFC 2131, section 4.1; RFC 8415, section 7.2).
+/// Server ports (RFC 2131, section 4.1; RFC 8415, section 7.2).
 const V4: u16 = 67;
 const V6: u16 = 547;
 
-/// dnsmasq without DNS, handing out addresses of both families.
+/// dnsmasq without DNS, serving DHCPv4 and DHCPv6 leases.
 #[derive(Debug)]
 pub struct Dnsmasq {
     _process: Spawned,
@@ -20,12 +20,12 @@ pub struct Dnsmasq {
 }
 
 impl Dnsmasq {
-    /// Starts it on the host's interface.
+    /// Starts dnsmasq on the host's interface.
     ///
     /// # Panics
     /// If it does not listen in time.
     pub fn start(host: &Namespace) -> Self {
-        // It has to have its link-local address before it can answer from it.
+        // dnsmasq answers from the link-local address, which must exist first.
         host.wait_addresses();
         let folder = TempDir::new().expect("a temporary folder");
         let leases = format!("--dhcp-leasefile={}", folder.path().join("leases").display());
@@ -42,7 +42,7 @@ impl Dnsmasq {
             "--no-resolv",
             "--no-hosts",
             &interface,
-            // Without asking for three seconds whether somebody answers to the address.
+            // Disables the ping probe for address conflicts, which delays the offer by three seconds.
             "--no-ping",
             "--dhcp-authoritative",
             "--dhcp-range=10.98.0.50,10.98.0.99,255.255.255.0,10m",
@@ -55,33 +55,33 @@ impl Dnsmasq {
     }
 }
 
-/// `udhcpc`: asks for an IPv4 address in the name of `name`, and gives it back.
+/// Requests an IPv4 address with `udhcpc` and host name `name`, then releases it.
 ///
 /// # Panics
-/// If it gets none.
+/// If no address is leased.
 pub fn udhcpc(host: &Namespace, name: &str) -> Outcome {
     let name = format!("hostname:{name}");
     let mut argv = vec!["udhcpc", "-i", host.interface(), "-f", "-q", "-n", "-R", "-t", "5", "-T", "1"];
-    // The script is what would set the address.
+    // The script would configure the address; /bin/true does not.
     argv.extend(["-s", "/bin/true", "-x", &name]);
     host.run(&argv).ok()
 }
 
-/// `dhclient`: asks for an address of one family (`-4`, `-6`), and gives it back.
+/// Requests an address of one family (`-4`, `-6`) with `dhclient`, then releases it.
 ///
 /// # Panics
-/// If it gets none.
+/// If no address is leased.
 pub fn dhclient(host: &Namespace, family: &str) {
     host.wait_addresses();
     let folder = TempDir::new().expect("a temporary folder");
     let [leases, pid] = ["leases", "pid"].map(|name| folder.path().join(name));
     fs::write(&leases, "").expect("the temporary folder is ours");
     let files = [leases, pid].map(|file| file.to_str().expect("temporary names are UTF-8").to_owned());
-    // The script is what would set the address and the name servers.
+    // The script would configure the address and the name servers; /bin/true does not.
     let common = ["-v", "-sf", "/bin/true", "-cf", "/dev/null", "-lf", &files[0], "-pf", &files[1], host.interface()];
 
     let mut client = host.spawn(&[&["dhclient", family, "-1", "-d"], &common[..]].concat());
     client.wait_until("bound to a lease", |client| client.stderr().to_lowercase().contains("bound to "));
-    // Ends the other by the id in its file, and speaks in its place.
+    // `-r` terminates the first process by its PID file and sends the release itself.
     host.run(&[&["dhclient", family, "-r"], &common[..]].concat()).ok();
 }

@@ -1,4 +1,4 @@
-//! DTLS: openssl on both sides. Its server always asks for a cookie first.
+//! DTLS: openssl on both sides. The server always requests a cookie first.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
@@ -8,18 +8,18 @@ use crate::netns::Namespace;
 use crate::process::{self, LIMIT, Spawned};
 use crate::sensor::Outcome;
 
-/// openssl refuses DTLS 1.0 for its SHA-1, unless told that nothing is at stake.
+/// Options for DTLS 1.0. Security level 0 is required because DTLS 1.0 uses SHA-1.
 pub const DTLS_10: [&str; 3] = ["-dtls1", "-cipher", "DEFAULT@SECLEVEL=0"];
 
-/// `openssl s_server` over UDP, for one client: what it is connected to, it does not leave again.
+/// Starts `openssl s_server` over UDP, for one client: its socket stays connected to the first peer.
 ///
 /// # Panics
-/// If it does not come to listen.
+/// If the server does not listen in time.
 pub fn dtls_server(host: &Namespace, port: u16, chain: &Chain, options: &[&str]) -> Spawned {
     let (accept, key) = (port.to_string(), chain.path("leaf.key"));
     let (leaf, root) = (chain.path("leaf.pem"), chain.path("root.pem"));
     let mut argv = vec!["openssl", "s_server", "-accept", &accept, "-cert", &leaf, "-cert_chain", &root, "-key", &key];
-    // Otherwise it would end with its standard input.
+    // Without -quiet, s_server exits at the end of its standard input.
     argv.push("-quiet");
     argv.extend(options);
     let mut server = host.spawn(&argv);
@@ -27,10 +27,10 @@ pub fn dtls_server(host: &Namespace, port: u16, chain: &Chain, options: &[&str])
     server
 }
 
-/// Handshakes with `openssl s_client` over UDP and says goodbye.
+/// Completes a handshake with `openssl s_client` over UDP and closes the connection.
 ///
 /// # Panics
-/// If the handshake does not succeed.
+/// If the handshake fails.
 pub fn dtls_client(host: &Namespace, server: IpAddr, port: u16, options: &[&str]) -> Outcome {
     let to = SocketAddr::new(server, port).to_string();
     let mut command = Command::new("openssl");

@@ -11,10 +11,10 @@ use crate::netns::Namespace;
 use crate::process::Spawned;
 use crate::sensor::Outcome;
 
-/// The page, whatever is asked for.
+/// Response body for every path.
 const ANSWER: &str = "hello";
 
-/// nginx on both address families, answering each request with a line.
+/// nginx on both address families, answering each request with a constant line.
 #[derive(Debug)]
 pub struct Nginx {
     _process: Spawned,
@@ -22,7 +22,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it with TLS 1.2, 1.3 and HTTP/2.
+    /// Starts nginx with TLS 1.2, TLS 1.3 and HTTP/2.
     ///
     /// # Panics
     /// If it does not listen in time.
@@ -32,7 +32,7 @@ impl Nginx {
         Self::serve(host, &[(port, "ssl http2")], &tls)
     }
 
-    /// Starts it without TLS: HTTP/1 on one port, HTTP/2 with prior knowledge on the other.
+    /// Starts nginx without TLS: HTTP/1 on one port, HTTP/2 with prior knowledge on the other.
     ///
     /// # Panics
     /// If it does not listen in time.
@@ -40,7 +40,7 @@ impl Nginx {
         Self::serve(host, &[(http1, ""), (http2, "http2")], "")
     }
 
-    /// Starts it behind the PROXY protocol: HTTP/1 without TLS on one port, TLS on the other.
+    /// Starts nginx with the PROXY protocol: HTTP/1 without TLS on one port, TLS on the other.
     ///
     /// # Panics
     /// If it does not listen in time.
@@ -62,7 +62,8 @@ impl Nginx {
         Self { _process: process, _folder: folder }
     }
 
-    /// One process in the foreground, so that ending it ends all of it; every file it writes is in its folder.
+    /// Returns a configuration for a single foreground process, so that one kill stops nginx. All its files are in
+    /// `folder`.
     fn configuration(folder: &Path, ports: &[(u16, &str)], tls: &str) -> String {
         let folder = folder.display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -83,31 +84,31 @@ impl Nginx {
     }
 }
 
-/// Fetches a page with curl and checks that it came. The certificate is not checked: it is not what is tested.
+/// Fetches a page over HTTPS with curl. The certificate is not verified: it is not under test.
 ///
 /// # Panics
-/// If there is no page.
+/// If curl fails.
 pub fn curl(host: &Namespace, server: IpAddr, port: u16, options: &[&str]) -> Outcome {
     let resolve = match server {
         IpAddr::V4(server) => format!("{NAME}:{port}:{server}"),
         IpAddr::V6(server) => format!("{NAME}:{port}:[{server}]"),
     };
     let url = format!("https://{NAME}:{port}/");
-    // -q: no configuration file of whoever runs the tests.
+    // -q: ignore the user's curlrc.
     let mut argv = vec!["curl", "-q", "-k", "-sS", "--noproxy", "*", "--max-time", "10", "--resolve", &resolve];
     argv.extend(options);
     argv.push(&url);
     host.run(&argv).ok()
 }
 
-/// The path whose requests nginx reads to the end of their bodies; elsewhere it answers first.
+/// Path on which nginx reads the whole request body before it answers; on other paths it answers first.
 pub const UPLOAD: &str = "/upload";
 
-/// Makes these requests with one curl over one connection without TLS, each a path and options of its own, and checks that
-/// it was one connection and each was answered. curl 7.88 cannot do this in HTTP/2.
+/// Sends requests with one curl process over one connection without TLS. Each request has its own path and options.
+/// curl 7.88 does not support this in HTTP/2.
 ///
 /// # Panics
-/// If not.
+/// If curl opens more than one connection or a response is not 200.
 pub fn curl_requests(host: &Namespace, server: IpAddr, port: u16, version: &str, requests: &[(&str, &[&str])]) {
     let urls: Vec<_> = requests.iter().map(|(path, _)| url(server, port, path)).collect();
     let mut argv = vec!["curl", "-q"];
@@ -125,11 +126,10 @@ pub fn curl_requests(host: &Namespace, server: IpAddr, port: u16, version: &str,
     assert_eq!(answers, expected, "new connections and status of each request");
 }
 
-/// Asks for these paths with nghttp, all at once over one connection of HTTP/2 without TLS, and checks that each was
-/// answered.
+/// Requests all paths concurrently with nghttp over one HTTP/2 connection without TLS.
 ///
 /// # Panics
-/// If not.
+/// If a response is missing.
 pub fn nghttp(host: &Namespace, server: IpAddr, port: u16, options: &[&str], paths: &[&str]) {
     let urls: Vec<_> = paths.iter().map(|path| url(server, port, path)).collect();
     let mut argv = vec!["nghttp", "-t", "10"];

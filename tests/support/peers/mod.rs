@@ -20,5 +20,5 @@ pub use quic::{quic_client, quic_server};
 pub use ssh::Sshd;
 pub use tls::{many_protocols, openssl_client, openssl_server};
 
-/// The name in the certificates, and the SNI of the clients.
+/// DNS name in the certificates, and SNI of the clients.
 pub const NAME: &str = "sensor.test";

@@ -1,4 +1,4 @@
-//! OpenVPN on both sides. Its tunnels have no device: only the handshake matters.
+//! OpenVPN on both sides. The tunnels use no device (`--dev null`): only the handshake is tested.
 
 use std::net::IpAddr;
 
@@ -6,10 +6,10 @@ use super::Chain;
 use crate::netns::Namespace;
 use crate::process::Spawned;
 
-/// Handshakes between two OpenVPN processes with these options, over TCP or UDP.
+/// Runs a handshake between two OpenVPN processes over TCP or UDP, with the options in `more` on both sides.
 ///
 /// # Panics
-/// If the client does not finish its handshake.
+/// If the client does not complete the handshake.
 pub fn openvpn(
     client: &Namespace,
     server: &Namespace,

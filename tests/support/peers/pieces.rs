@@ -1,4 +1,4 @@
-//! A stream cut where a test wants it.
+//! A TCP stream with chosen segment boundaries.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::netns::Namespace;
 
-/// How long the sink waits for bytes that do not come.
+/// Read timeout of the sink.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Sends `pieces` from `client` to a sink on `server`, each in a segment of its own, `pause` apart.
+/// Sends `pieces` from `client` to a sink on `server`, one segment each, at intervals of `pause`.
 ///
 /// # Panics
-/// If the connection cannot be made.
+/// If the connection fails or the sink receives different bytes.
 pub fn send_pieces(client: &Namespace, server: &Namespace, to: SocketAddr, pieces: &[&[u8]], pause: Duration) {
     let sink = sink(server, to);
     client.with(|| {
@@ -28,7 +28,7 @@ pub fn send_pieces(client: &Namespace, server: &Namespace, to: SocketAddr, piece
     assert_eq!(received, pieces.concat(), "the sink got what was sent");
 }
 
-/// Accepts one connection and reads it to its end.
+/// Accepts one connection and reads it to the end of the stream.
 fn sink(host: &Namespace, at: SocketAddr) -> JoinHandle<Vec<u8>> {
     let listener = host.with(|| TcpListener::bind(at).expect("the address is free"));
     thread::spawn(move || {

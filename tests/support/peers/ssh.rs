@@ -12,24 +12,25 @@ use crate::netns::Namespace;
 use crate::process::{self, LIMIT, Spawned};
 use crate::sensor::Outcome;
 
-/// sshd wants to be started by its full name, to start itself anew for each connection.
+/// Absolute path of sshd, which sshd requires to re-execute itself for each connection.
 const SSHD: &str = "/usr/sbin/sshd";
 
-/// The folder it drops privileges into lies in `/run`, and it writes to the logins in `/run` and `/var/log`: `ip netns exec`
-/// has given it mounts of its own, so these can be empty ones, and nothing is left on the machine.
+/// Shell command that starts sshd with empty `/run` and `/var/log`. sshd needs the privilege-separation directory
+/// `/run/sshd` and writes login records below `/run` and `/var/log`. `ip netns exec` creates a mount namespace, so the
+/// tmpfs mounts do not affect the machine.
 const ALONE: &str =
     "mount -t tmpfs none /run && mount -t tmpfs none /var/log && mkdir -m 0755 /run/sshd && exec \"$0\" \"$@\"";
 
-/// Both ends run on one CPU, and with them the wire between. From two, segments of the two directions overtake each
-/// other between the sensor's hook and tcpdump's, and into which window of JA4SSH a packet or an ACK falls then depends on
-/// where one stands. On one, a packet passes both before anything else can be sent or received, so both see one order and
-/// live values are exactly the replay's.
+/// Pins both ends, and the processing of the wire between them, to one CPU. On two CPUs, segments of the two directions
+/// can be reordered between the sensor's hook and tcpdump's, and the JA4SSH window of a packet or an ACK depends on the
+/// capture point. On one CPU, a packet passes both hooks before the next one is sent or received, so both capture
+/// points see the same order, and live values equal those of the replay.
 const ONE_CPU: [&str; 3] = ["taskset", "--cpu-list", "0"];
 
-/// Between two keys: enough for the echo to be a segment of its own.
+/// Interval between two keystrokes: long enough that each echo is a separate segment.
 const KEYSTROKE: Duration = Duration::from_millis(25);
 
-/// A server with a key of its own, and a client's key that it takes.
+/// sshd with its own host key and an authorized client key.
 #[derive(Debug)]
 pub struct Sshd {
     _process: Spawned,
@@ -38,7 +39,7 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Starts it on both address families.
+    /// Starts sshd on both address families.
     ///
     /// # Panics
     /// If it does not listen in time.
@@ -57,36 +58,36 @@ impl Sshd {
         Self { _process: process, folder, port }
     }
 
-    /// Types `text` into a shell on the server, key by key, and leaves.
+    /// Types `text` into a shell on the server, one character at a time, and exits the shell.
     ///
     /// # Panics
-    /// If it does not go well.
+    /// If the client fails.
     pub fn types(&self, client: &Namespace, server: IpAddr, text: &str) -> Outcome {
         let port = self.port.to_string();
         let [program, options @ ..] = ONE_CPU;
         let mut command = Command::new(program);
         command.args(options).arg("ssh");
-        // Not the login shell: it would keep a history.
+        // The login shell would write a history file.
         command.args(self.options()).args(["-tt", "-p", &port]).arg(format!("root@{server}")).arg("sh");
         let typed = format!("{text}\nexit\n");
         let keys: Vec<&[u8]> = typed.as_bytes().chunks(1).collect();
         Outcome::new(process::run_typing(client.enter(&command), &keys, KEYSTROKE, LIMIT)).ok()
     }
 
-    /// Copies this many bytes to the server with scp.
+    /// Copies `bytes` bytes to the server with scp.
     ///
     /// # Panics
-    /// If they do not arrive.
+    /// If the copy fails.
     pub fn upload(&self, client: &Namespace, server: IpAddr, bytes: usize) {
         let (here, there) = self.files(bytes);
         self.copy(client, here.as_os_str().to_str().expect("UTF-8"), &remote(server, &there));
         self.check(bytes, &there);
     }
 
-    /// Copies this many bytes from the server with scp.
+    /// Copies `bytes` bytes from the server with scp.
     ///
     /// # Panics
-    /// If they do not arrive.
+    /// If the copy fails.
     pub fn download(&self, client: &Namespace, server: IpAddr, bytes: usize) {
         let (there, here) = self.files(bytes);
         self.copy(client, &remote(server, &there), here.as_os_str().to_str().expect("UTF-8"));
@@ -102,7 +103,7 @@ impl Sshd {
         client.run(&argv).ok();
     }
 
-    /// A file of that many bytes, and where its copy goes.
+    /// Creates a file of `bytes` bytes; returns its path and the path of the copy.
     fn files(&self, bytes: usize) -> (PathBuf, PathBuf) {
         let [from, to] = ["from", "to"].map(|name| self.folder.path().join(name));
         fs::write(&from, vec![0x5a; bytes]).expect("the temporary folder is ours");
@@ -114,7 +115,7 @@ impl Sshd {
         fs::remove_file(copy).expect("the temporary folder is ours");
     }
 
-    /// Nothing of whoever runs the tests: no configuration, no keys, no known hosts.
+    /// Returns client options that ignore the user's configuration, keys and known hosts.
     fn options(&self) -> Vec<String> {
         let key = self.folder.path().join("client").display().to_string();
         let mut options = vec!["-F".to_owned(), "none".to_owned(), "-i".to_owned(), key];

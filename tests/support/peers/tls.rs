@@ -8,10 +8,10 @@ use crate::netns::Namespace;
 use crate::process::{self, LIMIT, Spawned};
 use crate::sensor::Outcome;
 
-/// `openssl s_server`, answering each request with a page about the connection, on both address families.
+/// Starts `openssl s_server`, which answers each request with a page about the connection, on both address families.
 ///
 /// # Panics
-/// If it does not come to listen.
+/// If the server does not listen in time.
 pub fn openssl_server(host: &Namespace, port: u16, chain: &Chain, tls: &[&str]) -> Spawned {
     let (accept, key) = (format!("*:{port}"), chain.path("leaf.key"));
     let (leaf, root) = (chain.path("leaf.pem"), chain.path("root.pem"));
@@ -23,10 +23,10 @@ pub fn openssl_server(host: &Namespace, port: u16, chain: &Chain, tls: &[&str]) 
     server
 }
 
-/// Handshakes with `openssl s_client` and says goodbye.
+/// Completes a handshake with `openssl s_client` and closes the connection.
 ///
 /// # Panics
-/// If the handshake does not succeed.
+/// If the handshake fails.
 pub fn openssl_client(host: &Namespace, server: IpAddr, port: u16, tls: &[&str]) -> Outcome {
     let to = SocketAddr::new(server, port).to_string();
     let mut argv = vec!["openssl", "s_client", "-connect", &to, "-servername", NAME];
@@ -36,7 +36,7 @@ pub fn openssl_client(host: &Namespace, server: IpAddr, port: u16, tls: &[&str])
     Outcome::new(process::run(host.enter(&command), b"Q\n", LIMIT)).ok()
 }
 
-/// A value for `-alpn` so long that the ClientHello needs more than one Ethernet segment.
+/// Returns a value for `-alpn` so long that the ClientHello does not fit one Ethernet segment.
 pub fn many_protocols() -> String {
     let mut names: Vec<String> = (0..100).map(|number| format!("protocol-number-{number}")).collect();
     names.insert(0, "h2".to_owned());

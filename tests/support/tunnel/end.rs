@@ -1,4 +1,4 @@
-//! One end of a tunnel: a device on the host's side, a socket on the wire's.
+//! One end of a tunnel: a TUN or TAP device for the inner packets, a socket for the outer packets.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -15,7 +15,7 @@ const GENEVE_PORT: u16 = 6081;
 const GTP_U_PORT: u16 = 2152;
 const ETHERTYPE_MPLS: u16 = 0x8847;
 
-/// Where the wire's ends are.
+/// Addresses of the two ends of the wire.
 #[derive(Debug)]
 pub(super) struct Ends {
     pub(super) interface: String,
@@ -25,17 +25,18 @@ pub(super) struct Ends {
     pub(super) remote_mac: [u8; 6],
 }
 
-/// Makes the device `name`, and carries what goes in and out of it, in the network namespace of the calling thread.
+/// Creates the device `name` in the network namespace of the calling thread, and forwards packets between it and the
+/// wire.
 ///
 /// # Errors
-/// Those of the kernel.
+/// A system call failed.
 pub(super) fn pump(name: &str, ends: &Ends, encapsulation: Encapsulation) -> io::Result<Pump> {
     let device = tuntap::open(name, encapsulation.inside())?;
     let mut wire = Outside::open(ends, encapsulation)?;
     Ok(Pump::start(move || pass(&device, &mut wire, encapsulation)))
 }
 
-/// Passes on what is there in either direction, or waits a tick.
+/// Forwards at most one packet in each direction; waits at most one tick.
 fn pass(device: &File, wire: &mut Outside, encapsulation: Encapsulation) -> io::Result<()> {
     let [from_host, from_wire] = tuntap::wait([device.as_fd(), wire.socket.as_fd()])?;
     let mut packet = vec![0; FRAME];
@@ -51,7 +52,7 @@ fn pass(device: &File, wire: &mut Outside, encapsulation: Encapsulation) -> io::
     if from_wire {
         let length = recv(wire.socket.as_raw_fd(), &mut packet, MsgFlags::empty())?;
         let packet = &packet[..length];
-        // A raw IPv4 socket hands over the outer header too.
+        // A raw IPv4 socket also returns the outer IPv4 header.
         let outer = if wire.has_ip { packet.first().map_or(0, |byte| usize::from(byte & 0x0f) * 4) } else { 0 };
         let behind = packet.get(outer + wire.front.len()..).unwrap_or_default();
         if let Some(inside) = encapsulation.content(behind) {
@@ -61,12 +62,12 @@ fn pass(device: &File, wire: &mut Outside, encapsulation: Encapsulation) -> io::
     Ok(())
 }
 
-/// The wire's side.
+/// Socket for the outer packets.
 struct Outside {
     socket: OwnedFd,
-    /// What stands before the tunnel's header and is not the kernel's work.
+    /// Bytes before the tunnel header that the kernel does not add: the Ethernet header of MPLS frames.
     front: Vec<u8>,
-    /// What is received begins with an IPv4 header.
+    /// Received packets begin with an IPv4 header.
     has_ip: bool,
     sent: u32,
 }
@@ -94,18 +95,18 @@ impl Outside {
     }
 }
 
-/// Datagrams between these two hosts, from and to the same port.
+/// Opens a UDP socket connected to the remote host, with the same port on both sides.
 fn udp_socket(ends: &Ends, port: u16) -> io::Result<OwnedFd> {
     let socket = UdpSocket::bind((ends.local, port))?;
     socket.connect((ends.remote, port))?;
     Ok(socket.into())
 }
 
-/// An IP protocol between these two hosts.
+/// Opens a raw IPv4 socket for `protocol`, connected to the remote host.
 fn raw_socket(ends: &Ends, protocol: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: socket(2) takes no pointers.
     let socket = check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, protocol) })?;
-    // SAFETY: socket(2) has just returned this descriptor; nobody else owns it.
+    // SAFETY: socket(2) has just returned this descriptor; it has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
     for (address, call) in [(ends.local, libc::bind as Call), (ends.remote, libc::connect as Call)] {
         let IpAddr::V4(address) = address else { return Err(io::ErrorKind::InvalidInput.into()) };
@@ -119,5 +120,5 @@ fn raw_socket(ends: &Ends, protocol: libc::c_int) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// bind(2) and connect(2).
+/// Signature of bind(2) and connect(2).
 type Call = unsafe extern "C" fn(libc::c_int, *const libc::sockaddr, libc::socklen_t) -> libc::c_int;

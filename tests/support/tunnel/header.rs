@@ -1,25 +1,25 @@
-//! What stands between the outer packet and the inner one.
+//! Tunnel headers between the outer and the inner packet.
 
 use super::Encapsulation;
 use crate::tuntap::Kind;
 
 const ETHERTYPE_V4: u16 = 0x0800;
 const ETHERTYPE_V6: u16 = 0x86dd;
-/// Labels and their TTL; the second is the bottom of the stack.
+/// MPLS label stack: labels 16 and 1000, both with TTL 63. The second one has the bottom-of-stack bit.
 const LABELS: [u8; 8] = [0, 0x01, 0x00, 63, 0x00, 0x3e, 0x81, 63];
-/// Version 1, no VLAN; session 5; index 7.
+/// ERSPAN type II header: version 1, no VLAN; session 5; index 7.
 const ERSPAN_TWO: [u8; 8] = [0x10, 0, 0, 5, 0, 0, 0, 7];
-/// Version 2, no VLAN; session 5; timestamp; security group; an Ethernet frame, ingress, and more to follow: the
-/// platform's own.
+/// ERSPAN type III header: version 2, no VLAN; session 5; timestamp; security group; Ethernet frame, ingress; followed
+/// by the optional platform-specific subheader.
 const ERSPAN_THREE: [u8; 20] = [0x20, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 1, 0x0c, 0, 0, 0, 0, 0, 0, 9];
-/// Eight bytes of options, Ethernet, VNI 42; an option with four bytes of data.
+/// Geneve header: 8 bytes of options, protocol type Ethernet, VNI 42; one option with 4 bytes of data.
 const GENEVE: [u8; 16] = [2, 0, 0x65, 0x58, 0, 0, 42, 0, 1, 2, 3, 1, 0xde, 0xad, 0xbe, 0xef];
-/// Behind the length of a G-PDU with extension headers: tunnel, sequence number, N-PDU number, extension; a PDU session
-/// container of QoS flow 9, and no further extension.
+/// G-PDU fields after the length: TEID, sequence number, N-PDU number, extension header type; then a PDU session
+/// container with QoS flow 9 and no further extension header.
 const GTP_U: [u8; 12] = [0, 0, 0, 77, 0, 0, 0, 0x85, 1, 0x10, 9, 0];
 
 impl Encapsulation {
-    /// What the hosts' stacks hand over.
+    /// Returns the device kind: TAP for Ethernet payloads, TUN for IP payloads.
     pub(super) fn inside(self) -> Kind {
         match self {
             Self::Vxlan | Self::ErspanTwo | Self::ErspanThree | Self::Geneve => Kind::Tap,
@@ -27,7 +27,8 @@ impl Encapsulation {
         }
     }
 
-    /// The header before what is inside, of which `number` have gone before; `None` if it does not pass.
+    /// Returns the header for the inner packet `inside`, sent after `number` others; `None` if the encapsulation does
+    /// not support it.
     pub(super) fn header(self, inside: &[u8], number: u32) -> Option<Vec<u8>> {
         let six = inside.first().is_some_and(|first| first >> 4 == 6);
         Some(match self {
@@ -40,14 +41,14 @@ impl Encapsulation {
             Self::ErspanThree => gre(0x1000, 0x22eb, &[&number.to_be_bytes()[..], &ERSPAN_THREE].concat()),
             Self::Geneve => GENEVE.to_vec(),
             Self::GtpU => {
-                // Counted is what follows the tunnel's identifier.
+                // The length covers everything after the TEID.
                 let length = u16::try_from(GTP_U.len() - 4 + inside.len()).ok()?;
                 [&[0x34, 0xff], &length.to_be_bytes()[..], &GTP_U].concat()
             }
         })
     }
 
-    /// What is inside of a packet that begins with this header.
+    /// Returns the inner packet of a packet that begins with this header.
     pub(super) fn content(self, packet: &[u8]) -> Option<&[u8]> {
         packet.get(self.header(&[], 0)?.len()..)
     }

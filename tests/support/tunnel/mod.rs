@@ -1,7 +1,7 @@
-//! A tunnel between the two hosts of a wire, with addresses of its own inside.
+//! A tunnel between the two hosts of a wire, with separate inner addresses.
 //!
-//! VXLAN is the kernel's. The others are made of a TUN or TAP device and a socket, since many small kernels come without
-//! them; on the wire they look the same.
+//! VXLAN uses the kernel's device. The others use a TUN or TAP device and a socket, because minimal kernels often lack
+//! the tunnel drivers; the packets on the wire are the same.
 
 mod end;
 mod header;
@@ -11,45 +11,45 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::netns::{Namespace, Wire};
 use crate::tuntap::Pump;
 
-/// The device's name on both hosts.
+/// Name of the device on both hosts.
 const NAME: &str = "tunnel";
 /// VXLAN network identifier.
 const VNI: &str = "42";
-/// What fits inside: room for the longest headers around, in frames of 1500 bytes.
+/// MTU inside the tunnel, bytes: leaves room for the longest outer headers in frames of 1500 bytes.
 const MTU: &str = "1400";
 
-/// How packets are wrapped.
+/// Encapsulation protocol of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encapsulation {
     /// Ethernet frames in UDP, port 4789 (RFC 7348).
     Vxlan,
     /// IPv4 and IPv6 in GRE (RFC 2784).
     Gre,
-    /// IPv4 in IPv4 (RFC 2003). IPv6 does not pass.
+    /// IPv4 in IPv4 (RFC 2003). IPv6 is not supported.
     IpInIp,
-    /// IPv4 and IPv6 behind two labels in the wire's own frames (RFC 3032).
+    /// IPv4 and IPv6 in Ethernet frames with two MPLS labels (RFC 3032).
     Mpls,
-    /// Ethernet frames as a switch mirrors them: GRE with a sequence number, and a header of 8 bytes.
+    /// ERSPAN type II: Ethernet frames in GRE with a sequence number and an 8-byte header.
     ErspanTwo,
-    /// The same with a header of 12 bytes and a platform's 8.
+    /// ERSPAN type III: a 12-byte header and an 8-byte platform-specific subheader.
     ErspanThree,
     /// Ethernet frames in UDP, port 6081, with an option (RFC 8926).
     Geneve,
-    /// IPv4 and IPv6 in UDP, port 2152, as a 5G user plane has them: with a PDU session container (3GPP TS 29.281).
+    /// IPv4 and IPv6 in UDP, port 2152, with the PDU session container of a 5G user plane (3GPP TS 29.281).
     GtpU,
 }
 
-/// A tunnel. Dropped, it is cut.
+/// A tunnel. Dropping it stops its packet forwarding threads.
 #[derive(Debug)]
 pub struct Tunnel {
     _ends: Vec<Pump>,
 }
 
 impl Tunnel {
-    /// Digs one between the IPv4 addresses of the hosts.
+    /// Creates a tunnel between the IPv4 addresses of the hosts.
     ///
     /// # Panics
-    /// If the devices cannot be made.
+    /// If the devices cannot be created.
     pub fn new(wire: &Wire, encapsulation: Encapsulation) -> Self {
         let (client, server) = (wire.client(), wire.server());
         let ends = [(client, server, 1), (server, client, 2)]
@@ -88,7 +88,7 @@ fn v6(host: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, u16::from(host))
 }
 
-/// One end of the tunnel, up and with its addresses.
+/// Creates one end of the tunnel, sets it up and assigns its addresses. VXLAN needs no [`Pump`].
 fn end(here: &Namespace, there: &Namespace, number: u8, encapsulation: Encapsulation) -> Option<Pump> {
     let pump = if encapsulation == Encapsulation::Vxlan {
         let (local, remote) = (here.v4().to_string(), there.v4().to_string());
@@ -97,7 +97,7 @@ fn end(here: &Namespace, there: &Namespace, number: u8, encapsulation: Encapsula
             "link", "add", NAME, "type", "vxlan", "id", VNI, "local", &local, "remote", &remote, "dstport", "4789",
             "dev", device,
         ]);
-        // As on a cable, like the wire below.
+        // Packets are not merged or segmented by offloads, as on the underlying wire.
         here.run(&["ethtool", "-K", NAME, "tso", "off", "gso", "off", "gro", "off"]).ok();
         None
     } else {

@@ -1,4 +1,4 @@
-//! A root, and a certificate for this host that clients of TLS accept.
+//! A root certificate, and a certificate for this host that TLS clients accept.
 
 use std::fs;
 use std::process::Command;

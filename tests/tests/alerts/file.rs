@@ -1,4 +1,4 @@
-//! Files of lines.
+//! File sinks.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -55,7 +55,7 @@ fn a_full_disk_costs_alerts_and_leaves_no_half_line() {
     mount("mount", &["-t", "tmpfs", "-o", "size=64k", "tmpfs"]);
     let path = folder.path().join("alerts");
     let sinks = start(json!([{"type": "file", "path": path, "retries": 1, "retry_initial": "1ms", "rate": 0}]));
-    // Lines of several pages, so that the disk ends within one.
+    // Lines long enough that the disk becomes full in the middle of one.
     for number in 0..30 {
         sinks.send(&alert(&format!("{number} {}", "x".repeat(3000))));
     }

@@ -1,4 +1,4 @@
-//! Sinks of a sensor that runs, and of a replay.
+//! Sinks of a running sensor and of a replay.
 
 use std::ffi::OsStr;
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use tests::{LiveSensor, Sensor, Wire, events, packets, require_bpf, require_tool
 
 use super::server::{Reply, Server, status};
 
-/// New values are an alert for each connection, which a webhook gets before a file.
+/// Returns a configuration with an alert for each first-seen value and a webhook sink before a file sink.
 fn configuration(url: &str, queue: u32) -> String {
     format!(
         "[first_seen]\nlearning = \"0s\"\n[[alerts.sink]]\ntype = \"webhook\"\nname = \"hook\"\nurl = \"{url}\"\n\
@@ -55,7 +55,7 @@ fn a_replay_is_not_held_up_by_a_sink_that_is_dead() {
     fs::write(&config, configuration(&server.url("http"), 1)).unwrap();
     let mut random = SplitMix64::new(3);
     let mut packets = Vec::new();
-    // Each has a JA4 of its own, and so an alert.
+    // Each connection has its own JA4 and raises an alert.
     for (number, shape) in (0..).zip(Shape::ALL) {
         let hello = hello::records(&shape.client_hello("example.org", &mut random), usize::MAX);
         let flight = hello::server_flight_13(&mut random, 64);
@@ -67,7 +67,7 @@ fn a_replay_is_not_held_up_by_a_sink_that_is_dead() {
     let before = Instant::now();
     let arguments = [OsStr::new("replay"), capture.as_os_str(), OsStr::new("--config"), config.as_os_str()];
     let events = Sensor::new().run(&arguments).ok().events();
-    // Ten seconds once, and five at the end.
+    // The replay waits ten seconds once, and five seconds at the end.
     assert!(before.elapsed() < Duration::from_secs(18), "{:?}", before.elapsed());
     let alerts = events::of_type(&events, "alert").len();
     assert!(alerts >= 4, "more than the queue and the way take: {alerts}");

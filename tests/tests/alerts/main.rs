@@ -1,5 +1,5 @@
-//! Alerts on their way out, to real receivers: an HTTP server that answers, stalls, fails and sends garbage;
-//! rsyslog; files. And what systemd is told.
+//! Delivery of alerts to real receivers: an HTTP server that responds, stalls, fails and sends garbage; rsyslog; files.
+//! Also the notifications to systemd.
 mod certificate;
 mod file;
 mod live;
@@ -23,14 +23,14 @@ use serde_json::Value;
 use tests::process::until;
 use tests::sinks::sinks_toml;
 
-/// Longest time that anything here may take. Most of it takes milliseconds.
+/// Timeout of any wait. Most operations finish within milliseconds.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Text that would forge fields or lines in one of the formats.
+/// Text that would inject fields or lines into one of the formats if unescaped.
 const HOSTILE: &str =
     "x\" rule=\"forged\"] <165>1 - evil\nCEF:0|a|b|c|d|e|10|src=6.6.6.6 \\ | = <!channel> \u{1b}[2J\u{202e}";
 
-/// An alert whose reason is `reason`.
+/// Returns an alert with this reason.
 fn alert(reason: &str) -> Arc<AlertLine> {
     let alert = Alert {
         time: Time(1_795_417_200_123_456_789),
@@ -50,7 +50,7 @@ fn alert(reason: &str) -> Arc<AlertLine> {
     Arc::new(AlertLine { alert, raw: None })
 }
 
-/// Sinks as a configuration file would have them.
+/// Parses sinks as in a configuration file.
 fn checked(configs: Value) -> Vec<ja4_user::output::alert::Sink> {
     let text = sinks_toml(&configs);
     let config = Config::parse(Path::new("sinks.toml"), &text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
@@ -62,7 +62,7 @@ fn start(configs: Value) -> AlertSinks {
     AlertSinks::start(checked(configs), Arc::new(context)).unwrap()
 }
 
-/// Waits until the sinks have nothing left to do; what became of the first one's alerts.
+/// Waits until no sink has waiting alerts; returns the statistics of the first sink.
 fn settled(sinks: &AlertSinks) -> SinkStats {
     assert!(until(SOON, || sinks.stats().iter().all(|stats| stats.waiting == 0)), "{:#?}", sinks.stats());
     let stats = sinks.stats();
@@ -70,7 +70,7 @@ fn settled(sinks: &AlertSinks) -> SinkStats {
     stats.first().unwrap().clone()
 }
 
-/// Every alert is somewhere.
+/// Asserts that every alert is counted exactly once.
 fn assert_law(stats: &SinkStats) {
     let SinkStats { below_severity, queue_full, rate_limited, sent, failed, abandoned, waiting, .. } = stats;
     let sum = below_severity + queue_full + rate_limited + sent + failed + abandoned + waiting;

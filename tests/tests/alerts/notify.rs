@@ -1,4 +1,4 @@
-//! What systemd is told.
+//! Notifications to systemd.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ja4_user::system::notify::Notifier;
 
-/// The environment is the process's, so the one that speaks is another.
+/// The environment belongs to the process, so the notifier runs in a child process.
 #[test]
 #[ignore = "the next one runs it, with an environment of its own"]
 fn speaks() {

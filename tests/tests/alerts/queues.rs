@@ -1,4 +1,4 @@
-//! Sinks beside each other: queues, rates, severities, reloads, the end.
+//! Several sinks: queues, rates, severities, reloads, shutdown.
 
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -44,7 +44,7 @@ fn a_dead_sink_slows_nobody() {
     last.iter().for_each(assert_law);
 }
 
-/// A replay waits for its sinks, but for none for ever, and lets none wait for another.
+/// A replay waits for its sinks for a limited time, and no sink delays another.
 #[test]
 fn a_replay_waits_once_for_a_dead_sink_and_no_other_waits_with_it() {
     const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,5 +1,5 @@
-//! Alerts of a replay on their way out, through the binary: hostile names of the wire at every receiver, and webhooks
-//! that stall, fail and send garbage beside them.
+//! Alerts of a replay, delivered by the binary: hostile names from the wire at every receiver, beside webhooks that
+//! stall, fail and send garbage.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -22,8 +22,8 @@ use super::certificate::Certificates;
 use super::rsyslog::Rsyslog;
 use super::server::{Reply, Server, status};
 
-/// What would forge a field, a line or a mention somewhere: a server name (which is told only where it is printable and
-/// has no space), a User-Agent, a DHCP host name.
+/// Names that would inject a field, a line or a mention if unescaped: a server name (reported only if it is printable
+/// and has no space), a User-Agent, a DHCP host name.
 const NAMES: [&str; 3] = [
     "x\"rule=\"forged\"]<165>1|CEF:0|src=6.6.6.6\\=<!channel>",
     "a\u{1b}[2J\\|=CEF:0|b <!channel>",
@@ -48,7 +48,7 @@ fn capture(folder: &TempDir) -> String {
     capture_file(folder.path(), "hostile.pcap", &packets).to_str().unwrap().to_owned()
 }
 
-/// A rule for each name, which stands in its alert's group.
+/// Name and field of a rule for each hostile name. The alert's group contains the field.
 const RULES: [(&str, &str); 3] = [("names", "tls.sni"), ("agents", "http.http_user_agent"), ("hosts", "dhcp.hostname")];
 
 fn rules() -> String {
@@ -117,7 +117,7 @@ fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
     let high = alerts.iter().filter(|event| event["alert"]["severity"].as_u64() <= Some(2)).count();
     assert_eq!(high, 3, "{alerts:#?}");
 
-    // JSON: the text itself.
+    // JSON: the unchanged text.
     let group = |alert: &Value, field: &str| alert["alert"]["ja4sensor"]["group"][field].as_str().map(str::to_owned);
     let bodies: Vec<Value> =
         good.requests().iter().map(|request| serde_json::from_slice(&request.body).unwrap()).collect();
@@ -130,21 +130,21 @@ fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
             assert_eq!(group(alert, field).as_deref(), Some(name));
         }
     }
-    // Slack: nobody is called, and it is one line.
+    // Slack: no mention, and one line.
     let texts: Vec<Value> =
         slack.requests().iter().map(|request| serde_json::from_slice(&request.body).unwrap()).collect();
     assert_eq!(texts.len(), 3);
     for text in texts.iter().map(|body| body["text"].as_str().unwrap()) {
         assert!(!text.contains(['<', '>']) && !text.contains(char::is_control), "{text:?}");
     }
-    // CEF: a line each, whose only unescaped bars are those of the header.
+    // CEF: one line per alert; only the bars of the header are unescaped.
     let cef = fs::read_to_string(path("cef")).unwrap();
     assert_eq!(cef.lines().count(), 3, "{cef}");
     for (line, (rule, _)) in cef.lines().zip(RULES) {
         assert!(line.starts_with("CEF:0|ja4sensor|ja4sensor|") && line.contains(&format!("|{rule}|")), "{line}");
         assert!(!line.contains(char::is_control) && !line.contains("src=6.6.6.6"), "{line:?}");
     }
-    // Syslog: real receivers found the fields where they belong.
+    // Syslog: the receivers parse the fields correctly.
     for (received, count) in [(plain.lines(6), 6), (tls.lines(3), 3)] {
         for (rule, _) in RULES {
             let of_rule: Vec<_> = received.iter().filter(|line| line[4] == rule).collect();
@@ -158,7 +158,7 @@ fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
             }
         }
     }
-    // Of those in trouble everything is counted, and nobody waited for them.
+    // All alerts of the failing sinks are counted, and the other sinks are not delayed.
     let last = *events::of_type(&told, "stats").last().unwrap();
     let count = |sink: &str, name: &str| stats_u64(last, &["sinks", sink, name]);
     for sink in ["good", "slack", "udp", "tcp", "tls", "cef", "file"] {
@@ -195,7 +195,7 @@ fn a_sink_that_cannot_deliver_is_logged() {
         .unwrap();
     let mut stdin = sensor.stdin.take().unwrap();
     let said = || fs::read_to_string(&said).unwrap();
-    // Each has a value that none before had.
+    // Each connection has a value that is not in an earlier one.
     let mut feed = |number: u8, at: usize| {
         let mut talk = TcpConversation::between(&format!("10.0.0.{number}:4000{number}"), "192.0.2.1:80");
         talk.at(Duration::from_secs(number.into())).handshake();
@@ -207,7 +207,7 @@ fn a_sink_that_cannot_deliver_is_logged() {
     let count = |text: &str| said().matches(text).count();
 
     feed(1, 0);
-    // The alert is raised a second of packet time after the first new value. The file's header comes once.
+    // The alert is raised one second of packet time after the first new value. The file header is sent only once.
     feed(3, 24);
     assert!(until(SOON, || count("alert sink hook cannot deliver: 127.0.0.1: HTTP status 503") == 1), "{}", said());
     is_up.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A real rsyslog.
+//! Runs a real rsyslog.
 
 use std::fs;
 use std::net::UdpSocket;
@@ -13,10 +13,10 @@ use tests::process::{Spawned, until};
 use super::certificate::Certificates;
 use super::server::{free_port, is_served};
 
-/// Longest time until it has written what it got.
+/// Timeout until rsyslog has written the received messages.
 const SOON: Duration = Duration::from_secs(20);
 
-/// rsyslog on ports of this host; writes what it gets to a file, a field each between tabs.
+/// rsyslog on ports of this host. It writes received messages to a file, with tab-separated fields.
 pub(crate) struct Rsyslog {
     folder: TempDir,
     pub(crate) udp: u16,
@@ -25,7 +25,7 @@ pub(crate) struct Rsyslog {
 }
 
 impl Rsyslog {
-    /// With plain TCP, or TLS.
+    /// Starts rsyslog with plain TCP or with TLS.
     pub(crate) fn start(tls: Option<&Certificates>) -> Self {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut rsyslog = Self { folder: TempDir::new().unwrap(), udp, tcp: free_port(), process: None };
@@ -77,7 +77,7 @@ impl Rsyslog {
         self.folder.path().join("out")
     }
 
-    /// Its lines, once there are `count`.
+    /// Waits for `count` lines in the output and returns the lines.
     pub(crate) fn lines(&self, count: usize) -> Vec<Vec<String>> {
         let read = || fs::read_to_string(self.out()).unwrap_or_default();
         assert!(until(SOON, || read().lines().count() >= count), "{count} lines in\n{}", read());

@@ -1,4 +1,4 @@
-//! An HTTP server that does what a test says.
+//! An HTTP server with scripted responses.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,16 +12,16 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::certificate::Certificates;
 
-/// What the server does with a request.
+/// Response of the server to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// Sends these bytes.
     Bytes(Vec<u8>),
-    /// Sends these bytes and closes.
+    /// Sends these bytes and closes the connection.
     Close(Vec<u8>),
-    /// Says nothing for this long, then closes.
+    /// Sends nothing for this duration, then closes the connection.
     Stall(Duration),
-    /// Sends these bytes again and again until nobody takes them.
+    /// Sends these bytes repeatedly until a write fails.
     Forever(Vec<u8>),
 }
 
@@ -29,14 +29,14 @@ pub(crate) fn status(status: &str) -> Reply {
     Reply::Bytes(format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok").into_bytes())
 }
 
-/// A request.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) at: Instant,
     pub(crate) line: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// Number of its connection, from 0.
+    /// Index of the connection, from 0.
     pub(crate) connection: usize,
 }
 
@@ -55,12 +55,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers each request, counted from 0, as `script` says.
+    /// Starts a server. `script` returns the reply for the index of a request, from 0.
     pub(crate) fn start(script: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         Self::serve(Arc::new(script), None)
     }
 
-    /// The same inside TLS.
+    /// Starts the same server with TLS.
     pub(crate) fn tls(certificates: &Certificates, script: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         let leaf = CertificateDer::from_pem_file(certificates.path("leaf.pem")).unwrap();
         let key = PrivateKeyDer::from_pem_file(certificates.path("leaf.key")).unwrap();
@@ -100,12 +100,12 @@ impl Server {
     }
 }
 
-/// A port of this host that nobody listens at.
+/// Returns a TCP port of this host without a listener.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// That something accepts connections at a port.
+/// Returns whether a port accepts connections.
 pub(crate) fn is_served(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }

@@ -1,4 +1,4 @@
-//! Syslog, to rsyslog.
+//! Syslog sinks, with rsyslog as the receiver.
 
 use std::net::UdpSocket;
 
@@ -55,7 +55,7 @@ fn rsyslog_reads_every_field_over_udp_tcp_and_tls() {
     }
 }
 
-/// Sending to a port where nobody listens succeeds: the refusal comes later.
+/// Sending to a port without a listener succeeds: the ICMP error arrives later.
 #[test]
 fn a_refused_datagram_is_not_delivered() {
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();

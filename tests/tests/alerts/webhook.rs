@@ -1,4 +1,4 @@
-//! Webhooks.
+//! Webhook sinks.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::certificate::Certificates;
 use super::server::{Reply, Server, free_port, status};
 use super::{HOSTILE, alert, settled, start};
 
-/// A webhook that retries quickly.
+/// Returns a webhook configuration with short retry delays.
 fn webhook(url: &str, more: Value) -> Value {
     let mut sink = json!({
         "type": "webhook", "url": url, "timeout": "500ms", "retries": 3, "retry_initial": "20ms", "retry_max_delay": "100ms",
@@ -122,7 +122,7 @@ fn a_receiver_that_asks_for_time_gets_it() {
     assert_eq!(settled(&sinks).sent, 1);
     let requests = server.requests();
     assert!(requests[1].at - requests[0].at >= Duration::from_secs(1));
-    // Nobody holds an alert for a day.
+    // An alert is not held for a day.
     let before = Instant::now();
     sinks.send(&alert("x"));
     assert_eq!(settled(&sinks).failed, 1);

@@ -1,4 +1,4 @@
-//! Every built-in rule fires on what it is for, and not on a little less.
+//! Each built-in rule fires on its target pattern and not on a slightly weaker one.
 
 use tests::certificate::{self, Certificate};
 use tests::http::{browser_request, response};
@@ -8,7 +8,7 @@ use super::*;
 
 const MINUTE: u64 = 60_000;
 
-/// A TLS 1.2 connection to a name whose server shows these certificates.
+/// Returns a TLS 1.2 connection whose server sends these certificates.
 pub(super) fn with_chain(client: &str, name: &str, at: Duration, chain: &[Certificate]) -> TcpConversation {
     let chain: Vec<_> = chain.iter().map(Certificate::build).collect();
     let body = certificate::message(&chain.iter().map(Vec::as_slice).collect::<Vec<_>>());
@@ -50,7 +50,7 @@ fn a_stack_that_contradicts_its_user_agent() {
         format!("Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36")
     };
     let linux = agent("X11; Linux x86_64");
-    // A TLS client of this shape, and a request of the same host in clear text.
+    // Returns a TLS connection of this client type and a clear-text request from the same host.
     let host = |shape, agent: &str| {
         let mut web = talk("10.0.0.1:2", "192.0.2.1:80", ms(MINUTE));
         web.handshake().client(format!("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {agent}\r\n\r\n").as_bytes());
@@ -70,7 +70,7 @@ fn a_stack_that_contradicts_its_user_agent() {
     assert_reason(the_alert(&events, "user_agent_mismatch"), &["Chrome 130", Shape::Device.ja4(), "no TLS 1.3"]);
     let events = host(Shape::Browser, &agent("Windows NT 10.0; Win64; x64"));
     assert_reason(the_alert(&events, "user_agent_mismatch"), &["Windows", "Linux"]);
-    // The same in one connection alone.
+    // Both in a single connection.
     let mut web = talk("10.0.0.1:1", "192.0.2.1:80", ms(0));
     web.handshake().client(&browser_request("a.example", "/", &mut SplitMix64::new(1))).close();
     the_alert(&replay("", web.packets()), "user_agent_mismatch");
@@ -108,7 +108,7 @@ fn a_rare_value_that_spreads() {
     let alert = the_alert(&events, "rare_value_spread");
     let value = of_kind(&events, "ja4")[0]["fingerprint"]["value"].as_str().unwrap();
     assert_reason(alert, &[value, "from 5 clients", "threshold: 5", "1h", "1d"]);
-    // curl is known, and may come from anywhere.
+    // curl is labelled, so it may come from many hosts.
     assert!(alerts(&spread(9, &client_hello(Shape::Curl, "a.example")), "rare_value_spread").is_empty());
 }
 
@@ -153,7 +153,7 @@ fn a_value_that_comes_at_regular_intervals() {
     let value = &of_kind(&events, "ja4")[0]["fingerprint"]["value"];
     let group = &own(alert)["group"];
     assert_eq!((&group["src_ip"], &group["dest_ip"], &group["ja4"]), (&CLIENT.into(), &SERVER.into(), value));
-    // Somebody who clicks.
+    // Irregular intervals of interactive use.
     assert!(alerts(&beats(&[0, 40, 300, 330, 900, 1700, 1760, 2000, 2900, 3000]), "beacon").is_empty());
 }
 
@@ -191,7 +191,7 @@ fn what_an_allowlisted_client_shows_is_told_of_the_next_one() {
     let kept_back = |rule: &str| tests::stats_u64(stats(&events), &["engine", "builtin", "fired", rule]);
     assert_eq!(kept_back("rare_value_spread"), 2, "one of them was kept back");
 
-    // A chain that an allowlisted client met first.
+    // A chain first seen from an allowlisted client.
     let usual = [certificate::leaf("shop.example"), certificate::authority()];
     let other = [Certificate::new().extension(&[0x2a, 1], false, b"x")];
     let mut talks: Vec<_> = (0..5)
@@ -237,7 +237,7 @@ fn a_beacon_that_keeps_its_connection_or_shows_nothing_but_tcp() {
     let alert = the_alert(&events, "beacon");
     assert_reason(alert, &["8 intervals of 60.0 s"]);
     assert_eq!(alert["fingerprint"]["type"], "ja4t");
-    // A look whether the service is there.
+    // A port probe: the client resets the connection.
     let events = raw(|talk| {
         talk.client_reset();
     });
@@ -257,7 +257,7 @@ fn an_alert_after_a_cooldown_says_what_it_stands_for() {
         })
         .collect();
     let events = site.replay(&together(&talks), &[]);
-    // At once, behind ten minutes of three more, and behind nobody.
+    // The first alert suppresses nothing; the one after ten minutes reports three suppressed; the third reports none.
     let told = alerts(&events, "known_bad");
     assert_eq!(told.iter().map(|alert| own(alert)["suppressed"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 3, 0]);
     assert_eq!(told[1]["timestamp"], "2026-11-23T07:11:00.000000000Z");

@@ -1,4 +1,4 @@
-//! One record a connection, with all that is known of it.
+//! One connection record per connection, with all known attributes.
 
 use serde_json::json;
 use tests::conversation::{JA4T, LINUX_SYN_OPTIONS};
@@ -6,14 +6,14 @@ use tests::http::{browser_request, response};
 
 use super::*;
 
-/// The options of a Linux host with another MSS.
+/// Returns the options of a Linux host with another MSS.
 pub(super) fn with_mss(mss: u16) -> Vec<u8> {
     let mut options = LINUX_SYN_OPTIONS.to_vec();
     options[2..4].copy_from_slice(&mss.to_be_bytes());
     options
 }
 
-/// Client, then server: packets and bytes in a capture.
+/// Returns packets and bytes in a capture: client, then server.
 fn books(packets: &[Packet], client: &str) -> [[u64; 2]; 2] {
     let client: std::net::Ipv4Addr = client.parse().unwrap();
     let mut books = [[0; 2]; 2];
@@ -72,7 +72,7 @@ fn a_connection_is_told_with_all_that_is_known_of_it() {
     assert_eq!(connection["os"], "Linux");
     assert_eq!(connection["app"]["name"], "curl");
     assert_eq!((&connection["app"]["source"], &connection["app"]["confidence"]), (&json!("builtin"), &json!(80)));
-    // The worse of two.
+    // The more severe of two matches.
     let bad = &connection["known_bad"];
     assert_eq!((&bad["category"], &bad["confidence"], &bad["note"]), (&json!("c2"), &json!(70), &json!("mine")));
     assert_eq!(connection["first_seen"], true);
@@ -121,7 +121,7 @@ fn each_end_has_its_name() {
     }
     assert_eq!(connections(&events).len(), 4);
 
-    // Its ports are taken anew.
+    // The ports are reused for a new connection.
     let mut talk = talk("10.0.0.1:5", "192.0.2.1:443", ms(0));
     talk.handshake().client(&client_hello(Shape::Go, "a.example")).wait(ms(200_000));
     talk.again(0x2000_0000, 0x9000_0000).handshake().client(&client_hello(Shape::Curl, "b.example")).close();
@@ -132,8 +132,8 @@ fn each_end_has_its_name() {
     assert_eq!(of(told[1]), [json!("fin"), json!("b.example"), json!(Shape::Curl.ja4())].map(Some));
 }
 
-/// The table is far too small; who goes still takes along what was known. Each has done with its handshake by then: of
-/// one that has gone, further packets are another connection.
+/// The flow table is far too small, and an evicted connection keeps its known attributes. Each connection has
+/// completed its handshake by then: packets after the eviction belong to a new connection.
 #[test]
 fn an_evicted_connection_is_told_once_with_what_is_known_and_stored() {
     const CONNECTIONS: u16 = 600;
@@ -169,7 +169,7 @@ fn every_value_is_kept_with_its_time_and_packet_in_the_order_seen() {
     let mut talk = talk("10.0.0.1:51234", "192.0.2.1:80", ms(0));
     talk.handshake();
     for number in 0..40 {
-        // Each another set of fields.
+        // Each request has a different set of fields.
         let fields: String = (0..=number).map(|field| format!("X-{field}: 1\r\n")).collect();
         talk.wait(ms(100)).client(format!("GET / HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n").as_bytes());
         talk.server(b"HTTP/1.1 204 No Content\r\n\r\n");

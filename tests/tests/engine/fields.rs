@@ -1,4 +1,4 @@
-//! Every field of the rule language against what the output says of the same connection.
+//! Compares every field of the rule language with the output for the same connection.
 
 use std::collections::BTreeSet;
 
@@ -18,20 +18,21 @@ const CONFIG: &str = "[first_seen]\nlearning = \"0\"\n[lookup]\nknown_bad = \"ba
 const BAD: &str =
     "[[pattern]]\ntype = \"ja4t\"\nmatch = \"64240_*\"\ncategory = \"odd\"\nconfidence = 60\nnote = \"mine\"\n";
 
-/// Not in the line of a connection: a replay has no interfaces, and the last is worked out for rules alone.
+/// Fields that are not in the connection event: a replay has no interfaces, and the handshake field is computed for
+/// rules only.
 const ELSEWHERE: [&str; 2] = ["in_iface", "connection.handshake"];
 
-/// Seconds since 1970 of a time as the output writes it, by the day's number in the Gregorian calendar.
+/// Converts an output timestamp to seconds since 1970, by the day number in the Gregorian calendar.
 fn seconds(time: &str) -> i64 {
     let number = |from: usize, to: usize| time[from..to].parse::<i64>().unwrap();
     let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
-    // Years begin in March, so that a leap day is the last.
+    // Years start in March, so that a leap day is the last day.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
     86_400 * days + 3600 * number(11, 13) + 60 * number(14, 16) + number(17, 19)
 }
 
-/// Where a line has a field's value: under the field's own name; of a list, one of its items.
+/// Returns the JSON pointer of a field's value: the field's name, or one item of a list.
 fn pointer(field: Field) -> String {
     let item = match field {
         Field::Vlan | Field::Alerts => "/0",
@@ -41,10 +42,10 @@ fn pointer(field: Field) -> String {
     format!("/{}{item}", field.name().replace('.', "/"))
 }
 
-/// What the output says of a field, as a rule writes it.
+/// Returns a field's value in the output, in the notation of a rule.
 fn said(field: Field, line: &Value, events: &[Value]) -> Option<String> {
     if Method::named(field.name()) {
-        // The newest value when a rule looks is the first: it looks as soon as there is one.
+        // A rule is evaluated at the first value, so the newest value at that time is the first.
         return of_kind(events, field.name()).first().map(|event| event["fingerprint"]["value"].to_string());
     }
     match field {
@@ -57,7 +58,7 @@ fn said(field: Field, line: &Value, events: &[Value]) -> Option<String> {
             let milliseconds = (nanoseconds(&end) - nanoseconds(&start)) / 1_000_000;
             return Some(format!("\"{milliseconds}ms\""));
         }
-        // Rules see the whole identification string, the output its parts.
+        // Rules compare the whole identification string; the output has its parts.
         Field::SshClientBanner => return line.pointer("/ssh/client/software_version").map(Value::to_string),
         Field::SshServerBanner => return line.pointer("/ssh/server/software_version").map(Value::to_string),
         _ => {}
@@ -65,7 +66,7 @@ fn said(field: Field, line: &Value, events: &[Value]) -> Option<String> {
     let value = line.pointer(&pointer(field))?;
     Some(match (value.as_str(), field.kind().is_number()) {
         (Some(time), true) if time.contains('T') => seconds(time).to_string(),
-        // 0x1301; QUIC's 1.
+        // A number that the output writes as a string: 0x1301, or 1 for the QUIC version.
         (Some(number), true) => number.to_owned(),
         _ => value.to_string(),
     })
@@ -79,18 +80,18 @@ impl Method {
     }
 }
 
-/// A rule for each field of which something is said, and one that says the opposite. `on` and `more` are the same for
-/// all.
+/// Returns, for each field with a value, a rule that matches it and a rule that matches the opposite. `on` and `more`
+/// are the same in all rules.
 fn rules(on: &str, more: &str, said: &[(Field, String)]) -> String {
     let mut rules = String::new();
     for (field, value) in said {
         let (yes, no) = match field {
             Field::SshClientBanner | Field::SshServerBanner => (format!("op = \"contains\", value = {value}"), None),
-            // Given in milliseconds, and never less.
+            // The duration is in milliseconds, rounded down.
             Field::ConnectionDuration => {
                 (format!("op = \"gte\", value = {value}"), Some(format!("op = \"lt\", value = {value}")))
             }
-            // A list, one of which is enough: no single value says no.
+            // A list matches if any item matches, so no single value can express the opposite.
             Field::Alerts | Field::TlsAlpn => (format!("op = \"eq\", value = {value}"), None),
             _ => (format!("op = \"eq\", value = {value}"), Some(format!("op = \"ne\", value = {value}"))),
         };
@@ -117,7 +118,7 @@ fn expected(said: &[(Field, String)]) -> BTreeSet<String> {
     said.iter().map(|(field, _)| format!("yes_{}", field.name())).collect()
 }
 
-/// A site with labels for the request of [`web_talk`] and the server's certificate of [`tls_talk`].
+/// Returns a site with labels for the request of [`web_talk`] and the server certificate of [`tls_talk`].
 fn a_site(rules: &str) -> Site {
     let label = |talk: &TcpConversation, kind: &str, name: &str| {
         let events = replay("", talk.packets());
@@ -130,7 +131,7 @@ fn a_site(rules: &str) -> Site {
     Site::new(CONFIG).with("bad.toml", BAD).with("own.toml", &own).with("rules.toml", rules)
 }
 
-/// TLS 1.2 with names, protocols and certificates, inside a VLAN, over a tunnel.
+/// Returns a TLS 1.2 connection with SNI, ALPN and certificates, in a VLAN, inside a tunnel.
 fn tls_talk() -> TcpConversation {
     let name = b"\x00\x0f\x00\x00\x0cshop.example";
     let hello = Handmade::new(0x0303, &[0xc02b, 0xc030]).extension(0, name).alpn(&[b"h2", b"http/1.1"]);
@@ -148,7 +149,7 @@ fn tls_talk() -> TcpConversation {
     for segment in flight.chunks(1200) {
         talk.server(segment);
     }
-    // ClientKeyExchange: the client acts.
+    // ClientKeyExchange: the client's next message.
     talk.wait(ms(5)).client(&hello::records(&[&[16, 0, 0, 33, 32][..], &[4; 32]].concat(), 16_000)).close();
     talk
 }
@@ -172,7 +173,7 @@ fn ssh_talk() -> TcpConversation {
     talk
 }
 
-/// What is said of each of these, all together.
+/// Returns the packets of each sample conversation, by name.
 fn said_of_all() -> Vec<(&'static str, Vec<Packet>)> {
     let mac = [2, 0, 0, 0, 0, 1];
     let mut lease = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
@@ -192,7 +193,7 @@ fn said_of_all() -> Vec<(&'static str, Vec<Packet>)> {
     ]
 }
 
-/// Whether rules over connections have the field.
+/// Returns whether rules on connections accept the field.
 fn is_of_connection(field: Field) -> bool {
     field.is_in(place::RULE) && field.known() != Known::Fingerprint
 }
@@ -244,7 +245,7 @@ fn a_syn_alone_says_hops_and_system_at_once() {
              where = [{{ field = {condition} }}]\nthreshold = {{ op = \"gte\", value = 1 }}\n"
         )
     };
-    // Windows sends its options so, but begins with a TTL of 128.
+    // These are Windows options, but the initial TTL of Windows is 128.
     let windows = [2, 4, 5, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2];
     let rules = rule("yes_hops", "\"hops.client\", op = \"eq\", value = 0") + &rule("no_os", "\"os\", op = \"exists\"");
     let mut first = talk("10.0.0.1:51234", "192.0.2.1:443", ms(0));

@@ -1,4 +1,4 @@
-//! Which values were never seen before.
+//! First-seen detection of values.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tests::certificate;
 use super::builtin::with_chain;
 use super::*;
 
-/// Many connections of few values, from many hosts and ports.
+/// Returns many connections with few values, from many hosts and ports.
 fn crowd(at: u64) -> Vec<Packet> {
     let hello = |number: u64| match number % 4 {
         0 => client_hello(Shape::Curl, "a.example"),
@@ -24,7 +24,7 @@ fn crowd(at: u64) -> Vec<Packet> {
     together(&talks)
 }
 
-/// How often each value was told as new.
+/// Returns how often each value was reported as first seen.
 fn firsts(events: &[Value]) -> HashMap<(String, String), usize> {
     let mut firsts = HashMap::new();
     for event in tests::fingerprints(events) {
@@ -36,7 +36,8 @@ fn firsts(events: &[Value]) -> HashMap<(String, String), usize> {
 
 const ALL: &str = "[first_seen]\nlearning = \"0\"\n[builtin.first_seen]\nenabled = false\n";
 
-/// `ja4l` and `ja4ls` are no values of software.
+/// Returns whether first-seen detection covers the type: not `ja4l`, `ja4ls` and `ja4ssh`, which do not identify
+/// software.
 fn asked_for(kind: &str) -> bool {
     !matches!(kind, "ja4l" | "ja4ls" | "ja4ssh")
 }
@@ -50,7 +51,7 @@ fn one_connection_is_the_first_whichever_shard_sees_it() {
     for ((kind, value), count) in firsts {
         assert_eq!(count, usize::from(asked_for(&kind)), "{kind} {value}");
     }
-    // It is the first in the capture.
+    // The reported event is the first in the capture.
     let mut known = std::collections::HashSet::new();
     for event in tests::fingerprints(&one) {
         let fingerprint = &event["fingerprint"];
@@ -93,7 +94,7 @@ fn a_value_that_is_new_to_a_host_alone_is_told_of_local_hosts() {
         tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &hello),
         tls("10.0.0.2:2", "192.0.2.1:443", ms(1000), &hello),
         tls("10.0.0.2:3", "192.0.2.1:443", ms(2000), &hello),
-        // Not of this network.
+        // A client outside the local network.
         tls("203.0.113.9:4", "192.0.2.1:443", ms(3000), &hello),
     ];
     let events = site.replay(&together(&talks), &[]);
@@ -113,7 +114,7 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     let run = |packets: &[Packet]| site.replay(packets, &["--db", &database]);
     let two_hours = 7_200_000;
     run(&crowd(0));
-    // Known values are known; it does not learn again.
+    // Known values stay known; the learning period does not restart.
     let later = crowd(two_hours);
     assert_eq!(firsts(&run(&later)).values().sum::<usize>(), 0);
     let odd = tls("10.0.0.1:9", "192.0.2.1:443", ms(two_hours + 5000), &odd_hello(77, "a.example"));
@@ -136,10 +137,10 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     assert_eq!(told, [Shape::Curl.ja4()]);
 }
 
-/// No learning period: every value is new from the start.
+/// Configuration without a learning period: every value is new from the start.
 const UNLEARNT: &str = "[first_seen]\nlearning = \"0\"\n";
 
-/// A request with so many fields of its own, so that each number gives another JA4H.
+/// Returns a request with `number` extra fields, so that each number yields another JA4H.
 fn request(number: usize) -> Vec<u8> {
     let fields: String = (0..=number).map(|field| format!("X-{field}: 1\r\n")).collect();
     format!("GET / HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n").into_bytes()
@@ -147,7 +148,7 @@ fn request(number: usize) -> Vec<u8> {
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Nanoseconds of an event's time of day.
+/// Returns the time of day of an event, nanoseconds.
 fn nanoseconds(event: &Value) -> u64 {
     let (_, time) = event["timestamp"].as_str().unwrap().trim_end_matches('Z').split_once('T').unwrap();
     let (clock, fraction) = time.split_once('.').unwrap();
@@ -157,7 +158,7 @@ fn nanoseconds(event: &Value) -> u64 {
 
 const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
-/// Asserts that an alert names these fingerprints and no other, each once.
+/// Asserts that an alert lists exactly these fingerprints, each once.
 fn assert_names(alert: &Value, fingerprints: &[&Value]) {
     let reason = own(alert)["reason"].as_str().unwrap();
     let named: Vec<_> = fingerprints
@@ -173,13 +174,13 @@ fn assert_names(alert: &Value, fingerprints: &[&Value]) {
     );
 }
 
-/// The fingerprints of a client's port that were never seen before.
+/// Returns the first-seen fingerprints of a client's port.
 fn new_of(events: &[Value], port: u16) -> Vec<&Value> {
     let new = |event: &&Value| event["src_port"] == port && event["first_seen"] == true;
     tests::fingerprints(events).into_iter().filter(new).collect()
 }
 
-/// The output is the same for any number of shards.
+/// Asserts that the output is the same for any number of shards.
 fn replay_alike(site: &Site, packets: &[Packet]) -> Vec<Value> {
     let one = site.replay(packets, &["--shards", "1"]);
     for shards in ["2", "4"] {
@@ -230,7 +231,7 @@ fn the_alert_is_raised_a_second_after_the_first_new_value_and_later_values_join_
     let clock = tls("10.0.0.1:2", "192.0.2.1:443", ms(20_000), &odd_hello(1, "a.example"));
     let events = replay_alike(&site, &together([&talk, &clock]));
     let told: Vec<_> = alerts(&events, "first_seen").into_iter().filter(|alert| alert["src_port"] == 1).collect();
-    // Values within a second of the first one belong to one alert.
+    // Values within one second of the first one are grouped into one alert.
     let mut expected: Vec<Vec<&Value>> = Vec::new();
     for event in new_of(&events, 1) {
         match expected.last_mut() {

@@ -74,13 +74,13 @@ fn two_sensors_on_one_database_are_one_too_many() {
     second.status(1).says("history.db: another sensor writes to it").says(&pid).in_one_line();
     assert!(!wire.client().has_programs());
     terminate(first);
-    // It is free again.
+    // The lock is released.
     let third = start(&wire, &site, &["--db", &database]);
     terminate(third);
     assert_eq!(ask(&site.path("history.db"), "SELECT count(*) FROM sensor_run"), 2);
 }
 
-/// Somebody holds the database; fingerprints go on, the site is told, and nothing is missing afterwards.
+/// Another process locks the database: fingerprints continue, an alert reports it, and no row is missing afterwards.
 #[test]
 fn a_database_that_is_locked_is_told_and_catches_up() {
     const CONNECTIONS: usize = 20;
@@ -111,7 +111,7 @@ fn a_database_that_is_locked_is_told_and_catches_up() {
     assert_eq!(rows, 3 * CONNECTIONS as i64);
 }
 
-/// The database cannot even be read at the start. Once it can, what it knows is known again, and counts go on.
+/// The database is unreadable at the start. Once it can be opened, its saved state is restored and counts continue.
 #[test]
 fn a_database_that_comes_late_is_remembered() {
     let Some(_alone) = alone() else { return };

@@ -1,4 +1,4 @@
-//! Whose a value is, and what it says of path and use.
+//! Labels of values, known-bad matches, and hints about path and use.
 
 use std::collections::HashMap;
 
@@ -15,13 +15,13 @@ fn request() -> TcpConversation {
     talk
 }
 
-/// The JA4H of [`request`].
+/// Returns the JA4H of [`request`].
 fn ja4h() -> String {
     let events = replay("", request().packets());
     of_kind(&events, "ja4h")[0]["fingerprint"]["value"].as_str().unwrap().to_owned()
 }
 
-/// The label of the JA4H of [`request`], by a table in the layout of the public one with these rows.
+/// Returns the label of the JA4H of [`request`], from a table with these rows in the layout of the public table.
 fn label_by(rows: &[(&str, &str)]) -> Value {
     let rows: String = rows.iter().map(|(name, value)| format!("{name},{value}\n")).collect();
     let site =
@@ -59,11 +59,11 @@ fn a_value_of_several_owners_names_all_of_them_and_is_less_sure() {
     let name = label["name"].as_str().unwrap();
     assert_eq!(name.split(" / ").collect::<Vec<_>>(), ["One", "Other", "Third"]);
     assert_eq!(label["confidence"], one / 3);
-    // The order of rows decides nothing.
+    // The order of rows does not affect the label.
     assert_eq!(label_by(&[("Third", &prefix), ("Other", &value), ("One", &value)]), label);
 }
 
-/// The fields of a CSV file's lines by the names of its first one. No field here is quoted.
+/// Returns the rows of a CSV file, keyed by the column names of its first line. No field is quoted.
 fn csv_rows(text: &str) -> Vec<HashMap<String, String>> {
     let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
     let head = lines.next().unwrap();
@@ -121,7 +121,7 @@ fn rules_take_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
     assert_eq!(of_kind(&events, "ja4t")[0]["label"]["name"], "Linux", "the label of its system");
     assert_eq!((alerts(&events, "by_label").is_empty(), alerts(&events, "by_app").is_empty()), (false, true));
     the_alert(&events, "of_connection");
-    // A connection has no label.
+    // The label field does not exist for connections.
     let site = Site::new(config).with("rules.toml", &rule("wrong", "connection", "label.name", "curl"));
     site.run(talk.packets(), &[]).status(2).says("label.name").in_one_line();
 }
@@ -148,7 +148,7 @@ fn an_own_table_stands_beside_the_builtin_one() {
     assert_eq!(shared["source"], "builtin / mine");
 }
 
-/// A request with a cookie. Of its fields only names and order count.
+/// Returns a conversation with one request that has a cookie. Only names and order of its fields affect the JA4H.
 fn request_with_cookie() -> TcpConversation {
     let request = "GET / HTTP/1.1\r\nAccept: */*\r\nHost: a\r\nUser-Agent: b\r\nConnection: c\r\nCookie: d=e\r\n\r\n";
     let mut talk = talk("10.0.0.1:51234", "192.0.2.1:80", ms(0));
@@ -156,7 +156,7 @@ fn request_with_cookie() -> TcpConversation {
     talk
 }
 
-/// A list of one's own takes the place of the built-in one.
+/// A configured list replaces the built-in one.
 #[test]
 fn a_list_of_known_bad_values_replaces_the_builtin_one() {
     let talk = request_with_cookie();
@@ -174,7 +174,7 @@ fn a_list_of_known_bad_values_replaces_the_builtin_one() {
     assert_reason(alert, &[value, &format!("{pattern}_*"), "mine", "malware", "90"]);
     let weak = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("90", "40"));
     assert_eq!(own(the_alert(&weak.replay(talk.packets(), &[]), "known_bad"))["severity"], "low");
-    // An empty list knows nothing, and one with an error is refused as a whole.
+    // An empty list matches nothing; a list with an error is rejected as a whole.
     let none = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", "");
     assert!(alerts(&none.replay(talk.packets(), &[]), "known_bad").is_empty());
     let wrong = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("ja4h\"", "ja5\""));
@@ -187,10 +187,10 @@ fn pattern(kind: &str, matches: &str, note: &str) -> String {
     )
 }
 
-/// How many patterns are in force, and from where, as `check` says it.
+/// Returns the number of active patterns and their sources, as `check` reports them.
 fn patterns_in_force(site: &Site) -> String {
     let config = site.text("sensor.toml");
-    // The exit status may be that of a missing capability.
+    // A missing capability may set the exit status.
     let outcome = Sensor::new().run(&["check", "--config", &config]);
     let line = outcome.stdout().lines().find(|line| line.contains("known-bad patterns"));
     line.unwrap_or_else(|| panic!("{}", outcome.stderr())).replace(&config.replace("sensor.toml", ""), "")
@@ -215,19 +215,19 @@ fn extra_known_bad_patterns_add_to_the_list_in_force() {
         let site = Site::new(&format!("[lookup]\n{keys}"));
         site.with("one.toml", &one).with("two.toml", &pattern("ja4h", value, "extra"))
     };
-    // What does not match leaves the built-in list as it is.
+    // A file without a match leaves the built-in list unchanged.
     let site = with("known_bad_extra = \"one.toml\"\n");
     assert_eq!(bad(&site), None);
     let total = count + 2;
     assert_eq!(patterns_in_force(&site), format!("{total} known-bad patterns ({count} built-in, 2 in one.toml)"));
-    // It adds to a list in place of the built-in one, too, and several files add up.
+    // Extra files also extend a replaced list, and several files are combined.
     let site = with("known_bad = \"one.toml\"\nknown_bad_extra = [\"two.toml\"]\n");
     assert_eq!(bad(&site).as_deref(), Some("extra"));
     assert_eq!(patterns_in_force(&site), "3 known-bad patterns (2 in one.toml, 1 in two.toml)");
     assert_eq!(bad(&with("known_bad = \"one.toml\"\n")), None);
-    // Of two patterns that match, the surer one counts.
+    // Of two matching patterns, the one with higher confidence is reported.
     assert_eq!(bad(&with("known_bad_extra = [\"one.toml\", \"two.toml\"]\n")).as_deref(), Some("extra"));
-    // An error is reported with its place, as in every file.
+    // An error is reported with file and line.
     let wrong =
         Site::new("[lookup]\nknown_bad_extra = \"bad.toml\"\n").with("bad.toml", "[[pattern]]\ntype = \"ja5\"\n");
     wrong.run(talk.packets(), &[]).status(2).says("bad.toml:2:").says("ja5");
@@ -275,7 +275,7 @@ fn the_mss_tells_the_path() {
             None => assert!(connection.get("tunnel").is_none(), "IPv{family}, MSS {mss}: {connection}"),
             Some((name, mtu)) => {
                 let told = (&connection["tunnel"]["name"], &connection["tunnel"]["mtu"]);
-                // 1430 is what VXLAN over IPv6 leaves, too.
+                // 1430 is also the MTU of VXLAN over IPv6.
                 let name = if mtu == 1430 { "vxlan" } else { name };
                 assert_eq!(told, (&json!(name), &json!(mtu)), "IPv{family}, MSS {mss}");
                 assert!((1..=95).contains(&connection["tunnel"]["confidence"].as_u64().unwrap()));
@@ -309,7 +309,7 @@ fn ssh_is_told_by_what_it_is_used_for() {
                 talk.client(&[0x80; 1400]);
             }
         }),
-        // Too short for any.
+        // Too short for any classification.
         ("", |talk| {
             for _ in 0..20 {
                 talk.client(&[0x80; 36]).server(&[0x81; 36]).client_ack();

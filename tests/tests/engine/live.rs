@@ -1,4 +1,4 @@
-//! The engine of a running sensor: between two hosts, with a database, readers and sinks.
+//! The engine of a running sensor, between two hosts, with a database, attached readers and sinks.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -12,17 +12,17 @@ use tests::{LiveSensor, Namespace, Wire, require_bpf, require_tools, stats_u64, 
 
 use super::*;
 
-/// Longest time that anything here may take. Most of it takes milliseconds.
+/// Timeout of every wait. Most waits take milliseconds.
 pub(super) const SOON: Duration = Duration::from_secs(20);
 
-/// The test may run, and runs alone: there are few CPUs.
+/// Returns a lock if the test can run. Tests run one at a time because there are few CPUs.
 pub(super) fn alone() -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     (require_bpf() && require_tools(&["ip", "ethtool"]))
         .then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Takes connections on a port of a host, answers whatever is read, and closes after the other end.
+/// Accepts connections on a port of a host, sends `answer` after each read, and closes after the peer.
 pub(super) fn listen(host: &Namespace, port: u16, answer: &'static [u8]) -> SocketAddr {
     let listener = host.with(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap());
     let address = SocketAddr::new(host.v4(), listener.local_addr().unwrap().port());
@@ -42,12 +42,13 @@ pub(super) fn listen(host: &Namespace, port: u16, answer: &'static [u8]) -> Sock
     address
 }
 
-/// So many connections of the client's host, one after the other, each with these bytes and both FINs.
+/// Opens `number` connections from the client's host, one after another; each sends these bytes and closes with both
+/// FINs.
 pub(super) fn connect(wire: &Wire, to: SocketAddr, number: usize, bytes: &[u8]) {
     wire.client().with(|| (0..number).for_each(|_| visit(to, bytes)));
 }
 
-/// One of them. The calling thread belongs to the client's host.
+/// Opens one such connection. The calling thread is in the client's namespace.
 pub(super) fn visit(to: SocketAddr, bytes: &[u8]) {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
@@ -60,19 +61,19 @@ pub(super) fn signal(sensor: &LiveSensor, signal: Signal) {
     kill(Pid::from_raw(sensor.id().try_into().unwrap()), signal).unwrap();
 }
 
-/// SIGTERM, as from systemd, and the end.
+/// Sends SIGTERM, as systemd does, waits for the exit, and returns the events.
 pub(super) fn terminate(sensor: LiveSensor) -> Vec<Value> {
     signal(&sensor, Signal::SIGTERM);
     sensor.wait().ok().events()
 }
 
-/// A sensor on the server's end of a wire that runs by the site's configuration.
+/// Starts a sensor with the site's configuration on the server's end of a wire.
 pub(super) fn start(wire: &Wire, site: &Site, options: &[&str]) -> LiveSensor {
     let config = site.text("sensor.toml");
     LiveSensor::start(wire.server(), &[&["--config", &config, "--http", "off"], options].concat())
 }
 
-/// Nothing that the kernel saw is missing, and nothing that a shard told.
+/// Asserts that no packet of the kernel and no event of a shard was lost.
 pub(super) fn assert_nothing_lost(events: &[Value]) {
     let last = stats(events);
     let count = |path: &[&str]| stats_u64(last, path);
@@ -103,7 +104,7 @@ fn a_connection_that_falls_silent_ends_as_idle() {
     assert_eq!(connection["app"]["name"], "curl");
 }
 
-/// Many ports, so that connections of one value land in all shards.
+/// Many ports, so that connections with the same value are distributed over all shards.
 #[test]
 fn a_value_is_first_seen_once_whichever_shard_sees_it() {
     const CONNECTIONS: usize = 300;
@@ -113,7 +114,7 @@ fn a_value_is_first_seen_once_whichever_shard_sees_it() {
     let to = listen(wire.server(), 0, b"");
     let sensor = start(&wire, &site, &["--shards", "4"]);
     let hello = client_hello(Shape::Curl, "a.example");
-    // Several at a time, so that shards are at work at once.
+    // Several threads, so that shards run concurrently.
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| connect(&wire, to, CONNECTIONS / 4, &hello));
@@ -133,7 +134,7 @@ fn a_value_is_first_seen_once_whichever_shard_sees_it() {
     }
 }
 
-/// Again and again, within less than what lies between two savings of what was seen how often.
+/// Kills the sensor repeatedly, within less than the interval at which first-seen counts are saved.
 #[test]
 fn a_sensor_that_is_killed_forgets_neither_what_was_new_nor_when_it_began_to_learn() {
     let Some(_alone) = alone() else { return };

@@ -1,4 +1,4 @@
-//! Behind the shards: connections, labels, first-seen, rules, profiles, and what a user sees of them.
+//! The engine: connections, labels, first-seen, rules and profiles, checked by the sensor's output.
 mod builtin;
 mod connections;
 mod fields;
@@ -26,13 +26,13 @@ use tests::packets::{self, Packet};
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, events};
 
-/// Nothing is approved unseen, and being new alone is no alert.
+/// Configuration without a learning period and without alerts on new values alone.
 const NEW: &str = "[first_seen]\nlearning = \"0\"\n[builtin.first_seen]\nenabled = false\n";
 
 const CLIENT: &str = "10.0.0.1";
 const SERVER: &str = "192.0.2.1";
 
-/// A folder with a configuration and what it names.
+/// A temporary folder with a configuration and the files it names.
 struct Site(TempDir);
 
 impl Site {
@@ -53,7 +53,7 @@ impl Site {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// Replays these packets by the configuration.
+    /// Replays these packets with the configuration.
     fn run(&self, packets: &[Packet], options: &[&str]) -> Outcome {
         let capture = packets::capture_file(self.0.path(), "capture.pcap", packets);
         let config = self.path("sensor.toml");
@@ -63,12 +63,12 @@ impl Site {
         Sensor::new().run(&arguments)
     }
 
-    /// The events of such a replay.
+    /// Replays these packets and returns the events.
     fn replay(&self, packets: &[Packet], options: &[&str]) -> Vec<Value> {
         self.run(packets, options).ok().events()
     }
 
-    /// Rows that a command prints about the database `history.db` in the folder.
+    /// Returns the rows that a command prints about the database `history.db` in the folder.
     fn rows(&self, command: &[&str], options: &[&str]) -> Vec<Value> {
         let database = self.text("history.db");
         let arguments = [command, &["--db", &database], options].concat();
@@ -77,24 +77,24 @@ impl Site {
     }
 }
 
-/// What these packets give under this configuration.
+/// Replays these packets with this configuration; returns the events.
 fn replay(config: &str, packets: &[Packet]) -> Vec<Value> {
     Site::new(config).replay(packets, &[])
 }
 
-/// Milliseconds.
+/// Returns a duration in milliseconds.
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A conversation that begins at this time.
+/// Returns a conversation that starts at this time.
 fn talk(client: &str, server: &str, at: Duration) -> TcpConversation {
     let mut talk = TcpConversation::between(client, server);
     talk.at(at);
     talk
 }
 
-/// Bytes of a ClientHello's records.
+/// Returns the TLS records of a ClientHello.
 fn client_hello(shape: Shape, name: &str) -> Vec<u8> {
     hello::records(&shape.client_hello(name, &mut SplitMix64::new(5)), usize::MAX)
 }
@@ -103,24 +103,24 @@ fn server_flight() -> Vec<u8> {
     hello::server_flight_13(&mut SplitMix64::new(6), 64)
 }
 
-/// A ClientHello that no other number gives, for a name.
+/// Returns a ClientHello with this SNI whose fingerprint no other number yields.
 fn odd_hello(number: u16, name: &str) -> Vec<u8> {
     let entry = [&[0][..], &(name.len() as u16).to_be_bytes(), name.as_bytes()].concat();
     let list = [&(entry.len() as u16).to_be_bytes()[..], &entry].concat();
-    // Private-use suites differ.
+    // The private-use cipher suites differ.
     let suites = [0x1301, 0xff00 | (number & 0xff), 0xfe00 | (number >> 8)];
     let hello = Handmade::new(0x0303, &suites).extension(0, &list).versions(&[0x0304, 0x0303]);
     hello::records(&hello.client(), usize::MAX)
 }
 
-/// A TLS connection that says this hello, to its end.
+/// Returns a complete TLS connection with this ClientHello.
 fn tls(client: &str, server: &str, at: Duration, hello: &[u8]) -> TcpConversation {
     let mut talk = talk(client, server, at);
     talk.handshake().client(hello).server(&server_flight()).close();
     talk
 }
 
-/// All packets of these conversations, in the order of their times.
+/// Returns all packets of these conversations, in time order.
 fn together<'a>(talks: impl IntoIterator<Item = &'a TcpConversation>) -> Vec<Packet> {
     in_order(talks.into_iter().flat_map(|talk| talk.packets().to_vec()).collect())
 }
@@ -134,31 +134,31 @@ fn connections(events: &[Value]) -> Vec<&Value> {
     events::of_type(events, "connection")
 }
 
-/// The one connection of a client's port.
+/// Returns the only connection of a client's port.
 fn of_port(events: &[Value], port: u16) -> &Value {
     let found: Vec<_> = connections(events).into_iter().filter(|event| event["src_port"] == port).collect();
     assert_eq!(found.len(), 1, "port {port}: {found:#?}");
     found[0]
 }
 
-/// Alerts of a rule.
+/// Returns the alerts of a rule.
 fn alerts<'a>(events: &'a [Value], rule: &str) -> Vec<&'a Value> {
     events::of_type(events, "alert").into_iter().filter(|event| own(event)["rule"] == rule).collect()
 }
 
-/// What an alert says beyond EVE.
+/// Returns the fields of an alert that are not part of EVE.
 fn own(alert: &Value) -> &Value {
     &alert["alert"]["ja4sensor"]
 }
 
-/// The one alert of a rule.
+/// Returns the only alert of a rule.
 fn the_alert<'a>(events: &'a [Value], rule: &str) -> &'a Value {
     let found = alerts(events, rule);
     assert_eq!(found.len(), 1, "{rule}: {found:#?}");
     found[0]
 }
 
-/// The reason of an alert names all of these.
+/// Asserts that the reason of an alert contains all of these.
 fn assert_reason(alert: &Value, parts: &[&str]) {
     let reason = own(alert)["reason"].as_str().unwrap_or_else(|| panic!("no reason: {alert}"));
     for part in parts {
@@ -166,17 +166,17 @@ fn assert_reason(alert: &Value, parts: &[&str]) {
     }
 }
 
-/// The last counters.
+/// Returns the last `stats` event.
 fn stats(events: &[Value]) -> &Value {
     events::of_type(events, "stats").last().expect("the last figures")
 }
 
-/// Fingerprint events of one type.
+/// Returns the fingerprint events of one type.
 fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
     tests::fingerprints(events).into_iter().filter(|event| event["fingerprint"]["type"] == kind).collect()
 }
 
-/// A number that a query of one row and column gives.
+/// Returns the number that a query with one row and one column yields.
 fn ask(database: &Path, query: &str) -> i64 {
     let database = rusqlite::Connection::open(database).unwrap();
     database.query_row(query, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{query}: {error}"))

@@ -1,4 +1,4 @@
-//! Behaviour profiles: the values that a profile key is usually seen with.
+//! Behaviour profiles: the values usually seen with a profile key.
 
 use serde_json::json;
 use tests::certificate::{self, Certificate};
@@ -7,7 +7,7 @@ use super::builtin::with_chain;
 use super::connections::with_mss;
 use super::*;
 
-/// The odd one comes behind so many usual ones.
+/// Returns `usual` connections followed by one with an unusual value.
 fn habit(usual: u64, tell: impl Fn(&str, Duration, bool) -> TcpConversation) -> Vec<Packet> {
     let talks: Vec<_> = (0..=usual)
         .map(|number| tell(&format!("10.0.0.1:{}", 1000 + number), ms(number * 10_000), number == usual))
@@ -91,7 +91,7 @@ fn habits_outlive_the_run_and_travel() {
     assert_eq!(host["count"], 50);
     assert!(rows.iter().all(|row| row["source"].as_str().is_some_and(|source| !source.is_empty())), "{rows:#?}");
 
-    // Another sensor takes them over, twice, and knows the habit from then on.
+    // Another sensor imports the profiles, twice, and then detects the unusual value.
     let (lines, other) = (site.path("profiles.jsonl"), site.text("other.db"));
     fs::write(&lines, exported.stdout()).unwrap();
     for from in [&database, lines.to_str().unwrap()] {
@@ -102,6 +102,6 @@ fn habits_outlive_the_run_and_travel() {
         let [alert] = unusual(&events, "host_ja4")[..] else { panic!("{known}: {events:#?}") };
         assert_reason(alert, &["observed 50 times"]);
     }
-    // Nobody else does.
+    // A sensor without these profiles reports nothing.
     assert!(unusual(&site.replay(&odd, &[]), "host_ja4").is_empty());
 }

@@ -1,4 +1,5 @@
-//! SIGHUP under load: what changed counts, what did not goes on, what is wrong changes nothing.
+//! SIGHUP under load: changed settings apply, unchanged state is retained, and an invalid configuration changes
+//! nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -10,16 +11,16 @@ use tests::{LiveSensor, Wire, stats_u64, values};
 use super::live::{SOON, alone, assert_nothing_lost, connect, listen, signal, start, terminate, visit};
 use super::*;
 
-/// Fires on more than nine connections to port 7001; never changed.
+/// Rule that fires on more than nine connections to port 7001; never changed.
 const KEPT: &str = "[[rule]]\nname = \"kept\"\non = \"connection\"\nwindow = \"1h\"\ncooldown = \"1h\"\n\
                     where = [{ field = \"dest_port\", op = \"eq\", value = 7001 }]\nthreshold = { op = \"gt\", value = 9 }\n";
 
-/// Fires on each of the ports 7002 to 7009 once.
+/// Rule that fires once on each of the ports 7002 to 7009.
 const ADDED: &str = "[[rule]]\nname = \"added\"\non = \"connection\"\nwindow = \"1h\"\ncooldown = \"1h\"\n\
                      group_by = [\"dest_port\"]\nthreshold = { op = \"gte\", value = 1 }\n\
                      where = [{ field = \"dest_port\", op = \"gte\", value = 7002 }, { field = \"dest_port\", op = \"lte\", value = 7009 }]\n";
 
-/// What the sensor says to the next SIGHUP.
+/// Sends SIGHUP; returns the sensor's stderr output.
 fn hang_up(sensor: &LiveSensor) -> String {
     let before = sensor.stderr().len();
     signal(sensor, Signal::SIGHUP);
@@ -51,7 +52,7 @@ fn under_load() {
 
     let (done, made) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
-        // A failed test must not wait for this one for ever.
+        // A failed test must not wait forever for this thread.
         struct Ends<'a>(&'a AtomicBool);
         impl Drop for Ends<'_> {
             fn drop(&mut self) {
@@ -61,7 +62,8 @@ fn under_load() {
         let _ends = Ends(&done);
         scope.spawn(|| {
             wire.client().with(|| {
-                // A port rests for a minute after its connection: as many as come in that time are needed.
+                // A port stays in TIME_WAIT for a minute after its connection; the range must cover the connections of
+                // that time.
                 fs::write("/proc/sys/net/ipv4/ip_local_port_range", "1024 65535").unwrap();
                 while !done.load(Ordering::Relaxed) {
                     visit(load, &hello);
@@ -78,7 +80,7 @@ fn under_load() {
         let fires = |rule: &str, number: usize| {
             assert!(until(SOON, || fired(rule) == number), "{rule}: {} of {number}\n{}", fired(rule), sensor.stderr());
         };
-        // Whatever was told before this has been seen when this is told.
+        // Waits until new connections are output, so that all earlier ones have been processed.
         let settle = || {
             let before = connections(&sensor.events()).len();
             assert!(until(SOON, || connections(&sensor.events()).len() > before + 5));
@@ -87,7 +89,7 @@ fn under_load() {
         to(1, 6);
         to(2, 1);
         settle();
-        // Rules: one more, and one that stays with what it has counted.
+        // Adds a rule; the unchanged rule keeps its counts.
         write("rules.toml", &(KEPT.to_owned() + ADDED));
         assert!(!hang_up(&sensor).contains("warning"));
         to(2, 1);
@@ -98,7 +100,7 @@ fn under_load() {
         to(1, 1);
         fires("kept", 1);
 
-        // A bad file says why; the rules in force stay.
+        // An invalid file is reported; the active rules stay.
         write("rules.toml", &KEPT.replace("window = \"1h\"", "window = \"soon\""));
         let said = hang_up(&sensor);
         assert!(
@@ -120,7 +122,7 @@ fn under_load() {
         to(4, 1);
         fires("added", 3);
 
-        // Known bad, and then a list that is none.
+        // A known-bad list, and then an invalid one.
         assert_eq!(fired("known_bad"), 0);
         write(
             "bad.toml",
@@ -174,7 +176,7 @@ fn what_a_reload_says_and_what_only_a_start_can_change() {
     };
     fires(0, 1);
 
-    // A sink more.
+    // Adds a sink.
     let sink = "[[alerts.sink]]\ntype = \"file\"\npath = \"alerts.json\"\n";
     config(&format!("[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
     assert_eq!(hang_up(&sensor), "ja4sensor: configuration reloaded\n");
@@ -182,12 +184,12 @@ fn what_a_reload_says_and_what_only_a_start_can_change() {
     let filed = || fs::read_to_string(site.path("alerts.json")).unwrap_or_default();
     assert!(until(SOON, || filed().contains("\"added\"")), "{}", filed());
 
-    // What is fixed is told, the rest is taken.
+    // Settings that need a restart are reported; the others apply.
     config(&format!("[capture]\nidle_timeout = \"9s\"\n[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
     let said = hang_up(&sensor);
     assert!(said.contains("warning: changes of capture take effect at the next start"), "{said}");
 
-    // Everything that is wrong is told, and nothing taken: not even the sinks, which are in order.
+    // All errors are reported and nothing is applied, not even the valid sinks.
     config("[rules]\nfiles = [\"rules.toml\", \"none.toml\"]\n[first_sen]\n");
     let said = hang_up(&sensor);
     for part in ["none.toml: cannot open the file", "did you mean", "first_seen", "not reloaded"] {
@@ -196,7 +198,7 @@ fn what_a_reload_says_and_what_only_a_start_can_change() {
     fires(2, 3);
     assert!(until(SOON, || filed().matches("\"added\"").count() >= 2), "the sink is still there: {}", filed());
 
-    // Many in a row end with what the files hold then.
+    // After many signals in a row, the last content of the files applies.
     for number in 0..20 {
         config(&format!("[rules]\nfiles = [\"rules.toml\"]\n[builtin.many_ja4]\nthreshold = {}\n", number + 1));
         signal(&sensor, Signal::SIGHUP);

@@ -1,4 +1,4 @@
-//! Rules of one's own, and what an allowlist leaves in peace.
+//! Custom rules and allowlist entries.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const CONFIG: &str = "[rules]\nbuiltin = false\nfiles = [\"rules.toml\"]\n[allowlist]\nfiles = [\"allow.toml\"]\n";
 
-/// A rule on connections that fires on more than `threshold` of one client.
+/// Returns a rule that fires on more than `threshold` connections of one client.
 fn counting(name: &str, threshold: u32, more: &str) -> String {
     format!(
         "[[rule]]\nname = \"{name}\"\ndescription = \"mine\"\nseverity = \"critical\"\non = \"connection\"\n\
@@ -18,7 +18,7 @@ fn site(rules: &str, allow: &str) -> Site {
     Site::new(CONFIG).with("rules.toml", rules).with("allow.toml", allow)
 }
 
-/// So many short connections of a client that begin at this second.
+/// Returns `number` short connections of a client that start at this second.
 fn burst(number: u64, second: u64) -> Vec<Packet> {
     let talks: Vec<_> = (0..number)
         .map(|number| {
@@ -36,7 +36,7 @@ fn a_rule_of_the_same_name_takes_the_place_of_a_builtin_one_with_a_warning() {
     let events = outcome.events();
     let alert = the_alert(&events, "port_scan");
     assert_eq!((&own(alert)["description"], &own(alert)["severity"]), (&json!("mine"), &json!("critical")));
-    // A scan as the built-in rule knows it is none any more.
+    // A scan that fires the built-in rule by default no longer does.
     let ports: Vec<_> = (0..150_u64)
         .map(|port| {
             let mut talk = talk(&format!("10.1.{port}.1:5"), &format!("192.0.2.1:{}", 1000 + port), ms(port));
@@ -125,7 +125,8 @@ fn one_alert_in_a_cooldown_says_what_it_stands_for() {
     let packets = [burst(10, 0), burst(5, 120), burst(10, 700)].concat();
     let events = site.replay(&packets, &[]);
     let told = alerts(&events, "mine");
-    // Eight firings of the first burst and three of the second, of which one is told; the third burst tells the rest.
+    // Eight firings of the first burst and three of the second, one of which is output; the alert of the third burst
+    // reports the rest as suppressed.
     assert_eq!(told.iter().map(|alert| own(alert)["suppressed"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 10]);
     assert_reason(told[0], &["3 connections within 1m", "more than 2"]);
     assert_eq!(told[0]["timestamp"], "2026-11-23T07:00:00.200000000Z");
@@ -153,7 +154,7 @@ fn an_allowlist_suppresses_and_counts() {
     assert_eq!(tests::stats_u64(stats(&events), &["engine", "allowlisted"]), 5);
     assert_eq!(tests::stats_u64(stats(&events), &["engine", "rules", "by_rule", "mine", "allowlisted"]), 5);
     assert_eq!(tests::stats_u64(stats(&events), &["engine", "rules", "by_rule", "other", "allowlisted"]), 0);
-    // Of another network, or as destination only.
+    // Another network, or the address as destination only.
     for other in ["cidr = \"10.0.1.0/24\"", "cidr = \"10.0.0.1\"\nside = \"destination\""] {
         let events = site(&rules, &format!("[[network]]\n{other}\n")).replay(&burst(5, 0), &[]);
         the_alert(&events, "mine");
@@ -202,7 +203,7 @@ fn what_is_known_to_be_bad_is_left_in_peace_only_by_name() {
         assert!(alerts(&events, "known_bad").is_empty(), "{allow}");
         the_alert(&events, "first_seen");
         assert_eq!(suppressed(&events), 2, "{allow}");
-        // It is still known, and told in the lines.
+        // The match is still in the fingerprint events.
         assert_eq!(of_kind(&events, "ja4")[0]["known_bad"]["category"], "c2");
     }
 }

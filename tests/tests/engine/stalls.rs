@@ -1,4 +1,4 @@
-//! Whoever takes what the engine gives and stalls: it goes on.
+//! Stalled consumers of the engine's output do not block it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -14,7 +14,7 @@ use tests::{Wire, require_tools, stats_u64};
 use super::live::{SOON, alone, assert_nothing_lost, connect, listen, start, terminate};
 use super::*;
 
-/// A reader that never reads, a sink that never answers.
+/// An attached reader that never reads and a sink that never responds.
 #[test]
 fn nobody_who_stalls_stops_fingerprints() {
     const CONNECTIONS: usize = 400;
@@ -53,7 +53,7 @@ fn nobody_who_stalls_stops_fingerprints() {
     assert!(count("queue_full") > 0, "{sink:#}");
 }
 
-/// One who hears late what has come, and one who comes late.
+/// One reader that reads late and one that attaches late.
 #[test]
 fn readers_come_and_go() {
     let Some(_alone) = alone() else { return };
@@ -78,7 +78,7 @@ fn readers_come_and_go() {
     assert_nothing_lost(&terminate(sensor));
 }
 
-/// What is printed waits for its reader; what is stored does not.
+/// Stdout waits for its reader; the database does not.
 #[test]
 fn a_reader_of_the_output_that_pauses_holds_up_nothing_else() {
     const CONNECTIONS: usize = 300;
@@ -114,7 +114,7 @@ fn a_reader_of_the_output_that_pauses_holds_up_nothing_else() {
     assert_eq!(stats_u64(stats(&events), &["storage", "connections"]), CONNECTIONS as u64);
 }
 
-/// A pipe that is never read, an attached reader that never reads, a sink and a lookup service that never answer.
+/// A stdout pipe and an attached reader that are never read, a sink and a lookup service that never respond.
 #[test]
 fn one_sigterm_ends_the_sensor_whatever_blocks() {
     const CONNECTIONS: usize = 300;
@@ -150,19 +150,19 @@ fn one_sigterm_ends_the_sensor_whatever_blocks() {
     assert_eq!(ended.code(), Some(1), "{}", said());
     let said = said();
     assert!(said.contains("cannot write the output") && said.contains(" lines lost"), "{said}");
-    // The database does not wait for the reader of stdout.
+    // The writer does not wait for the reader of stdout.
     assert_eq!(ask(Path::new(&database), "SELECT count(*) FROM sensor_run WHERE clean"), 1, "{said}");
     assert!(!wire.server().has_programs());
     drop((child, blocked, stalled));
 }
 
-/// Waits until the database has this many connections that have ended.
+/// Waits until the database has this many ended connections.
 fn wait_until_stored(database: &str, connections: usize) {
     let stored = || ask(Path::new(database), "SELECT count(*) FROM connection WHERE state = 'fin'");
     assert!(until(SOON, || stored() == connections as i64), "{} of {connections} are stored", stored());
 }
 
-/// Lines that a reader gets to the end, and those that it is told it has lost.
+/// Reads to the end; returns the number of lines received and the number reported as lost.
 fn read_all(reader: UnixStream) -> (u64, u64) {
     let (mut lines, mut lost) = (0, 0);
     for line in BufReader::new(reader).lines().map_while(Result::ok) {
@@ -213,7 +213,7 @@ fn the_socket_is_for_its_owner() {
     let sensor = start(&wire, &site, &[]);
     let socket = site.path("attach");
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    // Somebody has opened the way for others: who they are counts all the same.
+    // File permissions allow every user; the peer's user id is checked all the same.
     for (path, mode) in [(site.path("."), 0o755), (socket.clone(), 0o666)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Every built-in threshold rule fires on one more than its threshold, and not on as many as that.
+//! Each built-in threshold rule fires at one more than its threshold, and not at the threshold.
 
 use tests::certificate::Certificate;
 use tests::dhcp;
@@ -8,7 +8,7 @@ use tests::udp::UdpConversation;
 use super::builtin::with_chain;
 use super::*;
 
-/// As many as the threshold says are usual, and one more is not. The alert says so.
+/// Asserts that a rule does not fire at its threshold and fires at one more, with the counts in the alert.
 fn crosses(rule: &str, threshold: usize, counted: &str, group: &[(&str, &str)], told: impl Fn(usize) -> Vec<Packet>) {
     let below = replay(NEW, &told(threshold));
     assert!(alerts(&below, rule).is_empty(), "{rule} fires on {threshold}: {:#?}", alerts(&below, rule));
@@ -26,7 +26,7 @@ fn crosses(rule: &str, threshold: usize, counted: &str, group: &[(&str, &str)], 
     assert_eq!(tests::stats_u64(stats(&above), &["engine", "rules", "by_rule", rule, "fired"]), 1, "{rule}");
 }
 
-/// A SYN to each of these, ten milliseconds apart.
+/// Returns a SYN to each of these, ten milliseconds apart.
 fn syns(to: impl Iterator<Item = String>) -> Vec<Packet> {
     let talks: Vec<_> = (0..)
         .zip(to)
@@ -39,7 +39,7 @@ fn syns(to: impl Iterator<Item = String>) -> Vec<Packet> {
     together(&talks)
 }
 
-/// One connection for each number, from ports of one client.
+/// Returns one connection for each number, from ports of one client.
 fn each(number: usize, tell: impl Fn(&str, u16) -> TcpConversation) -> Vec<Packet> {
     let talks: Vec<_> =
         (0..number as u16).map(|number| tell(&format!("10.0.0.1:{}", 10_000 + number), number)).collect();
@@ -58,7 +58,7 @@ fn host_sweep() {
     crosses("host_sweep", 50, "different dest_ip within 1m", &[("src_ip", CLIENT), ("dest_port", "8080")], |number| {
         syns((0..number).map(|host| format!("192.0.2.{}:8080", host + 1)))
     });
-    // Everybody speaks to many hosts there.
+    // Port 443 is exempt: clients connect to many hosts there.
     let web = replay(NEW, &syns((0..200).map(|host| format!("192.0.2.{}:443", host + 1))));
     assert!(alerts(&web, "host_sweep").is_empty());
 }
@@ -120,7 +120,7 @@ fn a_syn_flood_on_an_open_port_is_one_though_each_syn_is_answered() {
     };
     let events = flood(|_| {});
     assert_reason(the_alert(&events, "syn_flood"), &["1001 connections within 10s", "more than 1000"]);
-    // Taken back, as a port scan does; acknowledged.
+    // Harmless: connections that the client resets, as a port scan does, and connections that it acknowledges.
     for harmless in [
         flood(|talk| {
             talk.client_reset();

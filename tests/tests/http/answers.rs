@@ -1,4 +1,4 @@
-//! What each path says of what was seen.
+//! Responses of each API path.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -58,7 +58,7 @@ fn alerts_rules_and_first_seen_agree_with_the_stats() {
     let served = Served::start();
     let _open = served.open(2);
     served.wait_connections(2);
-    // The engine tells its counters once a second, and there may be more to see by then.
+    // The engine publishes its counters once a second, and new events may arrive in between.
     let (mut stats, mut first_seen, mut alerts) = (Value::Null, Value::Null, Value::Null);
     let agreed = until(SOON, || {
         stats = served.json("/api/v1/stats");
@@ -104,7 +104,7 @@ fn a_healthy_sensor_says_so_to_curl() {
     assert!(curl(&["--http1.0", "--fail"], "/metrics").contains("ja4sensor_build_info"));
     assert_eq!(curl(&["-o", "/dev/null", "-w", "%{http_code}", "-d", "x=1"], "/api/v1/rules"), "405");
     assert_eq!(curl(&["-o", "/dev/null", "-w", "%{http_code}"], "/nothing"), "404");
-    // Two in a row: each gets a connection of its own.
+    // Two consecutive requests, each on a connection of its own.
     let twice = served.host().run(&["curl", "-sS", "--fail", &url("/healthz"), &url("/healthz")]).ok();
     assert_eq!(twice.stdout().matches("ok").count(), 2);
     assert!(!curl(&["-i", "-H", "Origin: http://evil.example"], "/healthz").to_lowercase().contains("access-control"));

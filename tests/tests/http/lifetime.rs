@@ -1,4 +1,4 @@
-//! What a service manager does with a running sensor: it lets it read its configuration again, and watches it.
+//! A running sensor under a service manager: configuration reload and watchdog.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -19,7 +19,7 @@ fn rules(name: &str) -> String {
     )
 }
 
-/// The first reads a file that does not come; the second has all it needs.
+/// The first reload waits for a file without data; the files of the second are complete.
 #[test]
 fn of_two_reloads_the_later_is_in_force_however_long_the_first_takes() {
     let Some(_alone) = alone() else { return };
@@ -40,7 +40,7 @@ fn of_two_reloads_the_later_is_in_force_however_long_the_first_takes() {
 
     configure("slow.toml");
     reload();
-    // This waits until the sensor reads it.
+    // Blocks until the sensor opens the FIFO for reading.
     let mut slow = OpenOptions::new().write(true).open(path("slow.toml")).unwrap();
     configure("later.toml");
     reload();
@@ -55,7 +55,7 @@ fn of_two_reloads_the_later_is_in_force_however_long_the_first_takes() {
     served.sensor.stop().ok();
 }
 
-/// A thread that a debugger has stopped. It goes on when this is dropped.
+/// A thread stopped by a debugger. The thread resumes on drop.
 struct Stopped(Child);
 
 impl Stopped {
@@ -90,7 +90,7 @@ impl Drop for Stopped {
     }
 }
 
-/// What is heard at a socket within a time.
+/// Returns the messages received at a socket within a period of time.
 fn heard(socket: &UnixDatagram, within: Duration) -> Vec<String> {
     let until = Instant::now() + within;
     let mut messages = Vec::new();
@@ -118,7 +118,7 @@ fn the_watchdog_hears_nothing_while_a_thread_hangs() {
     for thread in ["engine", "shard-0"] {
         assert!(alive(heard(&socket, Duration::from_secs(3))) >= 3, "{}", served.sensor.stderr());
         let stopped = Stopped::new(served.sensor.id(), thread);
-        // A thread without progress for five seconds counts as blocked.
+        // A thread without progress for five seconds is reported as blocked.
         heard(&socket, Duration::from_secs(7));
         assert_eq!(alive(heard(&socket, Duration::from_secs(2))), 0, "{thread}");
         assert_eq!(served.ask("GET", "/healthz").status, 503, "{thread}");

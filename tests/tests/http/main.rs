@@ -1,5 +1,5 @@
-//! `ja4sensor run --http`: what a scraper, a load balancer and an analyst get, and what nobody can do to the sensor
-//! by it.
+//! `ja4sensor run --http`: the responses for a scraper, a load balancer and an analyst, and robustness against clients
+//! that misbehave.
 mod answers;
 mod lifetime;
 mod metrics;
@@ -14,24 +14,24 @@ use serde_json::Value;
 use tests::process::until;
 use tests::{LiveSensor, Namespace, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
 
-/// Longest time that anything here may take. Most of it takes milliseconds.
+/// Timeout of any wait. Most operations finish within milliseconds.
 const SOON: Duration = Duration::from_secs(20);
 
-/// The test may run, and runs alone: some use all connections there are.
+/// Returns a lock if the test can run. Tests run one at a time, because some use all available connections.
 fn alone() -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     (require_bpf() && require_tools(&["ip", "ethtool", "curl"]))
         .then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// A sensor on the server's end of a wire, serving HTTP on that host's loopback.
+/// A sensor on the server's end of a wire, with its HTTP server on that host's loopback interface.
 struct Served {
     wire: Wire,
     sensor: LiveSensor,
     address: SocketAddr,
 }
 
-/// An answer in its parts.
+/// A parsed HTTP response.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -44,7 +44,7 @@ impl Served {
         Self::with(&[], &[])
     }
 
-    /// With further options, and with variables in its environment.
+    /// Starts a sensor with additional options and environment variables.
     fn with(options: &[&str], environment: &[(&str, &str)]) -> Self {
         let wire = Wire::new();
         let host = wire.server();
@@ -66,12 +66,12 @@ impl Served {
         self.wire.server()
     }
 
-    /// A connection to the server. A socket stays in the namespace that it was made in.
+    /// Connects to the server. A socket stays in the namespace in which it was created.
     fn connect(&self) -> TcpStream {
         self.host().with(|| TcpStream::connect(self.address).unwrap())
     }
 
-    /// Sends bytes as they are and reads all that comes.
+    /// Sends bytes unchanged and returns the complete response.
     fn raw(&self, request: &[u8]) -> String {
         let mut stream = self.connect();
         stream.set_read_timeout(Some(SOON)).unwrap();
@@ -83,14 +83,14 @@ impl Served {
         Answer::of(&self.raw(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()))
     }
 
-    /// The JSON that a path gives, which has to be there.
+    /// Returns the JSON body of a path. The status must be 200.
     fn json(&self, path: &str) -> Value {
         let answer = self.ask("GET", path);
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer.json()
     }
 
-    /// TCP connections from the other host, open as long as they are held.
+    /// Opens TCP connections from the other host. They close when dropped.
     fn open(&self, count: usize) -> Vec<(TcpStream, TcpStream)> {
         let listener = self.host().with(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
         let to = SocketAddr::new(self.host().v4(), listener.local_addr().unwrap().port());
@@ -101,7 +101,7 @@ impl Served {
         (0..count).map(|_| connect()).collect()
     }
 
-    /// Waits until so many connections are told.
+    /// Waits until the API lists at least this many connections.
     fn wait_connections(&self, count: usize) -> Value {
         let mut list = Value::Null;
         let told = until(SOON, || {
@@ -113,7 +113,7 @@ impl Served {
     }
 }
 
-/// All that a stream gives before it ends, however it does.
+/// Reads a stream until it ends or fails.
 fn read(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok();

@@ -1,4 +1,4 @@
-//! `/metrics` as Prometheus reads it.
+//! `/metrics`, read by a Prometheus parser.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use tests::{Outcome, optional_python, process, scenes};
 
 use super::*;
 
-/// Reads metrics from standard input with the parser of Prometheus' own client, and prints each sample.
+/// Python program that parses metrics from standard input with Prometheus' own client and prints each sample.
 const PARSE: &str = "
 import json, sys
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,7 +21,7 @@ fn every_number_of_the_stats_event_is_a_metric() {
     let Some(_alone) = alone() else { return };
     let served = Served::start();
     scenes::tls(&served.wire);
-    // The engine tells its counters once a second.
+    // The engine publishes its counters once a second.
     let mut before = Value::Null;
     let told = until(SOON, || {
         before = served.json("/api/v1/stats");

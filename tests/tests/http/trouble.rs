@@ -1,4 +1,4 @@
-//! Clients that stall, send garbage and come in crowds; a port that is taken; the end.
+//! Clients that stall, send garbage or exceed the connection limit; a port in use; shutdown.
 
 use std::io::ErrorKind;
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::*;
 
-/// Connections that the server takes at once.
+/// Maximum number of concurrent connections of the server.
 const AT_ONCE: usize = 256;
 
 #[test]
@@ -35,7 +35,7 @@ fn scrape(address: SocketAddr) -> Answer {
 }
 
 impl Served {
-    /// Connections that stall: one says nothing at all, the next begins a request.
+    /// Opens connections that stall: half send an incomplete request, half send nothing.
     fn slow(&self, count: usize) -> Vec<TcpStream> {
         self.host().with(|| {
             let connect = |place: usize| {
@@ -56,14 +56,14 @@ fn who_stalls_holds_up_neither_others_nor_the_sensor() {
     let served = Served::start();
     let mut stalled = served.slow(2 * AT_ONCE);
     let _open = served.open(3);
-    // The control plane goes on: stats come every second.
+    // The control plane continues: it emits stats every second.
     let stats = |events: &[Value]| events::of_type(events, "stats").len();
     let before = stats(&served.sensor.events());
     served.sensor.wait_for("stats", |events| stats(events) >= before + 2);
     let asked = Instant::now();
     assert_eq!(served.ask("GET", "/healthz").status, 200);
     assert!(asked.elapsed() < Duration::from_secs(15), "two rounds of stalling ones: {:?}", asked.elapsed());
-    // Half of them were evicted for others, the rest reach their time limit.
+    // Half of them were evicted for other connections; the rest reach their time limit.
     for stream in stalled.drain(..) {
         assert_eq!(read(stream), "");
     }
@@ -74,7 +74,7 @@ fn who_stalls_holds_up_neither_others_nor_the_sensor() {
     served.sensor.stop().ok();
 }
 
-/// Fewer slow connections than the server accepts, and more.
+/// The number of slow connections is below the server's limit, then above it.
 #[test]
 fn a_health_probe_is_answered_within_a_second_whatever_is_slow() {
     let Some(_alone) = alone() else { return };
@@ -101,7 +101,7 @@ fn who_does_not_read_is_cut_off() {
     for stream in &mut deaf {
         stream.write_all(b"GET /api/v1/connections?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     }
-    // Answers that fit the kernel's buffers go at once; what does not is given up.
+    // Responses that fit into the kernel's buffers are sent at once; the server aborts the others.
     let ended = until(SOON, || stats_u64(&served.json("/api/v1/stats"), &["http", "open"]) <= 1);
     assert!(ended, "{:#}", served.json("/api/v1/stats"));
     assert_eq!(served.ask("GET", "/api/v1/connections").status, 200);
@@ -125,7 +125,7 @@ fn garbage_is_refused_and_forgotten() {
     for request in requests {
         let mut stream = served.connect();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        // It may be closed before all is sent.
+        // The server may close the connection before the request is complete.
         match stream.write_all(request) {
             Err(error) => assert!([ErrorKind::ConnectionReset, ErrorKind::BrokenPipe].contains(&error.kind())),
             Ok(()) => {

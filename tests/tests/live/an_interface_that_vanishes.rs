@@ -1,4 +1,4 @@
-//! What becomes of a sensor whose interface goes.
+//! A sensor whose interface is removed.
 
 use super::*;
 

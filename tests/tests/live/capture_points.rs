@@ -1,14 +1,14 @@
-//! A connection that several capture points see: each packet counts once, and none is missing.
+//! A connection seen at several capture points: each packet counts once, and none is missing.
 
 use tests::spread::{NEAR, SpreadCable};
 
 use super::fragments::Routed;
 use super::*;
 
-/// Bytes that the client uploads.
+/// Size of the client's upload, bytes.
 const UPLOAD: u64 = 400_000;
 
-/// An upload over TLS.
+/// Uploads a file over TLS.
 fn upload(client: &Namespace, server: &Namespace, address: IpAddr) {
     let (folder, chain) = (TempDir::new().unwrap(), Chain::new(Key::Ec));
     let _server = peers::openssl_server(server, 443, &chain, &["-quiet"]);
@@ -26,7 +26,7 @@ fn assert_whole(events: &[Value]) -> u64 {
     let ends = events::of_type(events, "connection");
     let [end] = ends.as_slice() else { panic!("{ends:#?}") };
     let bytes = end["connection"]["bytes_toserver"].as_u64().unwrap();
-    // Headers take less than a tenth, and hardly anything is sent twice.
+    // Headers add less than a tenth, and retransmissions are rare.
     assert!((UPLOAD..UPLOAD * 5 / 4).contains(&bytes), "{end:#}");
     stats_u64(events::of_type(events, "stats").last().unwrap(), &["kernel", "unselected_by", "duplicates"])
 }
@@ -39,7 +39,7 @@ fn a_connection_spread_over_two_interfaces_is_whole() {
         let spread = SpreadCable::new(&wire);
         let sensor = LiveSensor::start_on(Some(wire.server()), &NEAR, &["--hook", hook]);
         upload(wire.client(), wire.server(), spread.server());
-        // A retransmission within a second by the other interface cannot be told from a duplicate.
+        // A retransmission on the other interface within a second is indistinguishable from a duplicate.
         assert!(assert_whole(&sensor.stop().ok().events()) < 5, "{hook}");
     }
 }

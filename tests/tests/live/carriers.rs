@@ -1,11 +1,12 @@
-//! TLS between real programs through each carrier: live output is the replay's, and speaks of what is inside.
+//! TLS between real programs through each encapsulation: live output equals the replay and reports the inner
+//! connections.
 
 use tests::events::by_connection;
 use tests::tunnel::{Encapsulation, Tunnel};
 
 use super::*;
 
-/// What tcpdump calls the carrier's packets.
+/// Returns the tcpdump filter of the encapsulated packets.
 fn filter(encapsulation: Encapsulation) -> &'static str {
     match encapsulation {
         Encapsulation::Vxlan => "udp dst port 4789",
@@ -19,7 +20,8 @@ fn filter(encapsulation: Encapsulation) -> &'static str {
     }
 }
 
-/// Inside this tunnel the sensor, at the server's end of the wire, sees both connections; IPv6 is carried if `v6`.
+/// Asserts that the sensor at the server's end of the wire detects both connections in this tunnel; the tunnel carries
+/// IPv6 if `v6`.
 fn inside(encapsulation: Encapsulation, v6: bool, options: &[&str]) {
     if !require_tools(&["nginx"]) {
         return;
@@ -28,7 +30,7 @@ fn inside(encapsulation: Encapsulation, v6: bool, options: &[&str]) {
     let wire = Wire::new();
     let tunnel = Tunnel::new(&wire, encapsulation);
     let seen = witnessed(wire.server(), options, || scenes::tunnelled(&wire, &tunnel, v6));
-    // Two connections have more packets than this, and none of them goes beside the tunnel.
+    // Two connections have more packets than this, and no packet bypasses the tunnel.
     let carried =
         |filter: &str| seen.recording.dissected(&["-q", filter]).lines().filter(|line| line.contains(" > ")).count();
     assert!(carried(filter(encapsulation)) > 40, "{encapsulation:?}");

@@ -1,4 +1,5 @@
-//! Real peers of every protocol that has a method: live output is the replay's, and holds what a user expects of it.
+//! Real clients and servers of every fingerprinted protocol: live output equals the replay and has the expected
+//! values.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use tests::require_python;
 
 use super::*;
 
-/// What the sensor on the server's interface printed of a scene.
+/// Runs a scene; returns the events of the sensor on the server's interface. Returns `None` if a tool is missing.
 fn watched(tools: &[&str], scene: impl FnOnce(&Wire)) -> Option<Vec<Value>> {
     if !require_tools(tools) {
         return None;
@@ -19,7 +20,7 @@ fn watched(tools: &[&str], scene: impl FnOnce(&Wire)) -> Option<Vec<Value>> {
     Some(live_equals_replay_of(wire.server(), &[], || scene(&wire)))
 }
 
-/// How many values begin with each of these, when all of them begin with one. The longest that fits counts.
+/// Asserts the number of values with each prefix. Each value must match one; the longest match counts.
 fn assert_begin(values: &[&str], expected: &[(&str, usize)]) {
     let mut counts: BTreeMap<_, _> = expected.iter().map(|(begin, _)| (*begin, 0)).collect();
     for value in values {
@@ -30,7 +31,7 @@ fn assert_begin(values: &[&str], expected: &[(&str, usize)]) {
     assert_eq!(counts, expected.iter().copied().collect(), "{values:#?}");
 }
 
-/// Exactly one value of each of these kinds in each of so many connections.
+/// Asserts that each of `connections` connections has exactly one value of each of these types.
 fn assert_once(events: &[Value], connections: usize, kinds: &[&str]) {
     for kind in kinds {
         let found = by_connection(events, kind);
@@ -44,13 +45,13 @@ fn quic() {
     let Some(python) = require_python("aioquic") else { return };
     let Some(events) = watched(&[], |wire| scenes::quic(wire, &python)) else { return };
     assert_once(&events, scenes::QUIC_CONNECTIONS, &["ja4", "ja4s", "ja4l", "ja4ls"]);
-    // Version, SNI, three cipher suites, eight extensions, and two more with a session to resume.
+    // Version, SNI, three cipher suites, eight extensions; two more extensions in a resumed session.
     let (first, resumed) = (scenes::QUIC_CONNECTIONS - 1, 1);
     assert_begin(
         &values(&events, "ja4"),
         &[("q13d0308h3_55b375c5d22e_", first), ("q13d0310h3_55b375c5d22e_", resumed)],
     );
-    // supported_versions and key_share; pre_shared_key too in an answer to a session.
+    // supported_versions and key_share; also pre_shared_key when a session is resumed.
     assert_begin(&values(&events, "ja4s"), &[("q1302", first), ("q1303", resumed)]);
     for event in fingerprints(&events) {
         assert_eq!(event["proto"], "UDP", "{event}");
@@ -62,13 +63,13 @@ fn quic() {
 #[test]
 fn dtls() {
     let Some(events) = watched(&[], scenes::dtls) else { return };
-    // The hello that counts is the one without a cookie; if the other is told too, then as the second.
+    // The ClientHello without a cookie is required; the one with a cookie, if output, has count 2.
     let events: Vec<_> = events
         .into_iter()
         .filter(|event| event["fingerprint"]["type"] != "ja4" || event["fingerprint"]["count"] == 1)
         .collect();
     assert_once(&events, scenes::DTLS_CONNECTIONS, &["ja4", "ja4s"]);
-    // Three of them in DTLS 1.2, one with ALPN.
+    // Three connections use DTLS 1.2, one of them with ALPN.
     assert_begin(&values(&events, "ja4"), &[("dd2d", 3), ("dd1d", 1)]);
     assert_begin(&values(&events, "ja4s"), &[("dd2", 3), ("dd1", 1)]);
     let with_alpn = values(&events, "ja4").into_iter().filter(|value| value.split('_').next().unwrap().ends_with("h2"));
@@ -106,7 +107,7 @@ fn tls_in_openvpn() {
 #[test]
 fn http_1() {
     let Some(events) = watched(&["nginx"], scenes::http1) else { return };
-    // The names of curl's headers, hashed, and those of two cookies and one without a value, sorted.
+    // Hashes of curl's header names, and of the sorted names of two cookies and one without a value.
     const NAMES: &str = "fe444ad14866_000000000000_000000000000";
     let expected = [
         format!("ge11nn030000_{NAMES}"),
@@ -131,10 +132,11 @@ fn http_1() {
 fn http_2_in_the_clear() {
     let Some(events) = watched(&["nginx", "nghttp"], scenes::http2) else { return };
     let expected = [
-        // curl, with all three of its headers.
+        // curl, with all three headers.
         ("ge20cr03deat_dc308f3700d9_a6210c629c5b_8fefcf3bd4b8", 1),
         ("po20nn040000_", 3),
-        // nghttp: all three requests of one connection have the same, though only the first spells it out; and two bodies.
+        // nghttp: all three requests of one connection have the same value, though only the first has literal headers;
+        // and two bodies.
         ("ge20cr", 3),
     ];
     assert_begin(&values(&events, "ja4h"), &expected);
@@ -158,7 +160,7 @@ fn ssh() {
         assert!(whole.iter().all(|value| packets(value) == 200), "{values:#?}");
         assert!((1..=200).contains(&packets(last)), "{values:#?}");
     }
-    // Full segments without a TCP timestamp's 12 bytes: 1448 over IPv4, 20 fewer over IPv6.
+    // A full segment, less the 12 bytes of the TCP timestamp option: 1448 bytes over IPv4, 20 fewer over IPv6.
     let windows = scenes::COPY / 1448 / 200;
     let mostly = |begin: &str, part: &str| {
         let of = |values: &&Vec<&str>| {
@@ -178,19 +180,19 @@ fn ssh() {
     assert_once(&events, scenes::SSH_CONNECTIONS, &["ja4t", "ja4ts", "ja4l", "ja4ls"]);
 }
 
-/// SSH packets of both sides in a JA4SSH.
+/// Returns the SSH packets of both sides in a JA4SSH.
 fn packets(value: &str) -> u32 {
     sides(value).iter().sum()
 }
 
-/// SSH packets of client and server in a JA4SSH.
+/// Returns the SSH packets of client and server in a JA4SSH.
 fn sides(value: &str) -> [u32; 2] {
     let section = value.split('_').nth(1).unwrap();
     let (client, server) = section.strip_prefix('c').unwrap().split_once('s').unwrap();
     [client, server].map(|count| count.parse().unwrap())
 }
 
-/// Segments of up to 64 KiB leave the host, and the wire would cut them: each counts as what it is cut into.
+/// Segments of up to 64 KiB leave the host and are segmented on the wire: each counts as its number of wire segments.
 #[test]
 fn ssh_in_frames_as_large_as_offloads_make_them() {
     if !require_tools(&["ssh", "scp", "ssh-keygen", "sshd", "taskset"]) {
@@ -210,8 +212,8 @@ fn ssh_in_frames_as_large_as_offloads_make_them() {
         values.iter().map(|value| sides(value)).fold([0, 0], |[a, b], [client, server]| [a + client, b + server])
     });
     let sums: Vec<_> = sums.collect();
-    // A full segment holds 1448 bytes over IPv4 and 1428 over IPv6. What SSH adds, and segments that are not full, make
-    // it a little more than the file.
+    // A full segment holds 1448 bytes over IPv4 and 1428 over IPv6. SSH overhead and partial segments make the total
+    // slightly larger than the file.
     let fits = |sum: u32, mss: usize| {
         let least = (scenes::COPY / mss) as u32;
         (least..least + least / 4).contains(&sum)
@@ -260,10 +262,10 @@ fn quic_in_frames_as_large_as_offloads_make_them() {
 #[test]
 fn dhcp() {
     let Some(events) = watched(&["dnsmasq", "udhcpc", "dhclient"], scenes::dhcp) else { return };
-    // Twice for IPv4; udhcpc cannot release an address that its script has not set.
+    // Twice for IPv4; udhcpc cannot release an address that its script has not configured.
     let expected = [("disco", 2), ("offer0000nn_", 2), ("reqst", 2), ("dpack0000nn_", 2), ("relse0000nn_", 1)];
     assert_begin(&values(&events, "ja4d"), &expected);
-    // A DUID of link-layer address and time has 14 bytes.
+    // A DUID-LLT (link-layer address plus time) has 14 bytes.
     let expected = [
         ("solct0014nn_1-", 1),
         ("advrt0014nn_1-2-3-5", 1),

@@ -1,4 +1,4 @@
-//! Datagrams and segments that the kernel itself cuts into fragments, and frames that are longer than a page.
+//! Datagrams and segments that the kernel fragments, and frames longer than a page.
 
 use std::net::Ipv6Addr;
 
@@ -7,12 +7,12 @@ use tests::require_python;
 
 use super::*;
 
-/// Bytes of an IP packet on the narrow wire: the least that IPv6 allows (RFC 8200, section 5).
+/// MTU of the narrow wire, bytes: the IPv6 minimum (RFC 8200, section 5).
 const NARROW: &str = "1280";
-/// What the DTLS peers take for the wire's: more than a hello with [`peers::many_protocols`] has.
+/// MTU that the DTLS peers assume: larger than a ClientHello with [`peers::many_protocols`].
 const DTLS_MTU: [&str; 2] = ["-mtu", "4000"];
 
-/// A counter of the fragments in the last figures.
+/// Returns a fragment counter of the last `stats` event.
 fn fragments(events: &[Value], counter: &str) -> u64 {
     stats_u64(events::of_type(events, "stats").last().expect("the last figures"), &["shards", "fragments", counter])
 }
@@ -21,7 +21,7 @@ fn duplicates(events: &[Value]) -> u64 {
     stats_u64(events::of_type(events, "stats").last().expect("the last figures"), &["shards", "decap", "duplicates"])
 }
 
-/// A hello in a datagram that does not fit the wire, and an answer that does not either, for each address family.
+/// Sends, for each address, a ClientHello and a server flight in datagrams that exceed the MTU of the wire.
 fn dtls(client: &Namespace, server: &Namespace, addresses: &[IpAddr]) {
     let (chain, protocols) = (Chain::new(Key::Rsa), peers::many_protocols());
     for (number, address) in addresses.iter().enumerate() {
@@ -33,7 +33,7 @@ fn dtls(client: &Namespace, server: &Namespace, addresses: &[IpAddr]) {
     }
 }
 
-/// The first hello of each connection and the server's are told once.
+/// Asserts that the first ClientHello and the ServerHello of each connection are output once.
 fn assert_dtls_once(events: &[Value], connections: usize) {
     for kind in ["ja4", "ja4s"] {
         let first = |event: &&&Value| event["fingerprint"]["type"] == kind && event["fingerprint"]["count"] == 1;
@@ -42,14 +42,14 @@ fn assert_dtls_once(events: &[Value], connections: usize) {
         let last = events::of_type(events, "stats").last().map(|last| &last["stats"]["shards"]["decap"]);
         assert_eq!(found.len(), connections, "{kind}, {last:?}: {found:#?}");
     }
-    // The same hello twice: without and with the server's cookie. A copy would make more of it.
+    // The ClientHello is sent twice: without and with the server's cookie. A duplicate would add a value.
     let found = by_connection(events, "ja4");
     assert!(found.values().all(|values| values.len() <= 2), "{found:#?}");
     let certificates = values(events, "ja4x").len();
     assert_eq!(certificates, 2 * connections, "leaf and root");
 }
 
-/// Live output is the replay's on a narrow wire, and both have put the same datagrams together.
+/// Asserts that live output equals the replay on a narrow wire and that both reassembled the same datagrams.
 fn on_a_narrow_wire(hook: &str, talk: impl FnOnce(&Wire)) -> Vec<Value> {
     let wire = Wire::new();
     for host in [wire.client(), wire.server()] {
@@ -72,7 +72,7 @@ fn a_dtls_hello_in_fragments_of_the_kernel() {
             dtls(wire.client(), wire.server(), &[wire.server().v4(), wire.server().v6()]);
         });
         assert_dtls_once(&events, 2);
-        // Each hello, sent twice, and each answer with its certificates.
+        // Each ClientHello, sent twice, and each server flight with its certificates.
         assert!(fragments(&events, "completed") >= 6, "{hook}: {}", fragments(&events, "completed"));
     }
 }
@@ -108,14 +108,15 @@ fn fragments_on_loopback_count_once() {
     assert_eq!((fragments(&events, "completed"), duplicates(&events)), (6, 0));
 }
 
-/// A client, a router and a server; what goes through the router.
+/// A client, a router and a server, with traffic through the router.
 pub(super) struct Routed {
     pub(super) near: Wire,
     pub(super) far: Wire,
 }
 
 impl Routed {
-    /// The router is the server of one wire; the client's end of the other becomes its second interface.
+    /// Builds the topology: the router is the server of one wire, and the client's end of the other becomes its second
+    /// interface.
     pub(super) fn new() -> Self {
         let (near, far) = (Wire::new(), Wire::new());
         let (router, second) = (near.server(), far.client().interface());
@@ -136,7 +137,7 @@ impl Routed {
         self.near.server()
     }
 
-    /// A sensor on both interfaces of the router.
+    /// Starts a sensor on both interfaces of the router.
     pub(super) fn sensor(&self) -> LiveSensor {
         LiveSensor::start_on(Some(self.router()), &[self.router().interface(), self.far.client().interface()], &[])
     }
@@ -173,9 +174,9 @@ fn segments_that_a_router_cuts_into_fragments_count_once() {
     let routed = Routed::new();
     let (server, address) = routed.server();
     let client = routed.near.client();
-    // Only the way from the router to the server is narrow, and the client lets its packets be cut.
+    // Only the path from the router to the server has a small MTU, and the client allows fragmentation.
     client.run(&["sysctl", "-qw", "net.ipv4.ip_no_pmtu_disc=1"]).ok();
-    // By its route: an interface would refuse what is longer than it may send.
+    // The MTU is set on the route: an interface would reject packets larger than its MTU.
     let second = routed.far.client().interface();
     routed.router().ip(&["route", "replace", "10.97.0.0/24", "dev", second, "mtu", "lock", NARROW]);
     let chain = Chain::new(Key::Rsa);
@@ -190,7 +191,7 @@ fn segments_that_a_router_cuts_into_fragments_count_once() {
     assert_eq!(fragments(&events, "completed"), duplicates(&events), "each was met whole before");
 }
 
-/// The hello is one segment of more than a page, so native XDP gets it in a frame of several buffers.
+/// The ClientHello is one segment larger than a page, so native XDP receives it in a multi-buffer frame.
 #[test]
 fn a_hello_in_a_jumbo_frame() {
     const JUMBO: &str = "9000";
@@ -200,7 +201,7 @@ fn a_hello_in_a_jumbo_frame() {
         for host in [wire.client(), wire.server()] {
             host.ip(&["link", "set", host.interface(), "mtu", JUMBO]);
         }
-        // The names are so long that they come to 7 KiB; what counts comes before and after them.
+        // The protocol names total 7 KiB; the fingerprinted fields are before and after them.
         let protocols: Vec<_> = (0..60).map(|number| format!("{number}-{}", "n".repeat(110))).collect();
         let protocols = protocols.join(",");
         let chain = Chain::new(Key::Ec);

@@ -1,14 +1,14 @@
-//! Latencies of a wire that takes its time: their unit, their halves, and who is meant.
+//! Latencies on a delayed wire: unit, halving, and the measured side.
 
 use tests::require_python;
 
 use super::*;
 
-/// From a host to its end of the wire, or back.
+/// Delay from a host to its end of the wire, and back.
 const DELAY: Duration = Duration::from_millis(10);
 const CONNECTIONS: usize = 5;
 
-/// The times of these values, microseconds, the shortest first.
+/// Returns the latencies of these values, microseconds, in ascending order.
 fn micros(events: &[Value], kind: &str) -> Vec<u64> {
     let time = |value: &str| value.split('_').next().unwrap().parse().unwrap();
     let mut times: Vec<u64> = values(events, kind).into_iter().map(time).collect();
@@ -16,8 +16,9 @@ fn micros(events: &[Value], kind: &str) -> Vec<u64> {
     times
 }
 
-/// From the server's end of the wire the server is as far as the client. What goes there and comes back takes two delays;
-/// the value is half of that, and more by what a busy machine adds. Of several connections one is quick.
+/// Asserts that a latency is half of two delays. Seen from the server's end of the wire, the server is as far as the
+/// client, and a round trip takes two delays; a busy machine adds to the value, but one of several connections is
+/// fast.
 fn assert_half_of_two_delays(witnessed: &Witnessed, kind: &str) {
     let (live, replayed) = (micros(&witnessed.live, kind), micros(&witnessed.replayed, kind));
     assert_eq!((live.len(), replayed.len()), (CONNECTIONS, CONNECTIONS), "{kind}");
@@ -59,7 +60,7 @@ fn of_quic() {
             peers::quic_client(&python, wire.client(), wire.server().v4(), 443, &[]);
         }
     });
-    // The server takes its time to answer, besides.
+    // The server's processing time is included.
     let live = micros(&witnessed.live, "ja4ls");
     assert!(live.len() == CONNECTIONS && live[0] >= DELAY.as_micros() as u64, "{live:?}");
     assert!(live[CONNECTIONS - 1] < 1_000_000, "{live:?}");
@@ -67,11 +68,11 @@ fn of_quic() {
     assert!(live[0].abs_diff(replayed[0]) < DELAY.as_micros() as u64 / 4, "{live:?} live, {replayed:?} replayed");
 }
 
-/// TCP Fast Open (RFC 7413): the client's hello is in its SYN, and the server's flight comes before the client's ACK.
+/// TCP Fast Open (RFC 7413): the ClientHello is in the SYN, and the server's flight precedes the client's ACK.
 #[test]
 fn of_tcp_fast_open() {
     let Some(_alone) = alone() else { return };
-    // On for clients and every listening server, without a cookie.
+    // Enabled for clients and all listening servers, without a cookie.
     const ALWAYS: &str = "net.ipv4.tcp_fastopen=1543";
     let witnessed = far_apart(|wire| {
         let chain = Chain::new(Key::Ec);

@@ -1,4 +1,4 @@
-//! Beside tcpdump, at every hook, across tags and offloads.
+//! Live output equals the replay of a tcpdump recording, at every hook, with VLAN tags and offloads.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! `ja4sensor run` on a real interface in a real kernel, between real programs, with tcpdump as the witness.
+//! `ja4sensor run` on a real interface of a real kernel, with real programs; tcpdump is the reference.
 mod an_interface_that_vanishes;
 mod capture_points;
 mod carriers;
@@ -31,23 +31,24 @@ use tests::{
 };
 
 const TOOLS: [&str; 7] = ["ip", "ethtool", "ss", "tc", "tcpdump", "openssl", "curl"];
-/// tcpdump's clock is read further up or down the stack than the sensor's: microseconds apart, and as long as it pleases
-/// the scheduler of a busy machine. Whether a latency is right, `latencies` sees.
+/// Allowed difference of timestamps. tcpdump takes its timestamp at another layer of the stack than the sensor:
+/// microseconds apart, or longer when a busy machine delays the thread. `latencies` checks the values.
 const CLOCKS: Duration = Duration::from_secs(1);
 
-/// The test may run, and runs alone: latencies are compared, and there are few CPUs. `None` if it may not.
+/// Returns a lock if the test can run, `None` otherwise. Tests run one at a time because latencies are compared and
+/// there are few CPUs.
 fn alone() -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     (require_bpf() && require_tools(&TOOLS)).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// While `talk` goes on, the sensor on the interface of `host` prints what a replay of the recording of that interface
-/// prints. What it printed.
+/// Asserts that the sensor's live output on the interface of `host` during `talk` equals a replay of a recording of
+/// that interface. Returns the live events.
 fn live_equals_replay_of(host: &Namespace, options: &[&str], talk: impl FnOnce()) -> Vec<Value> {
     witnessed(host, options, talk).live
 }
 
-/// What the sensor and tcpdump have seen of the same traffic.
+/// Output of the sensor and recording of tcpdump for the same traffic.
 struct Witnessed {
     live: Vec<Value>,
     replayed: Vec<Value>,
@@ -59,7 +60,7 @@ fn witnessed(host: &Namespace, options: &[&str], talk: impl FnOnce()) -> Witness
     let tape = Tape::start(host);
     let sensor = LiveSensor::start(host, options);
     talk();
-    // stop() of the tape lets the last packets settle; the sensor sees them meanwhile.
+    // stop() of the tape waits for the last packets; the sensor receives them meanwhile.
     let recording = tape.stop();
     let live = sensor.stop().ok().events();
     let replayed = Sensor::new().replay(recording.file());
@@ -67,7 +68,7 @@ fn witnessed(host: &Namespace, options: &[&str], talk: impl FnOnce()) -> Witness
     Witnessed { live, replayed, recording }
 }
 
-/// The same of [`scenes::tls`].
+/// Does the same for [`scenes::tls`].
 fn live_equals_replay(wire: &Wire, host: &Namespace, options: &[&str]) -> Vec<Value> {
     let live = live_equals_replay_of(host, options, || scenes::tls(wire));
     for kind in ["ja4", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
@@ -79,7 +80,7 @@ fn live_equals_replay(wire: &Wire, host: &Namespace, options: &[&str]) -> Vec<Va
     live
 }
 
-/// The fingerprints of one side came by one hook.
+/// Asserts that all fingerprints of one side come from one hook.
 fn assert_directions(events: &[Value], client: &str, server: &str) {
     for event in fingerprints(events) {
         let kind = event["fingerprint"]["type"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! However it ends, no program stays.
+//! No program stays attached after any kind of exit.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn after(hook: &str, end: impl FnOnce(LiveSensor)) {
     let sensor = LiveSensor::start(host, &["--hook", hook]);
     assert!(host.has_programs(), "the check itself sees what is attached");
     end(sensor);
-    // The kernel detaches when it has torn the process down, which may be a moment after its end was seen.
+    // The kernel detaches the programs during process teardown, which may end slightly after the exit is reported.
     assert!(until(Duration::from_secs(2), || !host.has_programs()), "{}", host.run(&["ip", "-d", "link"]).stdout());
 }
 

@@ -1,4 +1,4 @@
-//! A sensor under load for minutes.
+//! The sensor under load for minutes.
 
 use std::fs;
 use std::time::Instant;
@@ -6,13 +6,14 @@ use std::time::Instant;
 use super::the_books::assert_conserved;
 use super::*;
 
-/// Captures with different addresses and values. Once each was replayed, every table holds what it will hold.
+/// Number of captures with different addresses and values. After one replay of each, every table has reached its final
+/// size.
 const CAPTURES: u64 = 4;
 
-/// Memory that may be added between the first half and the second: allocators do not return all of it.
+/// Allowed memory growth factor between the first half and the second: allocators do not return all freed memory.
 const GROWTH: f64 = 1.1;
 
-/// Duration of the test unless `JA4_TEST_SOAK` says another number of seconds.
+/// Duration of the test, seconds, unless `JA4_TEST_SOAK` sets another.
 const SOAK: u64 = 60;
 
 #[test]
@@ -50,7 +51,7 @@ fn memory_is_flat_and_counters_balance_in_a_soak_test() {
     assert!((second as f64) < first as f64 * GROWTH, "{first} KiB in the first half, {second} KiB in the second");
 }
 
-/// Memory of a process in KiB: VmRSS.
+/// Returns the resident memory of a process (`VmRSS`), KiB.
 fn resident(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

@@ -1,4 +1,4 @@
-//! Both hooks work from the same moment on, and a signal before that ends the sensor at once.
+//! Both hooks become active at the same time, and an earlier signal ends the sensor at once.
 
 use std::thread::sleep;
 use std::time::Instant;
@@ -21,7 +21,7 @@ fn a_signal_at_any_moment_of_the_start_ends_it_with_nothing_attached() {
         kill(Pid::from_raw(sensor.id() as i32), Signal::SIGTERM).unwrap();
         let outcome = sensor.wait();
         let took = sent.elapsed();
-        // A signal before the handler is installed ends any program.
+        // A signal before the handler is installed terminates the process by default.
         assert!(matches!(outcome.code(), Some(0) | None), "{after} ms: {}", outcome.stderr());
         assert!(took < Duration::from_secs(2), "{after} ms: {took:?}: {}", outcome.stderr());
         assert!(until(Duration::from_secs(2), || !host.has_programs()), "{after} ms");
@@ -42,7 +42,7 @@ fn connections_during_the_start_are_seen_in_both_directions_or_not_at_all() {
         peers::openssl_client(wire.client(), host.v4(), 443, &[]);
         made += 1;
     }
-    // One connection may be under way while the hooks attach. Those after it are whole.
+    // One connection may be in progress while the hooks attach. Later ones are complete.
     for _ in 0..5 {
         peers::openssl_client(wire.client(), host.v4(), 443, &[]);
     }

@@ -1,8 +1,8 @@
-//! The laws of the counters, after real traffic.
+//! Conservation laws of the counters, checked on real traffic.
 
 use super::*;
 
-/// The names of the counters in a `stats` event. Everything below reads them through here.
+/// Paths of the counters in a `stats` event, used by all checks below.
 const SEEN: &[&str] = &["kernel", "seen"];
 const UNSELECTED: &[&str] = &["kernel", "unselected"];
 const UNPARSEABLE: &[&str] = &["kernel", "unparseable"];

@@ -1,9 +1,9 @@
-//! Two sensors on one interface. The second finds XDP taken and sees frames behind generic XDP, without their Ethernet
-//! header.
+//! Two sensors on one interface. XDP is occupied for the second, which receives frames after generic XDP, without
+//! their Ethernet header.
 
 use super::*;
 
-/// Two sensors on the server's interface, the first with these options and the second with those, see the same.
+/// Asserts that two sensors on the server's interface, with these options, produce the same output.
 fn see_the_same(first: &[&str], second: &[&str]) {
     let Some(_alone) = alone() else { return };
     let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
@@ -35,7 +35,7 @@ fn see_the_same(first: &[&str], second: &[&str]) {
         };
         assert_eq!(sorted(&first.0).len(), 2, "{kind}: {}", first.1);
         if kind.starts_with("ja4l") {
-            // Each sensor took the time at its own hook.
+            // Each sensor takes timestamps at its own hook.
             assert_eq!(sorted(&second.0).len(), 2, "{kind}: {}", second.1);
         } else {
             assert_eq!(sorted(&second.0), sorted(&first.0), "{kind}: {}", second.1);

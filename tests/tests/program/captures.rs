@@ -1,4 +1,4 @@
-//! Every Ethernet packet of the conformance captures, through each program and through user space.
+//! Every Ethernet packet of the conformance captures, processed by each program and by user space.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use tests::privilege::{require_bpf, skipped};
 use crate::duel::{Duel, NOON, PROGRAMS, fits};
 use crate::say;
 
-/// How far the coarse clock may be behind, as in the sensor.
+/// Largest lag of the coarse clock, as in the sensor.
 const CLOCK_STEP: Duration = Duration::from_millis(100);
 
-/// One packet.
+/// A captured packet.
 struct Captured {
     file: usize,
     number: u64,
@@ -22,13 +22,13 @@ struct Captured {
     frame: Vec<u8>,
 }
 
-/// Where the captures are: the folder that `JA4_CONFORMANCE` names, or one beside the workspace.
+/// Returns the folder of the captures: the one in `JA4_CONFORMANCE`, or one beside the workspace.
 fn folder() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
     env::var_os("JA4_CONFORMANCE").map_or(beside, PathBuf::from).join("pcap")
 }
 
-/// The Ethernet packets of all captures in order, and how many others there are.
+/// Returns the Ethernet packets of all captures in order, and the number of other packets.
 fn packets(files: &[PathBuf]) -> (Vec<Captured>, u64) {
     let mut packets = Vec::new();
     let mut others = 0;
@@ -68,7 +68,7 @@ fn every_captured_packet_is_judged_alike() {
     assert!(packets.len() > 1000, "{} Ethernet packets", packets.len());
     for program in PROGRAMS {
         let mut duel = Duel::plain();
-        // Files and their packets come in any order of time; the boot clock only goes on.
+        // Timestamps of files and packets are in any order; the boot clock is monotonic.
         let mut clock = NOON;
         let mut before: Option<(usize, Duration)> = None;
         let mut left_out: BTreeMap<usize, u64> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The laws of the counters, where records are lost.
+//! Conservation laws of the counters when records are lost.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,13 +14,13 @@ use tests::privilege::require_bpf;
 use crate::duel::{PROGRAMS, SEED, record_of};
 use crate::frames::{client_hello, syn};
 
-/// A ring that a burst overflows.
+/// Ring size that a burst overflows, bytes.
 const RING_BYTES: usize = 1 << 16;
 
 /// Frames in a burst.
 const BURST: u32 = 2000;
 
-/// What a SYN takes in a ring: the smallest size class and the ring's own header.
+/// Bytes of a SYN record in a ring: the smallest size class and the ring's own header.
 const SYN_IN_RING: usize = 192 + 8;
 
 fn load(filter_config: FilterConfig) -> (Kernel, RingBuf<MapData>) {
@@ -30,7 +30,7 @@ fn load(filter_config: FilterConfig) -> (Kernel, RingBuf<MapData>) {
     (kernel, ring)
 }
 
-/// Records in the ring, by class.
+/// Returns the number of records in the ring, by class.
 fn drain(ring: &mut RingBuf<MapData>) -> [u64; RecordClass::COUNT] {
     let mut records = [0; RecordClass::COUNT];
     while let Some(record) = ring.next() {
@@ -107,7 +107,7 @@ fn every_record_lies_in_its_flows_ring() {
 
 #[test]
 fn the_rate_limiter_counts_what_it_drops() {
-    /// Records a second.
+    /// Records per second.
     const RATE: u64 = 10;
     const AT_ONCE: u64 = 5;
     if !require_bpf() {
@@ -122,7 +122,7 @@ fn the_rate_limiter_counts_what_it_drops() {
         let (mut kernel, mut ring) = load(filter_config);
         let start = Instant::now();
         kernel.test_run(program, &syn(), BURST).unwrap();
-        // A bucket is a CPU's, and the kernel may move a long run to another.
+        // Token buckets are per CPU, and the kernel may move a long run to another CPU.
         let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
         let granted = cpus * (AT_ONCE + 1 + start.elapsed().as_millis() as u64 * RATE / 1000);
         kernel.test_run(program, &client_hello(), hellos).unwrap();
@@ -133,7 +133,7 @@ fn the_rate_limiter_counts_what_it_drops() {
         assert_eq!(after.rate_limited.iter().sum::<u64>(), u64::from(BURST) - emitted, "other classes have no rate");
         assert_eq!(after.emitted, drain(&mut ring));
 
-        // Time alone brings records back, on whichever CPU the frame comes in.
+        // Elapsed time alone refills the bucket, on whichever CPU the frame is processed.
         thread::sleep(Duration::from_millis(1000 / RATE + 50));
         kernel.test_run(program, &syn(), 1).unwrap();
         let later = counters(&kernel, program);

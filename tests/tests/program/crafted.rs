@@ -1,4 +1,4 @@
-//! Crafted frames through each program and through user space.
+//! Crafted frames, processed by each program and by user space.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::duel::{Duel, PROGRAMS, SEED, SHORTEST, fits};
 use crate::frames::{Setting, client_hello, segment, stories, stories_in, syn, worth_cutting};
 use crate::say;
 
-/// Frames with random bytes in them, for each program.
+/// Number of frames with random bytes, per program.
 const BENT: usize = 8000;
 
-/// The ways in which the sensor is configured that change what is selected, and a filter so small that
-/// everybody shares a slot.
+/// Returns the configurations that change the selection, one of them with a membership filter so small that all flows
+/// share a slot.
 fn configurations() -> [(&'static str, FilterConfig); 4] {
     let plain = FilterConfig::new(SEED);
     [
@@ -34,7 +34,7 @@ fn every_crafted_frame_is_judged_alike() {
     }
     let settings = Setting::all();
     for (name, filter_config) in configurations() {
-        // Every setting with the defaults; IPv4, tagged IPv6 otherwise.
+        // All settings with the default configuration; IPv4 and tagged IPv6 with the others.
         let stories = if filter_config == FilterConfig::new(SEED) {
             stories()
         } else {
@@ -104,7 +104,7 @@ fn bent_frames_are_judged_alike() {
             let mut frame = whole[random.below(whole.len() as u64) as usize].clone();
             for _ in 0..=random.below(3) {
                 let end = frame.len().min(120) as u64;
-                // Not the EtherType's first byte: hardly anything would be IP.
+                // The EtherType's first byte is not changed: almost no frame would be IP.
                 let at = random.between(13, end) as usize;
                 frame[at] = random.next() as u8;
             }
@@ -130,7 +130,7 @@ fn a_packet_counts_at_one_hook_only() {
         let judgement = duel.agree(Program::TcEgress, frame, || "second hook".into());
         assert_eq!(duplicates(&judgement), 1, "{judgement:?}");
     }
-    // The direction has moved: after a silence the other hook reports it.
+    // The direction moved to the other hook, which reports it after an idle period.
     duel.wait(Duration::from_secs(2));
     for frame in &frames {
         let judgement = duel.agree(Program::TcEgress, frame, || "second hook, later".into());
@@ -172,7 +172,7 @@ fn the_comparison_sees_a_difference() {
     let kernel = FilterConfig::new(SEED);
     let user = FilterConfig { undecided_budget: 100, ..kernel };
     let mut duel = Duel::uneven(kernel, user);
-    // Two segments that come before the stream's first: the second is beyond the user's smaller budget.
+    // Two segments that arrive before the stream's first: the second exceeds the smaller budget of user space.
     let early = [segment(0x1000_0101, 0x18, &[], &[7; 200]), segment(0x1000_0201, 0x18, &[], &[7; 200])];
     let (left, right) = duel.both(Program::Xdp, &syn());
     assert_eq!(left, right, "the SYN's record does not depend on the budget");

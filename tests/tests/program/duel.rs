@@ -1,4 +1,4 @@
-//! Both sides over the same frames, in the same order.
+//! Comparison of kernel and user space over the same frames, in the same order.
 
 use std::time::Duration;
 
@@ -14,34 +14,34 @@ use zerocopy::FromBytes;
 
 use crate::model::{Judgement, Model};
 
-/// Index of the loopback interface, on which `BPF_PROG_TEST_RUN` says that every frame is.
+/// Index of the loopback interface, which `BPF_PROG_TEST_RUN` reports for every frame.
 const LOOPBACK: u32 = 1;
 
-/// Room for the largest record many times over: no comparison here is to lose one.
+/// Ring size, bytes: many times the largest record, so that no comparison loses a record.
 const RING_BYTES: u32 = 1 << 18;
 
-/// More than any test has flows, so that the kernel evicts none.
+/// Capacity of the flow map: more than the flows of any test, so that the kernel evicts none.
 const FLOWS: u32 = 1 << 15;
 
-/// A seed like any other.
+/// Arbitrary hash seed.
 pub(crate) const SEED: [u64; 2] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344];
 
-/// A boot clock that is neither 0 nor near an epoch's end.
+/// Initial boot clock, neither 0 nor near the end of an epoch.
 pub(crate) const NOON: Duration = Duration::from_secs(43_200);
 
-/// Frames of fewer bytes have no Ethernet header, and `BPF_PROG_TEST_RUN` refuses them.
+/// Shortest frame, bytes. `BPF_PROG_TEST_RUN` rejects frames without a complete Ethernet header.
 pub(crate) const SHORTEST: usize = 14;
 
-/// Programs that are compared.
+/// Programs under comparison.
 pub(crate) const PROGRAMS: [Program; 3] = [Program::Xdp, Program::TcEgress, Program::TcIngress];
 
-/// Whether `BPF_PROG_TEST_RUN` takes a frame. XDP frames may lie on many pages; a socket buffer lies on one together
-/// with its headroom and tailroom, carries something behind its Ethernet header, and all of an IP header if that
-/// announces one (`bpf_prog_test_run_skb` in net/bpf/test_run.c).
+/// Returns whether `BPF_PROG_TEST_RUN` accepts a frame. XDP frames may span many pages. A socket buffer must fit into
+/// one page with its headroom and tailroom. It must have data after its Ethernet header, and a complete IP header if
+/// the EtherType announces one (`bpf_prog_test_run_skb` in net/bpf/test_run.c).
 pub(crate) fn fits(program: Program, frame: &[u8]) -> bool {
-    /// A page less `NET_SKB_PAD + NET_IP_ALIGN` and `struct skb_shared_info`, on the generous side of both.
+    /// A page less `NET_SKB_PAD + NET_IP_ALIGN` and `struct skb_shared_info`, both rounded up.
     const LONGEST_SKB: usize = 4096 - 128 - 384;
-    /// Seventeen pages (`MAX_SKB_FRAGS`) behind a first one that is as full as a socket buffer's.
+    /// Seventeen pages (`MAX_SKB_FRAGS`) after a first page that is as full as a socket buffer's.
     const LONGEST_XDP: usize = 17 * 4096 + 3072;
     if program == Program::Xdp {
         return (SHORTEST..=LONGEST_XDP).contains(&frame.len());
@@ -54,16 +54,16 @@ pub(crate) fn fits(program: Program, frame: &[u8]) -> bool {
     (shortest..=LONGEST_SKB).contains(&frame.len())
 }
 
-/// The kernel's programs against the [`Model`].
+/// Comparison of the kernel programs with the [`Model`].
 pub(crate) struct Duel {
     kernel: Kernel,
     ring: RingBuf<MapData>,
     model: Model,
     counted: [FilterCounters; 2],
     clock: Duration,
-    /// Frames judged so far.
+    /// Frames processed so far.
     pub(crate) frames: u64,
-    /// Frames chosen so far.
+    /// Frames selected so far.
     pub(crate) selected: u64,
 }
 
@@ -72,12 +72,12 @@ impl Duel {
         Self::uneven(filter_config, filter_config)
     }
 
-    /// Both sides have the defaults.
+    /// Creates a comparison with the default configuration on both sides.
     pub(crate) fn plain() -> Self {
         Self::new(FilterConfig::new(SEED))
     }
 
-    /// The sides disagree about their configuration.
+    /// Creates a comparison with separate configurations for the kernel and user space.
     pub(crate) fn uneven(kernel: FilterConfig, user: FilterConfig) -> Self {
         let settings = KernelSettings { filter_config: kernel, ring_bytes: RING_BYTES, flows: FLOWS };
         let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
@@ -105,19 +105,19 @@ impl Duel {
         }
     }
 
-    /// Brings the coarse clock up to date where it is behind by `step` or more.
+    /// Updates the coarse clock if it lags by `step` or more.
     pub(crate) fn coarse_clock(&mut self, clock: Duration, step: Duration) {
         if clock >= self.clock + step {
             self.set_clock(clock);
         }
     }
 
-    /// Lets time pass on both sides.
+    /// Advances the clock of both sides.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.set_clock(self.clock + time);
     }
 
-    /// What both sides make of a frame: the kernel's, the user's.
+    /// Returns the results of both sides for a frame: the kernel's, user space's.
     pub(crate) fn both(&mut self, program: Program, frame: &[u8]) -> (Judgement, Judgement) {
         let egress = program == Program::TcEgress;
         let info = FrameInfo { ifindex: LOOPBACK, egress, ..FrameInfo::default() };
@@ -135,14 +135,14 @@ impl Duel {
         self.counted = counted;
         self.frames += 1;
         self.selected += u64::from(user.record.is_some());
-        // A wake-up is an affair between a ring and its reader.
+        // Wakeups depend on the ring's reader and are not compared.
         for counters in &mut kernel.counters {
             counters.wakeups = 0;
         }
         (kernel, user)
     }
 
-    /// Both sides judge a frame and must agree; what they say.
+    /// Processes a frame on both sides, asserts equal results and returns the result.
     pub(crate) fn agree(&mut self, program: Program, frame: &[u8], what: impl Fn() -> String) -> Judgement {
         let (kernel, user) = self.both(program, frame);
         assert!(
@@ -155,26 +155,26 @@ impl Duel {
         user
     }
 
-    /// Flows that the user's side knows and that are otherwise in the kernel's map: the kernel's, the user's.
+    /// Returns the flows of user space that differ from the kernel's map: the kernel's entry, user space's entry.
     pub(crate) fn different_flows(&self) -> Vec<(Option<FlowEntry>, FlowEntry)> {
         let flows = self.kernel.flows().unwrap();
         let both = self.model.tables.entries().map(|(hash, user)| (flows.entry(*hash, &user.key), *user));
         both.filter(|(kernel, user)| *kernel != Some(*user)).collect()
     }
 
-    /// Every flow that the user's side knows is the same in the kernel's map; how many there are.
+    /// Asserts that every flow of user space is equal in the kernel's map; returns the number of flows.
     pub(crate) fn same_flows(&self) -> usize {
         assert_eq!(self.different_flows(), [], "kernel's entry, user's entry");
         self.model.tables.entries().count()
     }
 
-    /// Counters of both hooks, with all their laws.
+    /// Returns whether the counters of both hooks satisfy all conservation laws.
     pub(crate) fn balanced(&self) -> bool {
         self.counted.iter().all(FilterCounters::balanced)
     }
 }
 
-/// Header without its time, and captured bytes; the padding of the size class is cut off.
+/// Returns the header with its time set to 0, and the captured bytes without the padding of the size class.
 pub(crate) fn record_of(bytes: &[u8]) -> (RecordHeader, Vec<u8>) {
     let (mut header, rest) = RecordHeader::read_from_prefix(bytes).unwrap();
     assert!(bytes.len() >= HEADER + header.captured as usize, "{header:?} in {} bytes", bytes.len());

@@ -1,11 +1,11 @@
-//! The kernel's programs under `BPF_PROG_TEST_RUN`, and the rules that they share with a replay.
+//! The kernel programs under `BPF_PROG_TEST_RUN`, and the selection rules that they share with a replay.
 //!
 //! | module | shows |
 //! |---|---|
-//! | `captures`, `crafted` | kernel and user space come to the same verdict, record and flow over the same frames |
-//! | `conservation` | no record disappears uncounted, whether rings overflow or the rate limiter drops them |
-//! | `rules` | what is to be selected is |
-//! | `properties` | both directions are one flow; the short way is the long way; nothing panics |
+//! | `captures`, `crafted` | kernel and user space produce the same verdict, record and flow for the same frames |
+//! | `conservation` | every lost record is counted, on ring overflow and on rate limiting |
+//! | `rules` | packets that the rules require are selected |
+//! | `properties` | both directions are one flow; fast path and slow path agree; nothing panics |
 //! | `verifier` | the programs stay far from the verifier's limits |
 mod captures;
 mod conservation;
@@ -19,7 +19,7 @@ mod verifier;
 
 use std::io::{self, Write};
 
-/// Tells the user what a passing test has covered; not `eprintln!`, which the harness swallows.
+/// Prints the coverage of a passing test to stderr. The test harness captures the output of `eprintln!`.
 fn say(what: &str) {
     writeln!(io::stderr(), "{what}").ok();
 }

@@ -1,4 +1,4 @@
-//! The user's side of a comparison: the same judgement over tables of the standard library.
+//! User space's side of a comparison: the same selection over tables of the standard library.
 
 use std::collections::HashMap;
 
@@ -13,17 +13,17 @@ use ja4_common::record::{FrameInfo, MAX_CAPTURE, RecordHeader};
 use ja4_common::select::{Scratch, select};
 use ja4_common::verdict::Verdict;
 
-/// Flows and the slots in front of them, as the kernel half documents its maps.
+/// Flows and the membership filter in front of them, as the kernel half documents its maps.
 pub(crate) struct Tables {
     entries: HashMap<u64, FlowEntry>,
-    /// Slot to the epoch in which it was last touched; a slot that is not here is 0.
+    /// Epoch of the last access, by slot; a missing slot is 0.
     slots: HashMap<u64, u8>,
     membership_mask: u32,
     epoch_shift: u32,
     recent: ModelPackets,
 }
 
-/// Recent packets by their bucket in the kernel's table, and the time.
+/// Recent packets by their bucket in the kernel's table, and the current time.
 #[derive(Default)]
 pub(crate) struct ModelPackets {
     buckets: HashMap<u64, RecentBucket>,
@@ -60,7 +60,7 @@ impl Tables {
         hash & u64::from(self.membership_mask)
     }
 
-    /// Odd, so that no epoch is the 0 of an untouched slot.
+    /// Returns the current epoch: odd, so that no epoch equals the 0 of an unused slot.
     fn epoch(&self) -> u8 {
         ((self.now() >> self.epoch_shift) as u8) << 1 | 1
     }
@@ -107,12 +107,12 @@ impl Flows for Tables {
     }
 }
 
-/// What one side made of one frame: what it counted, and the record if it chose the frame.
+/// Result of one side for one frame: the changes of the counters, and the record if the frame is selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Judgement {
     /// Counters of ingress and egress.
     pub(crate) counters: [FilterCounters; 2],
-    /// Header, its time set to 0, and captured bytes.
+    /// Header with its time set to 0, and captured bytes.
     pub(crate) record: Option<(RecordHeader, Vec<u8>)>,
 }
 
@@ -132,7 +132,7 @@ impl Model {
         self.tables.recent.now = now;
     }
 
-    /// Judges a frame.
+    /// Filters a frame.
     pub(crate) fn judge(&mut self, frame: &SliceFrame<'_>, start: ParseStart, info: FrameInfo) -> Judgement {
         let verdict = select(frame, start, || info, &mut self.tables, &self.filter_config, &mut self.work);
         let mut counters = FilterCounters { seen: 1, ..FilterCounters::default() };

@@ -1,4 +1,4 @@
-//! What holds for any packet, shown in user space alone.
+//! Properties of arbitrary packets, checked in user space alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,7 +21,7 @@ use crate::duel::{SEED, SHORTEST};
 use crate::frames::{Setting, between, dtls, initial, long, segment, stories};
 use crate::model::Model;
 
-/// Any packet's addresses and ports.
+/// Returns arbitrary addresses and ports.
 fn packet() -> impl Strategy<Value = PacketHeaders> {
     let address = any::<[u64; 2]>();
     // Few ports, so that equal ones occur.
@@ -47,8 +47,8 @@ fn answer(packet: &PacketHeaders) -> PacketHeaders {
     PacketHeaders { src: packet.dst, dst: packet.src, src_port: packet.dst_port, dst_port: packet.src_port, ..*packet }
 }
 
-/// An Ethernet frame whose headers say that something new follows: labels, another IP header, GRE, a tunnel over UDP.
-/// What follows is up to the caller.
+/// Returns Ethernet frames whose headers announce a nested header: labels, another IP header, GRE, or a tunnel over
+/// UDP. The caller appends the content.
 fn tunnel_head() -> impl Strategy<Value = Vec<u8>> {
     let ethernet = |ethertype: [u8; 2]| [&[2; 12][..], &ethertype].concat();
     let ip = move |protocol: u8| {
@@ -67,13 +67,13 @@ fn tunnel_head() -> impl Strategy<Value = Vec<u8>> {
         protocols.prop_map(six),
         ports.clone().prop_map(move |port| [ip(17), udp(port)].concat()),
         ports.prop_map(move |port| [six(17), udp(port)].concat()),
-        // GRE and GTP-U with a plausible start, which leads further in.
+        // GRE and GTP-U with plausible first bytes, so that parsing continues further in.
         any::<u8>().prop_map(move |flags| [&ip(47)[..], &[flags & 0xb0, 0]].concat()),
         any::<u8>().prop_map(move |flags| [&ip(17)[..], &udp(2152), &[0x30 | flags & 7, 0xff]].concat()),
     ]
 }
 
-/// Which shard a frame goes to, if it goes to one unopened.
+/// Returns the shard of a frame that is handed over without decapsulation, `None` for other frames.
 fn unopened(frame: &[u8], shards: u32) -> Option<u32> {
     let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
     let judgement = Model::new(FilterConfig::new(SEED)).judge(&slice, ParseStart::Ethernet, FrameInfo::default());
@@ -84,7 +84,7 @@ fn unopened(frame: &[u8], shards: u32) -> Option<u32> {
     Some(shard_of(header.hash, shards))
 }
 
-/// Frames of the crafted stories with some bytes changed and some cut off, and nothing but random bytes.
+/// Returns crafted frames with some bytes changed or truncated, and frames of random bytes.
 fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let whole: Vec<Vec<u8>> = stories().into_iter().flat_map(|(_, frames)| frames).collect();
     let bent = (
@@ -104,16 +104,16 @@ fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
     vec(prop_oneof![9 => bent, 1 => vec(any::<u8>(), 0..200)], 1..12)
 }
 
-/// Fails where frames are judged otherwise from their Ethernet header on, which is where the short way begins, than
-/// from their IP header on. Of each frame, `missing` bytes were not captured.
+/// Fails if the result for frames parsed from the Ethernet header, where the fast path starts, differs from the result
+/// for frames parsed from the IP header. `missing` bytes of each frame are not captured.
 fn same_either_way(frames: &[Vec<u8>], missing: usize) -> Result<(), TestCaseError> {
     let mut short = Model::new(FilterConfig::new(SEED));
     let mut long = Model::new(FilterConfig::new(SEED));
     for frame in frames {
         let slice = SliceFrame { bytes: frame, wire_len: frame.len() + missing };
         let ethertype = frame.get(SHORTEST - 2..SHORTEST).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
-        // Without EtherType there is no other way, and that of bridged Ethernet says only behind another header that a
-        // second Ethernet header follows: it is enough that nothing panics.
+        // Without an EtherType there is no second path. The EtherType of bridged Ethernet announces a second Ethernet
+        // header only after another header. In both cases the test only checks for panics.
         let Some(ethertype) = ethertype.filter(|ethertype| *ethertype != ETHERTYPE_ETHERNET) else {
             short.judge(&slice, ParseStart::Ethernet, FrameInfo::default());
             continue;
@@ -130,7 +130,7 @@ fn known(model: &Model) -> BTreeMap<u64, FlowEntry> {
     model.tables.entries().map(|(hash, entry)| (*hash, *entry)).collect()
 }
 
-/// Eight bytes are too few for a hello, whether they are all of the payload or lie behind the datagram's end.
+/// Eight bytes are too few for a ClientHello, as the entire payload or as a trailer after the datagram.
 #[test]
 fn eight_bytes_of_a_stranger_are_no_hello() {
     let frame = segment(1, ACK, &[], &[22, 3, 1, 6, 0xd4, 1, 0, 6]);
@@ -140,7 +140,7 @@ fn eight_bytes_of_a_stranger_are_no_hello() {
     same_either_way(&[trailer], 0).unwrap();
 }
 
-/// What a bare ACK announces is looked at where its port is that of SSH, although it begins nothing.
+/// The announced length of a bare ACK is evaluated on the SSH port, although no protocol signature matches.
 #[test]
 fn a_cut_ack_to_the_port_of_ssh_is_judged_the_same() {
     for ends in [("10.0.0.1:51506", "10.0.0.2:22"), ("[fd00::1]:22", "[fd00::2]:51506")] {
@@ -152,7 +152,7 @@ fn a_cut_ack_to_the_port_of_ssh_is_judged_the_same() {
 }
 
 proptest! {
-    // Files of past failures would land beside the test; what was found once stands above by name.
+    // Files of past failures would be created beside the test; past failures are named tests above.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -201,7 +201,7 @@ proptest! {
         prop_assert!(opened_by_client.is_some());
         for (back, payload) in &rest {
             let frame = if *back { setting.answer(ports, payload) } else { setting.datagram(ports, payload) };
-            // Whoever was the client at first stays it.
+            // The client role does not change after the first datagram.
             if let Some(from_client) = judge(&frame) {
                 prop_assert_eq!(Some(from_client) == opened_by_client, !back);
             }
@@ -209,7 +209,7 @@ proptest! {
         }
         let entries: Vec<_> = model.tables.entries().map(|(_, entry)| entry.counters().packets).collect();
         prop_assert_eq!(entries.len(), 1);
-        // The client's address is the low one. Without accounting, bulk is not counted.
+        // The client has the lower address. Without accounting, bulk packets are not counted.
         let [[low, high], [datagrams, answers]] = [entries[0], sent];
         let few = low <= datagrams && high <= answers;
         prop_assert!(few && (accounting == 0 || [low, high] == sent), "{low} of {datagrams}, {high} of {answers}");

@@ -1,4 +1,4 @@
-//! What is to be selected is: the rules as a user would state them, shown in user space alone.
+//! Selection rules as a user would state them, checked in user space alone.
 
 use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
@@ -15,7 +15,7 @@ use crate::frames::{
 };
 use crate::model::{Judgement, Model};
 
-/// A filter with no flows in it.
+/// Creates a filter without flows.
 fn fresh() -> Model {
     Model::new(FilterConfig::new(SEED))
 }
@@ -25,7 +25,7 @@ fn judge(model: &mut Model, frame: &[u8]) -> Judgement {
     model.judge(&slice, ParseStart::Ethernet, FrameInfo::default())
 }
 
-/// The record's header and class of a frame, if it is selected.
+/// Returns the class and the record header of a frame, if it is selected.
 fn chosen(model: &mut Model, frame: &[u8]) -> Option<(RecordClass, RecordHeader)> {
     let (header, _) = judge(model, frame).record?;
     Some((RecordClass::ALL[usize::from(header.class)], header))
@@ -35,7 +35,7 @@ fn class(model: &mut Model, frame: &[u8]) -> Option<RecordClass> {
     chosen(model, frame).map(|(class, _)| class)
 }
 
-/// The judgement over a frame whose headers begin later by this much, but for that.
+/// Returns the result adjusted for a frame whose headers start `by` bytes later.
 fn moved(mut judgement: Judgement, by: usize) -> Judgement {
     if let Some((header, bytes)) = &mut judgement.record {
         let by = by as u16;
@@ -60,7 +60,7 @@ fn what_is_in_a_tunnel_is_judged_as_it_is_outside() {
         let through = carriers().into_iter().flat_map(|carrier| [carrier.wrap(&frame), carrier.back().wrap(&frame)]);
         for wrapped in through.chain(other_tunnels(&frame)) {
             let inside = judge(&mut fresh(), &wrapped);
-            // Where an IP packet is carried, its link header and tags are gone.
+            // Tunnels of IP packets omit the inner link header and tags.
             assert_eq!(moved(inside, wrapped.len() - frame.len()), outside, "{wrapped:02x?}");
         }
     }
@@ -72,7 +72,7 @@ fn tunnels_in_tunnels_go_to_user_space_whole() {
     let frame = outer.wrap(&middle.wrap(&Setting::default().segment((5000, 443), 1, SYN, &[])));
     let (class, header) = chosen(&mut fresh(), &frame).unwrap();
     assert_eq!((class, header.captured as usize), (RecordClass::Nested, frame.len()));
-    // Labels are no tunnel of their own.
+    // MPLS labels do not count as a tunnel.
     assert_eq!(
         self::class(&mut fresh(), &Carrier::Mpls(vec![16, 17]).wrap(&outer.wrap(&inner()[0]))),
         Some(RecordClass::Syn)
@@ -83,7 +83,7 @@ fn tunnels_in_tunnels_go_to_user_space_whole() {
 fn more_extension_headers_of_gtp_than_are_followed_make_no_tunnel() {
     let syn = Setting::default().segment((5000, 443), 1, SYN, &[]);
     for (count, expected) in [(4, Some(RecordClass::Syn)), (5, None), (6, None)] {
-        // Their contents look like the first byte of an IP header.
+        // The contents of the extension headers look like the first byte of an IP header.
         let extensions = vec![(0x45, vec![0x45, 0x45]); count];
         let tunnel = Tunnel::GtpU { teid: 1, sequence: None, extensions };
         let frame = Carrier::between("192.0.2.1", "192.0.2.2", tunnel).wrap(&syn);
@@ -111,13 +111,13 @@ fn a_split_banner_makes_the_flow_one_of_ssh() {
         let mut model = fresh();
         let (first, second) = b"SSH-2.0-a\r\n".split_at(at);
         class(&mut model, &setting.segment(ports, 0, SYN, &[]));
-        // A letter alone may be PostgreSQL's answer to SSLRequest.
+        // A single letter may be PostgreSQL's response to SSLRequest.
         let expected = if at == 1 { RecordClass::Tls } else { RecordClass::Ssh };
         assert_eq!(class(&mut model, &setting.segment(ports, 1, PSH | ACK, first)), Some(expected), "cut at {at}");
         let second = &second[..if at == 1 { 1 } else { second.len() }];
         let rest = setting.segment(ports, 1 + at as u32, PSH | ACK, second);
         assert_eq!(class(&mut model, &rest), Some(RecordClass::Ssh), "cut at {at}");
-        // A bare ACK, a packet far behind the budget: headers only. An end is an end.
+        // A bare ACK and a packet far beyond the budget are selected with headers only. A FIN has class `End`.
         let ack = setting.segment(ports, 99, ACK, &[]);
         let (kind, header) = chosen(&mut model, &ack).unwrap();
         assert_eq!((kind, header.captured as usize), (RecordClass::Ssh, ack.len()));
@@ -174,7 +174,7 @@ fn a_dtls_hello_behind_a_warning_is_wanted() {
     for (level, epoch, kind, expected) in [
         (1, 0, 1, Some(RecordClass::Dtls)),
         (1, 0, 2, Some(RecordClass::Dtls)),
-        // A fatal one ends it; behind the first epoch nothing is in the clear.
+        // A fatal alert ends the connection. Records after epoch 0 are encrypted.
         (2, 0, 1, None),
         (1, 1, 1, None),
     ] {
@@ -195,7 +195,7 @@ fn an_initial_behind_another_packet_is_wanted_whole() {
     for (payload, expected) in [
         (behind(&early), Some(0)),
         (behind(&handshake), Some(0)),
-        // Its header alone.
+        // Headers only.
         (handshake.clone(), Some(300 - 64)),
         (early.clone(), None),
         ([early.clone(), sized(0xe0, 300)].concat(), None),
@@ -209,7 +209,7 @@ fn an_initial_behind_another_packet_is_wanted_whole() {
         });
         assert_eq!(left_out, expected, "{:#04x}, {} bytes", payload[0], payload.len());
     }
-    // It begins no flow.
+    // Such a datagram creates no flow.
     assert_eq!(class(&mut fresh(), &setting.datagram(ports, &behind(&early))), None);
 }
 
@@ -298,7 +298,7 @@ fn dtls_and_dhcp_begin_with_the_client_whoever_speaks_first() {
 #[test]
 fn fragments_that_could_matter_go_to_user_space_whole() {
     let datagram = |setting: &Setting| setting.datagram((5000, 443), &initial());
-    // Destination options behind a routing header, if there is one, are in the part that is cut.
+    // Destination options after a routing header, if present, are in the part that is fragmented.
     let options = Envelope { extensions: vec![Extension::Destination(2)], ..Envelope::default() };
     let plain = Setting::default();
     let six = Setting { six: true, ..Setting::default() };
@@ -319,12 +319,12 @@ fn without_accounting_a_flow_in_the_same_slot_makes_no_hungry_one_forgotten() {
     let setting = Setting::default();
     let mut model = Model::new(FilterConfig { accounting: 0, membership_mask: 0, ..FilterConfig::new(SEED) });
     class(&mut model, &setting.segment((5000, 443), 0, SYN, &[]));
-    // Another flow comes, says what is of no interest, and is bulk from then on.
+    // A second flow starts, sends payload that is not selected, and is bulk from then on.
     class(&mut model, &setting.segment((5001, 443), 0, SYN, &[]));
     for seq in [1, 101, 201] {
         class(&mut model, &setting.segment((5001, 443), seq, PSH | ACK, &[7; 100]));
     }
-    // A first segment too short to tell alone.
+    // A first segment too short to classify on its own.
     assert_eq!(class(&mut model, &setting.segment((5000, 443), 1, PSH | ACK, &[22, 3, 1])), Some(RecordClass::Tls));
 }
 

@@ -1,4 +1,4 @@
-//! DTLS datagrams that somebody else sends in between, and associations one after the other on the same ports.
+//! Injected DTLS datagrams, and successive associations on the same ports.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn whole(kind: u8, seq: u16, body: &[u8]) -> Vec<u8> {
     datagrams(kind, seq, body, usize::MAX).remove(0)
 }
 
-/// A hello whose random is all of this byte.
+/// Returns a hello whose random consists of this byte.
 fn hello(random: u8) -> Handmade {
     let hello = Handmade::new(0xfefd, &[0xc02f, 0xc02b]).random([random; 32]).extension(0x0017, &[]);
     hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804])
@@ -37,14 +37,14 @@ fn client_hello(random: u8) -> Vec<u8> {
     whole(CLIENT_HELLO, 0, &hello(random).dtls_client(&[]))
 }
 
-/// The same for a host of this name.
+/// Returns a `ClientHello` with this SNI.
 fn named(random: u8, name: &str) -> Vec<u8> {
     let length = |more: usize| ((name.len() + more) as u16).to_be_bytes();
     let list = [&length(3)[..], &[0], &length(0), name.as_bytes()].concat();
     whole(CLIENT_HELLO, 0, &hello(random).extension(0, &list).dtls_client(&[]))
 }
 
-/// Hello, certificate, done, numbered from 0.
+/// Returns `ServerHello`, Certificate and `ServerHelloDone`, numbered from 0.
 fn server_flight() -> Vec<u8> {
     let hello = Handmade::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]);
     let chain = certificate::message(&[&certificate::leaf("example.org").build()]);
@@ -56,7 +56,7 @@ fn events(talk: &UdpConversation) -> Vec<Value> {
     replay_packets(talk.packets(), &[])
 }
 
-/// How often something in DTLS was malformed in this way.
+/// Returns the number of malformed DTLS messages with this reason.
 fn malformed(events: &[Value], reason: &str) -> u64 {
     let stats = events::of_type(events, "stats").pop().expect("figures at the end");
     stats["stats"]["shards"]["malformed"]["dtls"][reason].as_u64().unwrap_or(0)
@@ -80,7 +80,7 @@ fn a_malformed_hello_is_counted_and_skipped() {
     }
 }
 
-/// `unrecognized_name` goes before the ServerHello (RFC 6066, section 3).
+/// The alert `unrecognized_name` precedes the `ServerHello` (RFC 6066, section 3).
 #[test]
 fn a_warning_before_a_hello_hides_nothing() {
     let warning = record(21, 0, &[1, 112]);
@@ -103,9 +103,9 @@ fn a_fragment_that_nobody_finishes_does_not_stand_in_the_way() {
 #[test]
 fn the_end_of_a_flight_ends_nothing_that_has_not_begun() {
     let mut talk = talk();
-    // A hello of either side is what makes the flow known.
+    // The flow is created by a ClientHello or a ServerHello.
     talk.server(&whole(HELLO_VERIFY_REQUEST, 0, &[0xfe, 0xff, 2, 9, 9]));
-    // Numbers as they are at the end of an association whose start was not seen.
+    // Sequence numbers as at the end of an association whose start was not captured.
     talk.client(&whole(CLIENT_KEY_EXCHANGE, 2, &[7; 33])).server(&whole(SERVER_HELLO_DONE, 3, &[]));
     talk.client(&client_hello(1)).server(&server_flight());
     let events = events(&talk);
@@ -113,7 +113,7 @@ fn the_end_of_a_flight_ends_nothing_that_has_not_begun() {
     assert_eq!(values(&events, "ja4x").len(), 1);
 }
 
-/// What a test looks at of an event: type, number, value.
+/// Returns type, count and SNI of each fingerprint.
 fn told(events: &[Value]) -> Vec<(String, u64, Value)> {
     let tell = |event: &Value| {
         let told = &event["fingerprint"];
@@ -127,7 +127,7 @@ fn associations_one_after_the_other_are_told_alike() {
     let names = ["one.example", "two.example", "three.example", "four.example"];
     let mut talk = talk();
     for (random, name) in (1..).zip(names) {
-        // Each hello and each flight comes twice.
+        // Each hello and each flight is sent twice.
         talk.client(&named(random, name)).client(&named(random, name));
         talk.server(&server_flight()).server(&server_flight());
         talk.client(&whole(CLIENT_KEY_EXCHANGE, 1, &[7; 33]));
@@ -161,7 +161,7 @@ fn hellos_that_nobody_answers_are_few() {
     let first = events(&talk);
     assert_eq!((values(&first, "ja4"), values(&first, "ja4s")), (vec![JA4; 2], vec![JA4S]));
     assert_eq!(malformed(&first, "too_many"), 198);
-    // What is malformed begins nothing, nor does the same hello once more.
+    // Neither a malformed hello nor a retransmitted one starts an association.
     let body = hello(250).dtls_client(&[]);
     talk.client(&whole(CLIENT_HELLO, 0, &body[..body.len() - 1])).client(&client_hello(0)).server(&server_flight());
     let then = events(&talk);
@@ -170,7 +170,7 @@ fn hellos_that_nobody_answers_are_few() {
 
 #[test]
 fn hellos_say_who_is_the_client() {
-    // A hello of either side from the wrong end, before everything.
+    // A ClientHello from the server or a ServerHello from the client, before the genuine handshake.
     let wrong: [fn(&mut UdpConversation, &[u8]); 2] =
         [|talk, _| _ = talk.server(&client_hello(9)), |talk, hello| _ = talk.client(hello)];
     for (what, wrong) in wrong.iter().enumerate() {
@@ -184,7 +184,7 @@ fn hellos_say_who_is_the_client() {
         let end = events::of_type(&events, "connection")[0];
         assert_eq!((&end["src_port"], &end["tls"]["cipher"]), (&51234.into(), &"0xc02b".into()), "{what}");
     }
-    // The roles turn later.
+    // A later association swaps the roles.
     let mut talk = talk();
     talk.client(&client_hello(1)).server(&server_flight()).server(&client_hello(2)).client(&server_flight());
     let events = events(&talk);

@@ -1,4 +1,4 @@
-//! What is known of a connection beside its values, from the packets to the event.
+//! Connection attributes other than fingerprints, from the packets to the event.
 
 use serde_json::json;
 
@@ -7,14 +7,14 @@ use super::*;
 use tests::handmade::Handmade;
 use tests::{certificate, quic, udp};
 
-/// The one connection event.
+/// Returns the only connection event.
 fn connection(events: &[Value]) -> &Value {
     let found = events::of_type(events, "connection");
     assert_eq!(found.len(), 1, "{found:#?}");
     found[0]
 }
 
-/// A list of host names in server_name (RFC 6066, section 3), with this one.
+/// Returns a `server_name` list (RFC 6066, section 3) with this host name.
 fn server_name(name: &str) -> Vec<u8> {
     let entry = [&[0, 0, name.len() as u8][..], name.as_bytes()].concat();
     [&[0, entry.len() as u8][..], &entry].concat()
@@ -42,14 +42,14 @@ fn of_tls() {
         json!({
             "sni": "www.example.org", "version": "TLS 1.2", "alpn": ["h2", "http/1.1"], "ech": true,
             "alpn_chosen": "http/1.1", "cipher": "0xc02f",
-            // The leaf's, with both of its names.
+            // Attributes of the leaf certificate, which has two names.
             "subject_cn": "www.example.org", "issuer_cn": "R11",
             "notbefore": "2025-01-01T00:00:00", "notafter": "2025-12-31T23:59:59", "san_count": 2,
         })
     );
 }
 
-/// A KEXINIT (RFC 4253, section 7.1) with these lists; those for host keys and languages are short.
+/// Returns a KEXINIT (RFC 4253, section 7.1) with these lists, one host key algorithm and no languages.
 fn kex_init(kex: &str, [encryption, mac, compression]: [[&str; 2]; 3]) -> Vec<u8> {
     let lists = [kex, "ssh-ed25519"].into_iter().chain(encryption).chain(mac).chain(compression).chain(["", ""]);
     let mut payload = [&[20][..], &[7; 16]].concat();
@@ -80,7 +80,7 @@ fn of_both_sides_of_ssh() {
     let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:22");
     talk.handshake().client(b"SSH-2.0-PuTTY_Release_0.81\r\n").server(b"SSH-2.0-OpenSSH_9.7 Debian-1\r\n");
     talk.client(&client).server(&server).close();
-    // MD5 of the lists that each side would send itself with, joined by semicolons: md5sum.
+    // MD5 (by md5sum) of each side's lists for its own sending direction, joined by semicolons.
     assert_eq!(
         connection(&replay(&talk))["ssh"],
         json!({

@@ -7,7 +7,7 @@ use tests::pcapng::{PcapngFile, RADIOTAP, RAW_IP};
 
 const ETHERNET_LINK: u16 = ETHERNET as u16;
 
-/// Bytes of an Ethernet header.
+/// Length of an Ethernet header, bytes.
 const ETHERNET_HEADER: usize = 14;
 
 fn replay_file(file: &PcapngFile, options: &[&str]) -> Outcome {
@@ -19,12 +19,12 @@ fn replay_file(file: &PcapngFile, options: &[&str]) -> Outcome {
     Sensor::new().run(&arguments)
 }
 
-/// A frame that no interface with Ethernet headers has.
+/// Returns the packet after a radiotap header; an Ethernet interface captures no such frame.
 fn radio(packet: &Packet) -> Packet {
     Packet { time: packet.time, frame: [&[0, 0, 8, 0, 0, 0, 0, 0][..], &packet.frame].concat() }
 }
 
-/// The values of every fingerprint, in the order of output.
+/// Returns the values of all fingerprints, in output order.
 fn all_values(events: &[Value]) -> Vec<Value> {
     fingerprints(events).into_iter().map(|event| event["fingerprint"]["value"].clone()).collect()
 }
@@ -45,7 +45,7 @@ fn packets_of_an_unsupported_link_type_are_skipped_and_the_file_goes_on() {
     let talk = plain();
     let alone = all_values(&replay(&talk));
     assert_eq!(alone.len(), 6);
-    // Before, between and after the others, whichever interface is declared first.
+    // Unsupported packets alternate with supported ones, for both orders of the interface blocks.
     for (wire, air) in [(0, 1), (1, 0)] {
         let mut file = PcapngFile::new();
         let links = if wire == 0 { [ETHERNET_LINK, RADIOTAP] } else { [RADIOTAP, ETHERNET_LINK] };

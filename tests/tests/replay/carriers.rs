@@ -1,4 +1,4 @@
-//! What a hello comes in: its first letter, tunnels, and whole datagrams out of fragments.
+//! Carriers of a hello: DTLS, IP fragments and tunnels.
 
 use super::*;
 
@@ -13,7 +13,7 @@ const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
 const HELLO_VERIFY_REQUEST: u8 = 3;
 
-/// Suites `c02b,c02f`; extensions `000a,000d,0017`; algorithms `0403,0804`.
+/// Returns a hello with suites `c02b,c02f`, extensions `000a,000d,0017` and algorithms `0403,0804`.
 fn dtls_hello() -> Handmade {
     let hello = Handmade::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
     hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804])
@@ -48,7 +48,7 @@ fn a_dtls_hello_in_fragments_of_its_own_in_any_order() {
     for turn in 0..pieces.len() {
         pieces.rotate_left(turn);
         let mut talk = dtls();
-        // One comes twice; the last two share a datagram.
+        // One fragment is sent twice; the last two share a datagram.
         talk.client(&pieces[0]);
         let (last, others) = pieces.split_at(pieces.len() - 2);
         for piece in last {
@@ -60,7 +60,7 @@ fn a_dtls_hello_in_fragments_of_its_own_in_any_order() {
     }
 }
 
-/// Section 13, A4 and A5: the highest number of the list alone, so that 1.2 is above 1.3.
+/// Specification, section 13, A4 and A5: the numerically highest version counts, so 1.2 ranks above 1.3.
 #[test]
 fn versions_of_dtls_compare_as_numbers() {
     let table: [(&[u16], &str); 3] = [(&[0xfefc], "d3"), (&[0xfefc, 0xfefd], "d2"), (&[0xfefc, 0x0a0a], "d3")];
@@ -72,8 +72,7 @@ fn versions_of_dtls_compare_as_numbers() {
     }
 }
 
-/// The packets of a connection whose client sends a hello of 1.7 KiB in one segment; `cut` makes frames of
-/// that one.
+/// Returns the events of a connection whose client sends a hello of 1.7 KiB in one segment; `cut` fragments its frame.
 fn fragmented(client: &str, server: &str, cut: impl FnOnce(&[u8]) -> Vec<Vec<u8>>) -> Vec<Value> {
     let mut talk = TcpConversation::between(client, server);
     talk.handshake().client(&client_hello(Shape::PostQuantum)).server(&server_flight()).close();
@@ -84,7 +83,7 @@ fn fragmented(client: &str, server: &str, cut: impl FnOnce(&[u8]) -> Vec<Vec<u8>
     replay_packets(&packets, &[])
 }
 
-/// Fragments of `size` bytes of content, in order.
+/// Returns fragments of `size` bytes of content, in order.
 fn cut_into(whole: &Fragments, size: usize) -> Vec<Vec<u8>> {
     let end = whole.content().len();
     (0..end).step_by(size).map(|start| whole.piece(start..(start + size).min(end))).collect()
@@ -119,7 +118,7 @@ fn of_overlapping_ip_fragments_the_first_copy_counts() {
         let events = fragmented(client, server, |frame| {
             let whole = Fragments::of(frame);
             let end = whole.content().len();
-            // Noise over the end of the first fragment and the begin of the last; the middle is missing.
+            // The forged fragment fills the gap; its noise overlaps the first fragment's end and the last one's start.
             let middle = [&[0xa5; 80], &whole.content()[800..1600], &[0xa5; 8]].concat();
             vec![whole.piece(0..800), whole.piece(1600..end), whole.forged(720, &middle, true)]
         });
@@ -140,12 +139,12 @@ fn a_hello_with_a_fragment_missing_is_no_hello() {
     }
 }
 
-/// One step on a packet's way.
+/// Step on the path of a packet.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Into a tunnel.
+    /// Encapsulation in a tunnel.
     In(Carrier),
-    /// Across a link that takes this many bytes of content.
+    /// Fragmentation on a link that carries this many bytes of content per packet.
     Cut(usize),
 }
 
@@ -157,7 +156,7 @@ fn vxlan() -> Step {
     Step::In(Carrier::between("2001:db8:f::1", "2001:db8:f::2", Tunnel::Vxlan(7)))
 }
 
-/// The frames that a frame becomes, each with an identification of its own where it is cut.
+/// Returns the frames after all steps; each fragmented packet has its own identification.
 fn travel(frame: &[u8], back: bool, steps: &[Step], number: &mut u32) -> Vec<Vec<u8>> {
     let mut frames = vec![frame.to_vec()];
     for step in steps {
@@ -190,7 +189,7 @@ fn fragments_in_tunnels_in_tunnels_and_fragments_of_fragments() {
         talk.handshake().client(&client_hello(Shape::PostQuantum)).server(&server_flight()).close();
         let (mut number, mut packets) = (0, Vec::new());
         for (place, Packet { time, frame }) in talk.packets().iter().enumerate() {
-            // SYN-ACK, ServerHello and FIN are the server's.
+            // The server sends SYN-ACK, ServerHello and FIN.
             let frames = travel(frame, [1, 4, 6].contains(&place), way, &mut number);
             packets.extend(frames.into_iter().map(|frame| Packet { time: *time, frame }));
         }
@@ -205,7 +204,7 @@ fn fragments_in_tunnels_in_tunnels_and_fragments_of_fragments() {
     }
 }
 
-/// Every carrier there is, with ends of both address families.
+/// Returns all carriers, tunnels with IPv4 and with IPv6 endpoints.
 fn carriers() -> Vec<Carrier> {
     let fields = Gre { checksum: true, key: Some(7), sequence: Some(9) };
     let kinds = [
@@ -230,7 +229,7 @@ fn every_carrier_in_every_other_carries_the_same_values() {
     let carriers = carriers();
     let alone = carriers.iter().map(|carrier| vec![carrier.clone()]);
     let pairs = carriers.iter().flat_map(|outer| carriers.iter().map(move |inner| vec![outer.clone(), inner.clone()]));
-    // Labels lie on a link or in a tunnel that says what it carries.
+    // MPLS labels require a link header or a tunnel with an EtherType.
     let has_labels = |carrier: &Carrier| matches!(carrier, Carrier::Mpls(_));
     let takes_labels = |carrier: &Carrier| {
         !matches!(carrier, Carrier::Mpls(_) | Carrier::Tunnel { kind: Tunnel::Ip | Tunnel::GtpU { .. }, .. })

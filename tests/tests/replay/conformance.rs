@@ -1,8 +1,8 @@
-//! The public captures, which are not part of the project, and the values they must give.
+//! Public captures, which are not part of the project, and their expected values.
 
 use super::*;
 
-/// The public captures and what they must give, which are not part of the project.
+/// Returns the folder of the public captures and their expected values, if it is present.
 pub(crate) fn conformance() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
     let folder = std::env::var_os("JA4_CONFORMANCE").map_or(beside, PathBuf::from);

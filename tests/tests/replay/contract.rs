@@ -1,4 +1,4 @@
-//! The shape of the output: fields, order, formats, options.
+//! Output format: fields, field order, formats, options.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use std::thread;
 
 use super::*;
 
-/// The order of the fields in a line.
+/// Order of the fields in a line.
 const ORDER: [&str; 16] = [
     "timestamp",
     "event_type",
@@ -55,9 +55,9 @@ fn a_hello_says_what_it_is_and_whose() {
     assert_eq!(ja4["tls"]["version"], "TLS 1.3");
     assert_eq!(ja4["tls"]["alpn"], serde_json::json!(["h2", "http/1.1"]));
     assert_eq!(ja4["pcap_cnt"], 4, "the number of the packet in the file, from 1");
-    // Calculated with another implementation of Corelight's version 1, seed 0.
+    // Computed with another implementation of Community ID version 1, seed 0.
     assert_eq!(ja4["community_id"], "1:3Wq31B/svcJh3Oj7C0+oub5devI=");
-    // The fourth packet: 30.2 ms after the SYN.
+    // The fourth packet is sent 30.2 ms after the SYN.
     assert_eq!(ja4["timestamp"], "2026-11-23T07:00:00.030200000Z");
 }
 
@@ -97,7 +97,7 @@ fn types_limits_what_is_printed() {
 fn raw_forms_come_only_when_asked_for() {
     let events = run(&plain(), &["--raw"]).events();
     let ja4 = &only(&events, "ja4")["fingerprint"];
-    // The specification's own example has the same lists.
+    // The example in the specification has the same lists.
     assert_eq!(
         ja4["raw"],
         "t13d1516h2_002f,0035,009c,009d,1301,1302,1303,c013,c014,c02b,c02c,c02f,c030,cca8,cca9_0005,000a,000b,000d,0012,\
@@ -155,7 +155,7 @@ fn what_a_pipe_has_given_is_told_at_once() {
     let talk = plain();
     let folder = TempDir::new().unwrap();
     let capture = fs::read(talk.save(folder.path(), "talk.pcap")).unwrap();
-    // Behind the headers of the file and of its first packet.
+    // Offset of the end of the SYN: file header, packet header, frame.
     let syn = 24 + 16 + talk.packets()[0].frame.len();
     for shards in ["1", "2", "3"] {
         let mut command = Sensor::new().command(&["replay", "--types", "ja4t,ja4", "--shards", shards, "-"]);
@@ -178,7 +178,7 @@ fn what_a_pipe_has_given_is_told_at_once() {
 
 #[test]
 fn characters_that_show_nothing_are_visible_in_table_and_csv() {
-    // Soft hyphen, invisible separator, tag, variation selector: format characters and default-ignorable ones.
+    // Soft hyphen, invisible separator, tag, variation selector: format and default-ignorable characters.
     const HIDDEN: [char; 4] = ['\u{ad}', '\u{2063}', '\u{e0041}', '\u{fe0f}'];
     let host = format!("shop{}.example", HIDDEN.map(String::from).concat());
     let mut talk = TcpConversation::new();

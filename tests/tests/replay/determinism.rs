@@ -1,4 +1,4 @@
-//! The same file gives the same bytes, whatever the number of shards.
+//! The output for a file is byte-identical for any number of shards.
 
 use super::conformance::conformance;
 use super::*;
@@ -9,7 +9,7 @@ fn generated(folder: &Path, kind: Kind, scale: f64) -> PathBuf {
     path
 }
 
-/// What is printed for a file, its events in the order of the packets.
+/// Returns the output for a file. Asserts that its fingerprints are in packet order.
 fn stdout(file: &Path, shards: &str) -> Vec<u8> {
     let arguments = [OsStr::new("replay"), OsStr::new("--shards"), OsStr::new(shards), file.as_os_str()];
     let outcome = Sensor::new().run(&arguments).ok();
@@ -19,7 +19,7 @@ fn stdout(file: &Path, shards: &str) -> Vec<u8> {
     outcome.stdout().as_bytes().to_vec()
 }
 
-/// Returns how many fingerprints that is.
+/// Asserts that the output is identical for each number of shards. Returns the number of fingerprints.
 fn the_same_however_it_is_run(file: &Path) -> usize {
     let first = stdout(file, "1");
     for shards in ["1", "2", "3", "4"] {

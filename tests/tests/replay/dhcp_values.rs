@@ -1,10 +1,10 @@
-//! JA4D and JA4D6 of messages that public captures lack (specification, sections 11 and 12).
+//! JA4D and JA4D6 of messages that are not in public captures (specification, sections 11 and 12).
 
 use super::*;
 
 use tests::udp::UdpConversation;
 
-/// A BOOTP message with these options behind the magic cookie (RFC 2131, section 2); `relay` is the
+/// Returns a BOOTP message with these options after the magic cookie (RFC 2131, section 2); `relay` is the
 /// address of the relay agent.
 fn message(relay: [u8; 4], options: &[u8]) -> Vec<u8> {
     let mut message = vec![1, 1, 6, u8::from(relay != [0; 4])];
@@ -18,17 +18,17 @@ fn message(relay: [u8; 4], options: &[u8]) -> Vec<u8> {
     message
 }
 
-/// One option (RFC 2132).
+/// Returns a DHCP option (RFC 2132).
 fn option(code: u8, value: &[u8]) -> Vec<u8> {
     [&[code, value.len() as u8], value].concat()
 }
 
-/// Message type, options, end.
+/// Returns a message with message type, these options and END.
 fn typed(kind: u8, options: &[&[u8]]) -> Vec<u8> {
     message([0; 4], &[&option(53, &[kind]), &options.concat(), &[255][..]].concat())
 }
 
-/// The JA4D of each message of one client.
+/// Returns the JA4D of each message of a client.
 fn ja4d(messages: &[Vec<u8>]) -> Vec<String> {
     let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     for message in messages {
@@ -48,7 +48,7 @@ fn a_size_and_a_name() {
     let name = option(81, b"\0\0\0host.example.org");
     let address = option(50, &[10, 0, 0, 9]);
     let host = option(12, b"host");
-    // 1500 is 0x05dc. 53, 50 and 81 are not in the list, 57 is.
+    // 1500 is 0x05dc. Options 53, 50 and 81 are not in the option list; 57 is.
     let size = option(57, &[0x05, 0xdc]);
     let values = ja4d(&[
         typed(1, &[&client, &address, &size, &name, &host, &list]),
@@ -74,7 +74,7 @@ fn nothing_left_prints_zeros() {
         typed(5, &[]),
         typed(5, &[&option(50, &[10, 0, 0, 9])]),
         message([0; 4], &padded.concat()),
-        // What follows the end is none of it.
+        // Bytes after END are not options.
         message([0; 4], &[&option(53, &[1])[..], &[255], &option(61, &[1])].concat()),
     ]);
     assert_eq!(values, ["dpack0000nn_00_00", "dpack0000in_00_00", "disco0000nn_12-55_00", "disco0000nn_00_00"]);
@@ -104,22 +104,22 @@ fn a_message_that_a_relay_passed_on() {
     assert_eq!(told(&talk, "ja4d"), ["disco0000nn_61-55-82_1-3"]);
 }
 
-/// An option of DHCPv6 (RFC 8415, section 21.1).
+/// Returns a DHCPv6 option (RFC 8415, section 21.1).
 fn option6(code: u16, value: &[u8]) -> Vec<u8> {
     [&code.to_be_bytes(), &(value.len() as u16).to_be_bytes(), value].concat()
 }
 
-/// A message of DHCPv6 (RFC 8415, section 8).
+/// Returns a DHCPv6 message (RFC 8415, section 8).
 fn message6(kind: u8, options: &[Vec<u8>]) -> Vec<u8> {
     [&[kind, 1, 2, 3][..], &options.concat()].concat()
 }
 
-/// A relay's message around another, behind the option with the interface (RFC 8415, section 9).
+/// Returns a relay message that contains another, after the Interface-Id option (RFC 8415, section 9).
 fn relayed6(kind: u8, hops: u8, inner: &[u8]) -> Vec<u8> {
     [&[kind, hops][..], &[0x20; 32], &option6(18, b"eth0"), &option6(9, inner)].concat()
 }
 
-/// The JA4D6 of each message of one client.
+/// Returns the JA4D6 of each message of a client.
 fn ja4d6(messages: &[Vec<u8>]) -> Vec<String> {
     let mut talk = UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547");
     for message in messages {
@@ -128,7 +128,7 @@ fn ja4d6(messages: &[Vec<u8>]) -> Vec<String> {
     told(&talk, "ja4d6")
 }
 
-/// A DUID of 14 bytes.
+/// Returns a client identifier option with a DUID of 14 bytes.
 fn client() -> Vec<u8> {
     option6(1, &[0, 1, 0, 1, 0x2c, 1, 2, 3, 2, 0, 0, 0, 0, 1])
 }
@@ -137,7 +137,7 @@ fn asked() -> Vec<u8> {
     option6(6, &[0, 23, 0, 24])
 }
 
-/// IAID, then for IA_NA and IA_PD the two times, then options.
+/// Returns an option with IAID, the two times (`IA_NA` and `IA_PD` only) and nested options.
 fn association(code: u16, nested: &[u8]) -> Vec<u8> {
     let times = if code == 4 { 0 } else { 8 };
     option6(code, &[&[0, 0, 0, 1][..], &[0; 8][..times], nested].concat())
@@ -150,7 +150,7 @@ fn temporary_addresses_and_a_name() {
     let values = ja4d6(&[
         message6(1, &[client(), asked(), association(4, &address), named.clone()]),
         message6(3, &[client(), asked(), association(4, &[]), association(3, &address)]),
-        // Flags and no name.
+        // Flags without a name.
         message6(1, &[client(), option6(39, &[0])]),
         message6(1, &[client(), named]),
     ]);
@@ -177,7 +177,7 @@ fn types_of_dhcpv6() {
         "brply", "poreq", "pores", "urqst", "ureqa", "udone", "conne", "connr", "dconn", "state", "conta", "arinf",
         "arrep",
     ];
-    // Relay messages have another form.
+    // Relay messages have a different format.
     let numbered = || (1..).zip(NAMES).filter(|(kind, _)| !matches!(kind, 12 | 13));
     let messages: Vec<_> = numbered().map(|(kind, _)| message6(kind, &[client()])).collect();
     let wanted: Vec<_> = numbered().map(|(_, name)| format!("{name}0014nn_1_00")).collect();
@@ -185,7 +185,7 @@ fn types_of_dhcpv6() {
     assert_eq!(ja4d6(&[message6(200, &[client()])]), ["002000014nn_1_00"]);
 }
 
-/// Section 15, point 4.
+/// Specification, section 15, point 4.
 #[test]
 fn of_a_relays_message_the_innermost_is_told_once() {
     let inner = message6(1, &[client(), asked(), option6(8, &[0, 0])]);
@@ -197,7 +197,7 @@ fn of_a_relays_message_the_innermost_is_told_once() {
     assert_eq!(told(&talk, "ja4d6"), wanted);
 }
 
-/// The events of the first packet of a conversation, of which the capture lacks the last `left` bytes.
+/// Returns the events of the first packet of a conversation, captured without its last `left` bytes.
 fn cut(talk: &UdpConversation, left: usize) -> Vec<Value> {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("cut.pcap");
@@ -210,7 +210,7 @@ fn cut(talk: &UdpConversation, left: usize) -> Vec<Value> {
 
 fn truncated(events: &[Value]) -> u64 {
     let stats = events::of_type(events, "stats").pop().unwrap();
-    // Reasons that did not occur are not listed.
+    // Reasons with a count of zero are not listed.
     stats["stats"]["shards"]["malformed"]["dhcp"]["truncated"].as_u64().unwrap_or(0)
 }
 
@@ -220,7 +220,7 @@ fn a_message_that_the_capture_cut_is_counted_and_has_no_value() {
     four.client(&typed(1, &[&option(61, &[1, 2, 0, 0, 0, 0, 1]), &option(55, &[1, 3, 6])]));
     let mut six = UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547");
     six.client(&message6(1, &[client(), asked()]));
-    // Cut between two options, the rest would make a value. Without END more options may follow.
+    // The part before a cut between two options is parseable. Without END, more options may follow.
     for (talk, left, kind) in [(&four, 5 + 1, "ja4d"), (&four, 1, "ja4d"), (&six, asked().len(), "ja4d6")] {
         let events = cut(talk, left);
         assert_eq!(values(&events, kind), [""; 0]);
@@ -242,7 +242,7 @@ fn a_message_cut_behind_its_end_option_is_complete() {
     assert_eq!((values(&events, "ja4d").len(), truncated(&events)), (0, 1));
 }
 
-/// The JA4D and JA4D6 of these datagrams, each sent from the first port to the second; nothing else is printed.
+/// Returns all fingerprints of these datagrams, each sent from the first port to the second.
 fn between_ports(messages: &[((u16, u16), Vec<u8>)], hosts: (&str, &str)) -> Vec<String> {
     let mut packets = Vec::new();
     for (number, ((from, to), message)) in (0..).zip(messages) {
@@ -271,7 +271,7 @@ fn clients_relays_and_boot_servers_use_other_ports_too() {
             ((40_068, 67), discover.clone()),
             ((67, 40_068), reply(2)),
             ((1, 67), discover.clone()),
-            // Of PXE: the boot server's port, and an answer from it or from any port.
+            // PXE: requests to port 4011 of the boot server, and replies from it or from any port.
             ((68, 4011), request.clone()),
             ((4011, 68), reply(5)),
             ((4011, 4011), request.clone()),
@@ -291,7 +291,7 @@ fn clients_relays_and_boot_servers_use_other_ports_too() {
         "offer0000nn_54_00",
     ];
     assert_eq!(values, wanted);
-    // From a port of DHCPv6, a server's messages go anywhere (RFC 8357).
+    // A server may send from a DHCPv6 port to any port (RFC 8357).
     let relayed = relayed6(13, 0, &message6(7, &[client()]));
     let solicit = message6(1, &[client()]);
     let values = between_ports(
@@ -299,7 +299,7 @@ fn clients_relays_and_boot_servers_use_other_ports_too() {
         ("[fd00::9]", "[fd00::1]"),
     );
     assert_eq!(values, ["solct0014nn_1_00", "reply0014nn_1_00"]);
-    // DHCPv6 is carried by IPv6 alone.
+    // DHCPv6 runs over IPv6 only.
     let over_ipv4 = [((546, 547), message6(1, &[client()])), ((547, 546), message6(7, &[client()]))];
     assert!(between_ports(&over_ipv4, ("10.0.0.9", "10.0.0.1")).is_empty());
 }
@@ -317,7 +317,7 @@ fn other_traffic_on_these_ports_is_no_dhcp() {
         ((4011, 68), without_cookie),
         ((40_000, 67), neither),
         ((40_000, 67), discover[..239].to_vec()),
-        // Neither port is one of DHCP.
+        // Neither port is a DHCP port.
         ((40_000, 69), discover),
     ];
     let mut talks = Vec::new();
@@ -331,7 +331,7 @@ fn other_traffic_on_these_ports_is_no_dhcp() {
     let stats = events::of_type(&events, "stats").pop().unwrap();
     assert_eq!(events::stats_u64(stats, &["kernel", "unselected_by", "udp"]), cases.len() as u64);
 
-    // A QUIC client may get such a port by chance.
+    // A QUIC client may use such a port as its ephemeral port.
     let hello = Shape::Go.client_hello("one.example", &mut SplitMix64::new(1));
     let ends = tests::quic::QuicEnds::new(&[1; 8], &[0x81; 8]);
     let initial = ends.initial(tests::quic::From::Client, 0, &tests::quic::crypto(0, &hello));
@@ -340,7 +340,7 @@ fn other_traffic_on_these_ports_is_no_dhcp() {
     assert_eq!(values(&replay_packets(quic.packets(), &[]), "ja4").len(), 1);
 }
 
-/// A message with these bytes in its sname and file fields, filled up with pads.
+/// Returns a message with these bytes in its sname and file fields, zero-padded.
 fn overloaded(sname: &[u8], file: &[u8], options: &[u8]) -> Vec<u8> {
     let mut message = message([0; 4], options);
     message[44..44 + sname.len()].copy_from_slice(sname);
@@ -362,28 +362,28 @@ fn options_go_on_in_file_and_then_in_sname() {
         "reqst0000nn_52-60-61-12_00",
         "reqst0000nn_52-60-55_1-3",
         "reqst0000nn_52-60-61-12-55_1-3",
-        // No values of option 52.
+        // Invalid values of option 52.
         "reqst0000nn_52-60_00",
         "reqst0000nn_52-60_00",
         "reqst0000nn_52-60_00",
         "reqst0000nn_52-60_00",
     ];
     assert_eq!(ja4d(&messages), wanted);
-    // A field may be full to its last byte, without END.
+    // A field may be filled to its last byte, without END.
     let full = option(61, &[7; 126]);
     let message = overloaded(&[], &full, &options(&[1]));
     assert_eq!(ja4d(std::slice::from_ref(&message)), ["reqst0000nn_52-60-61_00"]);
-    // Both fields precede the options, so bytes missing behind END do not matter.
+    // Both fields precede the options, so missing bytes after END have no effect.
     let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     talk.client(&[&message[..], &[0; 9]].concat());
     assert_eq!(values(&cut(&talk, 9), "ja4d"), ["reqst0000nn_52-60-61_00"]);
-    // The name of the client is known, wherever it is.
+    // The client's host name is parsed from any of the fields.
     let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     talk.client(&messages[0]);
     assert_eq!(known(&talk)[0], ("desktop".to_owned(), "v".to_owned()));
 }
 
-/// Who a message is about: host name and vendor class of each event, the connection's last.
+/// Returns host name and vendor class of each event, the connection event last.
 fn known(talk: &UdpConversation) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let events = replay_packets(talk.packets(), &[]);
@@ -399,7 +399,7 @@ fn an_answer_leaves_what_its_client_has_said() {
     let mut four = UdpConversation::between("192.0.2.77:68", "192.0.2.1:67");
     four.client(&tests::dhcp::client_v4(3, mac)).server(&tests::dhcp::server_v4(5, mac));
     assert_eq!(known(&four), vec![client.clone(); 3]);
-    // About another client, through the same relay.
+    // A reply to another client, on the same connection.
     four.server(&tests::dhcp::server_v4(5, [2, 0, 0, 0, 0, 2]));
     assert_eq!(known(&four)[2..], [known_as("", ""), known_as("", "")]);
 

@@ -1,11 +1,11 @@
-//! TLS behind a dialogue, a proxy's request or another hello, however its segments arrive.
+//! TLS after a clear-text dialogue, a proxy request or another hello, with segments in any order.
 
 use tests::{certificate, ssh};
 
 use super::*;
 
-/// The browser's hello and the server's answer have to be told when the hello's stream is told like this; it takes
-/// two segments.
+/// Asserts that the browser's hello, which takes two segments, and the server's hello are fingerprinted when `tell`
+/// sends the client's stream.
 fn told(tell: impl Fn(&mut TcpConversation, &[u8])) {
     let hello = client_hello(Shape::PostQuantum);
     let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:143");
@@ -16,7 +16,7 @@ fn told(tell: impl Fn(&mut TcpConversation, &[u8])) {
     assert_eq!(values(&events, "ja4s").last(), Some(&JA4S_13));
 }
 
-/// Sends a hello in these ways: in order, the wrong way round, and cut within its first bytes.
+/// Sends a hello in two segments: reversed, and in order with cuts within its first bytes.
 fn in_every_order(before: impl Fn(&mut TcpConversation) -> u32) {
     for at in [1400, 700] {
         told(|talk, hello| {
@@ -59,7 +59,7 @@ fn a_hello_after_connect() {
 #[test]
 fn a_hello_after_sslrequest_of_postgresql_and_its_answer() {
     let request = [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f];
-    // Encryption by GSSAPI is asked for first.
+    // In the second case, a first encryption request is refused, as one for GSSAPI.
     for rounds in [&b"S"[..], b"NS"] {
         in_every_order(|talk| {
             for answer in rounds {
@@ -89,7 +89,7 @@ fn the_second_hello_behind_a_change_cipher_spec_of_its_own() {
     });
 }
 
-/// A server's flight of 12 segments, certificates among it, of which the first or the second comes last.
+/// The server's flight has 12 segments and includes certificates; the first or the second segment arrives last.
 #[test]
 fn a_servers_flight_whose_first_segment_comes_last() {
     let chain = [certificate::leaf("www.example.org").build(), certificate::authority().build()];
@@ -100,7 +100,7 @@ fn a_servers_flight_whose_first_segment_comes_last() {
     let flight = hello::records(&[hello, message, vec![14, 0, 0, 0]].concat(), 16_000);
     let segments: Vec<_> = flight.chunks(flight.len() / 11).enumerate().collect();
     assert!((5_000..15_000).contains(&flight.len()), "an initial window: {}", flight.len());
-    // Behind a greeting the first segment is what tells that TLS begins.
+    // After a greeting, TLS is detected from the first segment of the flight.
     for (greeting, late) in [(&b""[..], 0), (b"", 1), (b"220 ready\r\n", 1)] {
         let mut talk = TcpConversation::new();
         talk.handshake();

@@ -1,4 +1,4 @@
-//! TLS, DTLS and HTTP inside a framing give what they give without it, each value once.
+//! TLS, DTLS and HTTP inside a framing produce the same values as without it, each once.
 
 mod openvpn;
 mod proxy;
@@ -7,7 +7,7 @@ mod turn;
 
 use super::*;
 
-/// Asserts that this connection gives these values beside those of its TCP handshake, each exactly this often.
+/// Asserts that this connection produces these values and those of its TCP handshake, each exactly this often.
 fn assert_values(talk: &TcpConversation, expected: &[(&str, &str)], what: &str) {
     let handshake = [("ja4t", JA4T), ("ja4ts", JA4TS), ("ja4l", JA4L), ("ja4ls", JA4LS)];
     assert_types_and_values(&replay(talk), handshake.iter().chain(expected), what);

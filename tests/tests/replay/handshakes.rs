@@ -1,4 +1,4 @@
-//! What a whole connection gives.
+//! Fingerprints of a complete connection.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What lies around the segments does not matter, and is reported.
+//! VLAN tags, IP versions and extension headers do not change the fingerprints; VLAN tags are reported.
 
 use super::*;
 

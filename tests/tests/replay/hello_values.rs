@@ -1,11 +1,11 @@
-//! JA4 and JA4S of hellos that no program sends (specification, sections 1, 3 and 4).
+//! JA4 and JA4S of synthetic hellos (specification, sections 1, 3 and 4).
 
 use super::*;
 
 use serde_json::json;
 use tests::handmade::{Handmade, RETRY};
 
-/// First ALPN protocol and its two characters: the table of section 1.
+/// First ALPN protocol and its two characters (specification, section 1, table).
 const ALPN: [(&[u8], &str); 16] = [
     (b"h2", "h2"),
     (b"http/1.1", "h1"),
@@ -25,7 +25,7 @@ const ALPN: [(&[u8], &str); 16] = [
     (&[0x0a, 0x0a], "0a"), // what looks like GREASE in a list of numbers is none in a name
 ];
 
-/// A handshake and a client that sends this in one record.
+/// Sends a TCP handshake and this `ClientHello` in one record.
 fn client(talk: &mut TcpConversation, hello: &Handmade) {
     talk.handshake();
     for segment in hello::records(&hello.client(), usize::MAX).chunks(1400) {
@@ -33,7 +33,7 @@ fn client(talk: &mut TcpConversation, hello: &Handmade) {
     }
 }
 
-/// The same, and a server that answers with this.
+/// Sends a TCP handshake, a client's hello and this `ServerHello`.
 fn both(talk: &mut TcpConversation, server: &Handmade) {
     talk.handshake().client(&client_hello(Shape::Device)).server(&hello::records(&server.server(), usize::MAX));
 }
@@ -43,7 +43,7 @@ fn the_clients_first_protocol_prints_as_the_table_says() {
     let events = replay_each(ALPN, |talk, (name, _)| {
         client(talk, &Handmade::new(0x0303, &[0x002f]).alpn(&[name, b"h2"]));
     });
-    // One suite, 002f; of the extensions only ALPN, which section c leaves out.
+    // One suite, 002f; the only extension is ALPN, which section c excludes.
     let wanted: Vec<_> = ALPN.map(|(_, code)| format!("t12i0101{code}_ba72b8082249_000000000000")).into();
     assert_eq!(values(&events, "ja4"), wanted);
 }
@@ -68,12 +68,12 @@ fn protocol_names_beyond_a_bound_are_not_kept() {
         .filter(|event| event["fingerprint"]["type"] == "ja4")
         .map(|event| event["tls"]["alpn"].clone())
         .collect();
-    // 256 bytes, and 16 names.
+    // Limits: 256 bytes and 16 names.
     let first: Vec<_> = names[..3].iter().map(|name| str::from_utf8(name).unwrap()).collect();
     assert_eq!(kept, [json!(first), json!(["a".repeat(255)]), json!(vec!["h2"; 16])]);
 }
 
-/// As after a HelloRetryRequest, and then without end.
+/// A second hello follows a `HelloRetryRequest`; further hellos exceed the limit.
 #[test]
 fn of_one_connection_two_hellos_are_told() {
     let mut talk = TcpConversation::new();
@@ -89,13 +89,13 @@ fn of_one_connection_two_hellos_are_told() {
 #[test]
 fn an_alpn_extension_without_a_first_name_prints_zeros() {
     let hello = || Handmade::new(0x0303, &[0x002f]);
-    // A list of no bytes; no list; an empty name before another.
+    // An empty list; no list; an empty name before another.
     let cases = [hello().extension(0x0010, &[0, 0]), hello().extension(0x0010, &[]), hello().alpn(&[b"", b"h2"])];
     let events = replay_each(&cases, client);
     assert_eq!(values(&events, "ja4"), ["t12i010100_ba72b8082249_000000000000"; 3]);
 }
 
-/// 120 numbers from here on.
+/// Returns 120 consecutive numbers from `first`.
 fn many(first: u16) -> Vec<u16> {
     (first..first + 120).collect()
 }
@@ -110,12 +110,12 @@ fn of_more_than_99_the_count_stops_and_the_hash_does_not() {
     talk.server(&hello::records(&server.server(), usize::MAX)).close();
 
     let events = run(&talk, &["--raw"]).events();
-    // SHA-256 over all 120, `4000,4001,…,4077` and `5000,…,5077`; the original order has the suites reversed.
+    // SHA-256 over all 120 numbers, `4000,4001,…,4077` and `5000,…,5077`; in original order the suites are reversed.
     assert_eq!(values(&events, "ja4"), ["t12i999900_ac67520420c7_787dfb78402d"]);
     assert_eq!(values(&events, "ja4s"), ["t129900_c030_787dfb78402d"]);
     let ja4 = &only(&events, "ja4")["fingerprint"];
     assert_eq!(ja4["original"], "t12i999900_709d90c7376d_787dfb78402d");
-    // 120 numbers of four digits with commas between, in two lists.
+    // Two lists of 120 comma-separated numbers of four digits.
     assert_eq!(ja4["raw"].as_str().unwrap().len(), "t12i999900".len() + 2 * (1 + 120 * 5 - 1));
 }
 
@@ -134,7 +134,7 @@ fn hellos_without_an_extension_block() {
 
 #[test]
 fn a_retry_is_the_servers_first_hello_and_makes_no_second_client() {
-    // GREASE in every list that may have it; the second hello brings the cookie.
+    // GREASE in suites, versions, groups and algorithms; the second hello contains the cookie.
     let hello = || {
         let hello = Handmade::new(0x0303, &[0x1a1a, 0x1302, 0x1301]).versions(&[0xfafa, 0x0304, 0x0303]);
         hello.extension(0x000a, &[0, 4, 0x3a, 0x3a, 0, 0x1d]).algorithms(&[0x0a0a, 0x0403, 0x0804])
@@ -159,6 +159,6 @@ fn a_retry_is_the_servers_first_hello_and_makes_no_second_client() {
     };
     // `1301,1302`; `000a,000d,002b,0033_0403,0804`.
     assert_eq!(first("ja4"), "t13i020400_62ed6f6ca7ad_e12c865f31a5");
-    // `002b,0033,002c`, in the order of the retry.
+    // `002b,0033,002c`, in the order of the HelloRetryRequest.
     assert_eq!(first("ja4s"), "t130300_1302_7d591e36daeb");
 }

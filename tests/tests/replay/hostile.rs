@@ -1,10 +1,10 @@
-//! What others put into a connection, or the network loses, does not hide a handshake.
+//! Injected and lost packets do not hide a handshake.
 
 use tests::carrier::{Carrier, Tunnel};
 
 use super::*;
 
-/// What the replay of this conversation says of the last statistics.
+/// Returns the last stats event of a replay.
 fn counters(events: &[Value]) -> &Value {
     events::of_type(events, "stats").pop().expect("a replay ends with its statistics")
 }
@@ -13,12 +13,12 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: h\r\n{}\r\n", "X-A: b\r\n".repeat(path.len()))
 }
 
-/// The header counts of all JA4H, which say whose they are.
+/// Returns the header counts of all JA4H values, which identify the requests.
 fn requests(events: &[Value]) -> Vec<&str> {
     values(events, "ja4h").into_iter().map(|value| &value[6..8]).collect()
 }
 
-/// The browser's hello has to be told although `inject` puts something else before it.
+/// Asserts that the browser's hello is fingerprinted after `inject` has sent other packets.
 fn survives(inject: impl FnOnce(&mut TcpConversation)) -> Vec<Value> {
     let hello = client_hello(Shape::PostQuantum);
     let mut talk = TcpConversation::new();
@@ -35,7 +35,7 @@ fn survives(inject: impl FnOnce(&mut TcpConversation)) -> Vec<Value> {
 #[test]
 fn a_forged_hello_ahead_of_the_stream() {
     let forged = client_hello(Shape::Device);
-    // In the window, beyond what is held, nowhere near, and behind.
+    // Within the window, beyond the buffered range, far ahead, and before the start of the stream.
     for offset in [5_000, 100_000, 5_000_000, 0_u32.wrapping_sub(9_000), 0_u32.wrapping_sub(2 << 20)] {
         survives(|talk| {
             talk.client_at(offset, &forged);
@@ -111,7 +111,7 @@ fn a_frame_shorter_than_its_ip_header_says_is_malformed_and_moves_nothing() {
 
 #[test]
 fn a_warning_before_the_servers_hello() {
-    // unrecognized_name (RFC 6066, section 3).
+    // Alert unrecognized_name (RFC 6066, section 3).
     let warning = [21, 3, 3, 0, 2, 1, 112];
     let flight = server_flight();
     for segments in [vec![[&warning[..], &flight].concat()], vec![warning.to_vec(), flight.clone()]] {
@@ -170,7 +170,7 @@ fn forged_requests_ahead_hide_no_real_one() {
 fn what_is_too_long_for_a_handshake_is_said_to_be() {
     let mut talk = TcpConversation::new();
     talk.handshake().client(&client_hello(Shape::Browser));
-    // A message without end.
+    // A handshake message that does not end within the limit.
     for _ in 0..60 {
         talk.server(&[&[22, 3, 3, 5, 0xb3, 2, 0, 0xff, 0xff][..], &[0; 1455]].concat());
     }
@@ -223,7 +223,7 @@ fn segments_from_nowhere_take_little_of_what_is_read_of_a_handshake() {
     }
 }
 
-/// As clouds do that send no more than the first bytes of each packet.
+/// Cloud traffic mirroring can truncate each packet to its first bytes.
 #[test]
 fn packets_that_a_mirror_has_cut_count_with_their_whole_length() {
     let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:22");

@@ -1,8 +1,8 @@
-//! Requests one behind the other, where bytes between them are missing, repeated, or of bodies.
+//! Successive requests with missing, repeated or body bytes between them.
 
 use super::*;
 
-/// A request whose JA4H says its number of headers.
+/// Returns a request with this number of headers, which its JA4H contains.
 fn get(number: usize) -> String {
     format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X-A: b\r\n".repeat(number - 1))
 }
@@ -11,7 +11,7 @@ fn post(length: u64) -> String {
     format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n")
 }
 
-/// The header counts of all JA4H, in the order of their packets.
+/// Returns the header counts of all JA4H values, in packet order.
 fn requests(events: &[Value]) -> Vec<&str> {
     values(events, "ja4h").into_iter().map(|value| &value[6..8]).collect()
 }
@@ -37,7 +37,7 @@ fn a_later_request_in_segments_the_wrong_way_round() {
     assert_eq!(requests(&replay(&talk)), ["01", "99", "04"]);
 }
 
-/// The next one tells that it is lost; it is not waited for any longer.
+/// The request after the lost one is buffered until the next request arrives; later requests are not delayed.
 #[test]
 fn a_lost_request_delays_one() {
     let mut talk = talk();
@@ -84,7 +84,7 @@ fn what_waits_for_a_lost_request_is_told_at_the_end() {
 fn a_late_request_is_told_and_nothing_twice() {
     let offset = |number: usize| (1..number).map(|before| get(before).len() as u32).sum::<u32>();
     let mut talk = talk();
-    // The second comes behind the fifth, the third comes again.
+    // The second request arrives after the fifth; the third is retransmitted.
     for number in [1, 3, 4, 5, 2, 3, 6, 7] {
         talk.client_at(offset(number), get(number).as_bytes());
     }
@@ -104,7 +104,7 @@ fn what_looks_odd_between_requests_is_no_lost_request() {
             talk.client(get(2).replacen("GET", method, 1).as_bytes());
         }
         talk.client(b"\r\n").client(format!("\r\n{}", get(3)).as_bytes());
-        // A probe of a zero window is one byte; then come few.
+        // A zero-window probe carries one byte; a short segment follows.
         talk.client(b"G").client(&get(4).as_bytes()[1..8]).client(&get(4).as_bytes()[8..]);
         talk.client(get(5).as_bytes()).close();
         let wanted =
@@ -133,20 +133,20 @@ fn a_hole_in_a_body_hides_no_request() {
         talk.client_at(upload.len() as u32, get(3).as_bytes()).client(get(4).as_bytes());
         let events = replay(&talk);
         assert_eq!(requests(&events), ["02", "03", "04"], "segment {lost} is lost");
-        // The handshake, 13 of 14 segments, and at once the next request.
+        // TCP handshake, 13 of 14 segments, then the next request, which is reported immediately.
         let at_once = |event: &&Value| event["fingerprint"]["type"] == "ja4h" && event["pcap_cnt"] == 3 + 13 + 1;
         assert_eq!(events.iter().filter(at_once).count(), 1, "segment {lost} is lost");
     }
 }
 
-/// Sequence numbers come round in them.
+/// Long uploads wrap the sequence numbers.
 #[test]
 fn requests_behind_uploads_of_any_length() {
     for length in [1_u64 << 30, 3 << 30, 5 << 30, (4 << 30) + 7] {
         let mut talk = talk();
         let start = post(length).len() as u32;
         talk.client(post(length).as_bytes());
-        // More than is read of it.
+        // More than is read of a body.
         for _ in 0..30 {
             talk.client(&[b'x'; 1400]);
         }

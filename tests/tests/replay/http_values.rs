@@ -1,10 +1,10 @@
-//! JA4H of requests that public captures lack (specification, section 5).
+//! JA4H of requests that are not in public captures (specification, section 5).
 
 use super::*;
 
 const NONE: &str = "000000000000";
 
-/// The JA4H of each request, each on a connection of its own.
+/// Returns the JA4H of each request, each on its own connection.
 fn ja4h<T: AsRef<[u8]>>(requests: impl IntoIterator<Item = T>) -> Vec<String> {
     let events = replay_each(requests, |talk, request| {
         talk.handshake();
@@ -35,7 +35,7 @@ fn a_cookie_header_without_a_cookie_sets_the_flag_and_no_more() {
     }
 }
 
-/// Sorted by name, equal names as they came: `a,a,flag,visitor_id,visitor_id-hash` and
+/// Sorted by name, equal names in order of arrival: `a,a,flag,visitor_id,visitor_id-hash` and
 /// `a=x=y,a=b,flag,visitor_id=1,visitor_id-hash=2`.
 #[test]
 fn cookies_are_sorted_by_name_whatever_stands_between_them() {
@@ -97,7 +97,7 @@ fn the_first_language_in_four_characters() {
 fn lines_may_end_in_a_bare_line_feed_and_targets_have_spaces() {
     let values =
         ja4h(["GET / HTTP/1.1\nHost: h\nUser-Agent:\n\n", "GET /two words and more HTTP/1.0\r\nUser-Agent: \r\n\r\n"]);
-    // `Host,User-Agent`; the specification's own `User-Agent` without a value.
+    // `Host,User-Agent`; `User-Agent` without a value, as in the specification.
     let wanted =
         [format!("ge11nn020000_818f42cc3fd7_{NONE}_{NONE}"), format!("ge10nn010000_b8bcd45ac095_{NONE}_{NONE}")];
     assert_eq!(values, wanted);
@@ -158,7 +158,7 @@ fn every_method_has_its_two_letters() {
 fn each_request_of_a_connection_has_its_value() {
     let mut talk = TcpConversation::new();
     let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
-    // The body looks like a request and is none.
+    // The body looks like a request but is not one.
     let body = "GET /x HTTP/1.1\r\nX: y\r\n\r\n";
     let post = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     talk.handshake().client(post.as_bytes()).server(answer).client(get("Host: h\r\n").as_bytes()).server(answer);
@@ -171,8 +171,8 @@ fn each_request_of_a_connection_has_its_value() {
     assert_eq!(values(&replay(&talk), "ja4h"), wanted);
 }
 
-/// Each segment of the body begins with a request line, also one behind others that are missing. Behind
-/// those that are lost the next request may be lost as well.
+/// Each segment of the body starts with a request line, including segments after missing ones. After missing
+/// segments, the next request may be missed as well.
 #[test]
 fn a_request_within_a_body_is_none() {
     let inner = format!("{:<600}", get("Host: h\r\nX: y\r\n"));
@@ -211,7 +211,7 @@ fn a_banner_within_http_makes_no_ssh_of_it() {
     assert!(values(&events, "ja4ssh").is_empty());
 }
 
-/// `Host`; 1,024 times `a`, with and without what lies beyond.
+/// Header `Host`; 1,024 cookies `a`, without and with cookies beyond this limit.
 #[test]
 fn of_too_many_cookies_the_first_count_and_are_counted() {
     let cookies = |count: usize| get(&format!("Host: h\r\nCookie: {}\r\n", "a;".repeat(count)));
@@ -247,17 +247,17 @@ fn a_header_block_in_segments_out_of_order() {
     assert_eq!(values(&replay(&talk), "ja4h"), [format!("ge11nn020000_818f42cc3fd7_{NONE}_{NONE}")]);
 }
 
-/// A field of HPACK as a literal with a new name, not indexed (RFC 7541, section 6.2.2).
+/// Returns an HPACK literal field with a new name, without indexing (RFC 7541, section 6.2.2).
 fn field(name: &str, value: &str) -> Vec<u8> {
     [&[0, name.len() as u8], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
 }
 
-/// A frame of HTTP/2 (RFC 9113, section 4.1).
+/// Returns an HTTP/2 frame (RFC 9113, section 4.1).
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&[0, (payload.len() >> 8) as u8, payload.len() as u8, kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
-/// Cookie fields `sid=2`, `sid=1`, `theme=dark` between other fields. Names `sid,sid,theme`, pairs
+/// Cookie fields `theme=dark`, `sid=2`, `sid=1` between other fields. Sorted names `sid,sid,theme`, pairs
 /// `sid=2,sid=1,theme=dark`; headers `user-agent,accept`.
 #[test]
 fn cookie_crumbs_of_http_2_are_one_cookie_header() {
@@ -277,7 +277,7 @@ fn cookie_crumbs_of_http_2_are_one_cookie_header() {
     let padded = [&[3, 0, 0, 0, 0, 15][..], &block[..40], &[0; 3]].concat();
     let ways = [
         [&start[..], &frame(1, END_HEADERS | 1, 1, &block)].concat(),
-        // The block cut within a field, the first part padded and with a priority.
+        // The block is split within a field; the first part has padding and a priority.
         [&start[..], &frame(1, PADDED_WITH_PRIORITY, 1, &padded), &frame(9, END_HEADERS, 1, &block[40..])].concat(),
     ];
     for (number, bytes) in ways.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! `ja4sensor replay` as its user sees it: what it prints for a capture, and in which order.
+//! End-to-end tests of `ja4sensor replay`: its output for a capture, and the order of the output.
 mod associations;
 mod attributes;
 mod capture_files;
@@ -41,12 +41,12 @@ use tests::packets::{self, Envelope, Extension, Packet, PcapWriter};
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, events, fingerprints, privilege, process, require_tools, values};
 
-/// A ClientHello for `example.org` in one record.
+/// Returns a `ClientHello` for `example.org` in one record.
 fn client_hello(shape: Shape) -> Vec<u8> {
     hello::records(&shape.client_hello("example.org", &mut SplitMix64::new(5)), usize::MAX)
 }
 
-/// What a TLS 1.3 server answers.
+/// Returns the first flight of a TLS 1.3 server.
 fn server_flight() -> Vec<u8> {
     hello::server_flight_13(&mut SplitMix64::new(6), 64)
 }
@@ -60,7 +60,7 @@ fn run(talk: &TcpConversation, options: &[&str]) -> Outcome {
     Sensor::new().run(&arguments).ok()
 }
 
-/// The events of these packets, replayed with these options.
+/// Returns the events of these packets, replayed with these options.
 fn replay_packets(packets: &[Packet], options: &[&str]) -> Vec<Value> {
     let folder = TempDir::new().unwrap();
     let file = packets::capture_file(folder.path(), "packets.pcap", packets);
@@ -70,7 +70,7 @@ fn replay_packets(packets: &[Packet], options: &[&str]) -> Vec<Value> {
     Sensor::new().run(&arguments).ok().events()
 }
 
-/// One connection for each of these, a second apart, each with a port of its own; the events of all.
+/// Replays one connection per item, one second apart, each with its own client port. Returns all events.
 fn replay_each<T>(items: impl IntoIterator<Item = T>, mut tell: impl FnMut(&mut TcpConversation, T)) -> Vec<Value> {
     let mut packets = Vec::new();
     for (number, item) in items.into_iter().enumerate() {
@@ -82,12 +82,12 @@ fn replay_each<T>(items: impl IntoIterator<Item = T>, mut tell: impl FnMut(&mut 
     replay_packets(&packets, &[])
 }
 
-/// The events of this conversation.
+/// Returns the events of this conversation.
 fn replay(talk: &TcpConversation) -> Vec<Value> {
     run(talk, &[]).events()
 }
 
-/// Handshake, a browser's hello, the server's, both FINs.
+/// Returns a connection with TCP handshake, a browser's hello, a TLS 1.3 server's flight and both FINs.
 fn plain() -> TcpConversation {
     let mut talk = TcpConversation::new();
     talk.handshake().client(&client_hello(Shape::Browser));
@@ -95,7 +95,7 @@ fn plain() -> TcpConversation {
     talk
 }
 
-/// Type and value of every fingerprint, in the order of output.
+/// Returns type and value of every fingerprint, in output order.
 fn types_and_values(events: &[Value]) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let pair = |event: &&Value| (text(&event["fingerprint"]["type"]), text(&event["fingerprint"]["value"]));
@@ -116,7 +116,7 @@ fn assert_types_and_values<'a>(
     assert_eq!(printed, expected, "{what}");
 }
 
-/// The one fingerprint event of this type.
+/// Returns the only fingerprint event of this type.
 fn only<'a>(events: &'a [Value], kind: &str) -> &'a Value {
     let found: Vec<_> = fingerprints(events).into_iter().filter(|event| event["fingerprint"]["type"] == kind).collect();
     assert_eq!(found.len(), 1, "{kind}: {found:#?}");

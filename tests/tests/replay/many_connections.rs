@@ -1,14 +1,14 @@
-//! The bound on connections, which holds for all lanes of a replay together.
+//! The connection limit, which applies to all shards of a replay together.
 
 use super::*;
 
-/// Connections of a capture: the bound is checked several times while they come.
+/// Number of connections in the capture, enough for several checks of the limit.
 const CONNECTIONS: usize = 20_000;
 
-/// Connections that may be open beyond the bound until it is checked the next time.
+/// Number of connections that may exceed the limit until the next check.
 const GROWTH: u64 = 8192;
 
-/// Writes a SYN for each connection, one a millisecond; with `busy`, one connection sends a request every second, too.
+/// Writes one SYN per millisecond, one per connection; with `busy`, another connection sends a request every second.
 fn many(folder: &Path, busy: bool) -> PathBuf {
     let mut packets = Vec::new();
     let mut talk = TcpConversation::between("10.1.0.1:50000", "10.0.0.2:80");
@@ -55,7 +55,7 @@ fn exactly_as_many_connections_as_the_bound_evict_none() {
     for shards in ["2", "3"] {
         assert!(run_file(&file, shards, CONNECTIONS).stdout() == first.stdout(), "--shards {shards}");
     }
-    // One more than the bound costs the oldest.
+    // With one connection over the limit, the oldest is evicted.
     let events = run_file(&file, "2", CONNECTIONS - 1).events();
     let evicted = of_state(&events, "evicted");
     assert_eq!(evicted.len(), 1);
@@ -81,7 +81,7 @@ fn beyond_the_bound_the_least_recently_used_are_evicted_whatever_the_number_of_s
     assert!(open.iter().all(|event| busy(event) || start(event) > newest_evicted));
     assert!(open.iter().any(|event| busy(event)), "the one in use is kept, though it is the oldest");
     assert_eq!(values(&events, "ja4h").len(), CONNECTIONS / 1000);
-    // Memory is bounded: at every packet, evicted connections are gone.
+    // Memory is bounded: at most `BOUND + GROWTH` packets beyond the earlier evictions precede an eviction.
     for (before, event) in evicted.iter().enumerate() {
         let packet = event["pcap_cnt"].as_u64().unwrap();
         assert!(packet <= before as u64 + BOUND as u64 + GROWTH, "{before} evicted before packet {packet}");

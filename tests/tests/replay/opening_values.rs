@@ -1,10 +1,10 @@
-//! JA4T and JA4TS of options that public captures lack (specification, section 9).
+//! JA4T and JA4TS of TCP options that are not in public captures (specification, section 9).
 
 use super::*;
 
 use tests::packets::{ACK, SYN, Segment};
 
-/// The JA4T of a SYN with these options, alone on its connection.
+/// Returns the JA4T of a lone SYN with these options.
 fn ja4t(window: u16, options: &[u8]) -> String {
     let mut talk = TcpConversation::new();
     talk.syn_with(window, options);
@@ -12,7 +12,8 @@ fn ja4t(window: u16, options: &[u8]) -> String {
     only(&events, "ja4t")["fingerprint"]["value"].as_str().unwrap().to_owned()
 }
 
-/// The last JA4TS of a SYN-ACK at each of these times after the SYN, milliseconds, and what follows.
+/// Returns the last JA4TS of a connection with a SYN-ACK at each of these times after the SYN, milliseconds; `then`
+/// sends the remaining packets.
 fn ja4ts(options: &[u8], millis: &[u64], then: impl FnOnce(&mut TcpConversation)) -> String {
     let mut talk = TcpConversation::new();
     talk.syn();
@@ -39,7 +40,7 @@ fn of_an_option_that_comes_twice_the_last_counts_and_both_are_listed() {
     let twice = [&MSS[..], &[3, 3, 8, 1, 2, 4, 0x02, 0x18, 3, 3, 2, 1]].concat();
     assert_eq!(ja4t(1024, &twice), "1024_2-3-1-2-3-1_536_2");
     assert_eq!(ja4ts(&twice, &[20], |_| ()), "28960_2-3-1-2-3-1_536_2");
-    // Also where the last one is 0.
+    // The same holds if the last value is 0.
     assert_eq!(ja4t(1024, &[3, 3, 8, 3, 3, 0, 1, 1]), "1024_3-3-1-1_00_00");
 }
 
@@ -59,7 +60,7 @@ fn a_server_without_options() {
 #[test]
 fn unknown_options_are_listed_and_a_broken_length_ends_the_list() {
     assert_eq!(ja4t(512, &[254, 4, 0xf9, 0x89, 34, 2, 2, 4, 0x05, 0xb4, 1, 1]), "512_254-34-2-1-1_1460_00");
-    // A segment size of two bytes, a length of 1, one that runs over the end.
+    // Option 8 with a length of 1, of 0, and one that exceeds the header.
     for broken in [[1, 1, 8, 1], [1, 1, 8, 0], [1, 1, 8, 10]] {
         let value = ja4t(512, &[&MSS[..], &broken[..]].concat());
         assert!(value.starts_with("512_2-1-1") && value.ends_with("_1460_00"), "{broken:?}: {value}");
@@ -120,12 +121,12 @@ fn only_a_server_that_gives_up_unanswered_adds_its_reset() {
 const IPV4: (&str, &str) = ("10.0.0.1:51234", "10.0.0.2:443");
 const IPV6: (&str, &str) = ("[fd00::1]:51234", "[fd00::2]:443");
 
-/// Asserts that this conversation gives these fingerprints and no others.
+/// Asserts that this conversation produces these fingerprints and no others.
 fn prints(talk: &TcpConversation, wanted: &[(&str, &str)]) {
     assert_types_and_values(&replay(talk), wanted, "");
 }
 
-/// A Linux SYN and SYN-ACK, hellos, and these latencies.
+/// Calls `then` with the fingerprints of a Linux SYN, both hellos, this JA4TS, and these JA4L and JA4LS.
 fn with_latencies(ja4l: &str, ja4ls: &str, ja4ts: &str, then: impl FnOnce(&[(&str, &str)])) {
     let ja4 = Shape::Browser.ja4();
     then(&[("ja4", ja4), ("ja4s", JA4S_13), ("ja4t", JA4T), ("ja4ts", ja4ts), ("ja4l", ja4l), ("ja4ls", ja4ls)]);
@@ -140,15 +141,15 @@ fn data_in_a_syn_or_syn_ack_hides_no_latency() {
     for (client, server) in [IPV4, IPV6] {
         let talk = || TcpConversation::between(client, server);
         let all = |talk: &TcpConversation| with_latencies("1000_64", "500_57", JA4TS, |wanted| prints(talk, wanted));
-        // In the SYN alone; the server's flight behind its SYN-ACK.
+        // Data in the SYN only; the server's flight follows its SYN-ACK.
         let mut in_syn = talk();
         in_syn.at(millis(0)).syn_with_data(&hello).at(millis(1)).syn_ack_with_data(&[]).at(millis(2)).server(&flight);
         all(in_syn.at(millis(3)).client_ack().close());
-        // In both.
+        // Data in both.
         let mut in_both = talk();
         in_both.at(millis(0)).syn_with_data(&hello).at(millis(1)).syn_ack_with_data(&flight);
         all(in_both.at(millis(3)).client_ack().close());
-        // In the SYN-ACK alone (RFC 9293, section 3.4): a greeting. The client's first ACK may carry its hello.
+        // A greeting in the SYN-ACK only (RFC 9293, section 3.4). The client's first ACK may carry its hello.
         for bare in [true, false] {
             let mut in_syn_ack = talk();
             in_syn_ack.at(millis(0)).syn().at(millis(1)).syn_ack_with_data(b"220 hello\r\n").at(millis(3));
@@ -157,11 +158,11 @@ fn data_in_a_syn_or_syn_ack_hides_no_latency() {
             }
             all(in_syn_ack.client(&hello).server(&flight).close());
         }
-        // The server takes no data with the SYN: it comes again.
+        // The server does not accept the data in the SYN; the client retransmits it.
         let mut refused = talk();
         refused.at(millis(0)).syn_with_data(&hello).at(millis(1)).syn_ack().at(millis(3)).client_at(0, &hello);
         all(refused.server(&flight).close());
-        // The server's data was captured before the ACK that it answers.
+        // The server's data is captured before the client's ACK.
         let mut late = talk();
         late.at(millis(0)).syn().at(millis(1)).syn_ack().at(millis(2)).server(b"220 hello\r\n");
         all(late.at(millis(3)).client_ack().client(&hello).server(&flight).close());
@@ -173,7 +174,7 @@ fn a_syn_ack_with_data_that_comes_again_is_a_retransmission() {
     let hello = client_hello(Shape::Browser);
     let flight = server_flight();
     let wanted = format!("{JA4TS}_1-2");
-    // The flight in the SYN-ACK, or behind the first one.
+    // The flight is in the SYN-ACK, or follows the first SYN-ACK.
     for (within, behind) in [(&flight[..], &[][..]), (&[], &flight)] {
         let mut talk = TcpConversation::new();
         talk.at(Duration::ZERO).syn_with_data(&hello).at(Duration::from_millis(10)).syn_ack_with_data(within);
@@ -191,7 +192,7 @@ fn a_syn_ack_with_data_that_comes_again_is_a_retransmission() {
     }
 }
 
-/// Without the client's ACK there is no JA4L, and JA4TS comes with the connection's end.
+/// Without the client's ACK, no JA4L is emitted, and JA4TS is emitted when the connection ends.
 #[test]
 fn a_fast_open_without_an_answer() {
     let mut talk = TcpConversation::new();

@@ -1,4 +1,4 @@
-//! QUIC datagrams that somebody else sends in between, and connections one after the other on the same ports.
+//! Injected QUIC datagrams, and successive connections on the same ports.
 
 use super::*;
 
@@ -7,10 +7,10 @@ use tests::handmade::Handmade;
 use tests::quic::{From, QuicEnds, ack, crypto};
 use tests::udp::UdpConversation;
 
-/// Of [`Shape::Go`], over QUIC.
+/// JA4 of [`Shape::Go`] over QUIC.
 const JA4: &str = "q13d1311h2_f57a46bbacb6_8ae82214aac3";
 const JA4S: &str = "q130200_1301_234ea6891581";
-/// The same hello over DTLS.
+/// JA4 of the hello of `dtls_hello`.
 const DTLS_JA4: &str = "dd2i020300_b6f57f3be927_b170b4d4d148";
 
 fn talk() -> UdpConversation {
@@ -21,12 +21,12 @@ fn ends(number: u8) -> QuicEnds {
     QuicEnds::new(&[number; 8], &[0x80 | number; 8])
 }
 
-/// The first Initial of a client that looks for this name.
+/// Returns the first Initial of a client, with this SNI.
 fn asks(ends: &QuicEnds, name: &str) -> Vec<u8> {
     ends.initial(From::Client, 0, &crypto(0, &Shape::Go.client_hello(name, &mut SplitMix64::new(1))))
 }
 
-/// The server's hello, and a Handshake packet of either side, each a millisecond after the other.
+/// Sends the server's hello and Handshake packet, then the client's Handshake packet, 1 ms apart.
 fn answers(talk: &mut UdpConversation, ends: &QuicEnds) {
     let mut random = SplitMix64::new(2);
     let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
@@ -39,7 +39,7 @@ fn events(talk: &UdpConversation) -> Vec<Value> {
     replay_packets(talk.packets(), &[])
 }
 
-/// What a test looks at of an event: type, number, name.
+/// Returns type, count and SNI of each fingerprint.
 fn told(events: &[Value]) -> Vec<(&str, u64, &str)> {
     fingerprints(events)
         .into_iter()
@@ -64,11 +64,11 @@ fn connections_one_after_the_other_are_told_alike() {
         names.iter().flat_map(|name| ["ja4", "ja4s", "ja4ls", "ja4l"].map(|kind| (kind, 1, *name))).collect();
     assert_eq!(told(&events), wanted);
     assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4; 4], vec![JA4S; 4]));
-    // Half of a millisecond and of a step, of each connection by itself.
+    // Half of 1 ms plus 50 µs, the interval between packets, measured per connection.
     assert_eq!((values(&events, "ja4ls"), values(&events, "ja4l")), (vec!["525_57"; 4], vec!["525_64"; 4]));
 }
 
-/// Hellos that were not told.
+/// Returns the number of hellos over the limit, which are not fingerprinted.
 fn too_many(events: &[Value]) -> u64 {
     let stats = events::of_type(events, "stats").pop().unwrap();
     stats["stats"]["shards"]["malformed"]["tls"]["too_many"].as_u64().unwrap_or(0)
@@ -81,7 +81,7 @@ fn connections_at_once_are_told_each_by_itself() {
     for (ends, name) in &all {
         talk.client(&asks(ends, name));
     }
-    // The first that asks is answered last.
+    // The server answers in reverse order.
     for (ends, _) in all.iter().rev() {
         answers(&mut talk, ends);
     }
@@ -112,7 +112,7 @@ fn a_handshake_packet_of_no_connection_moves_no_latency() {
     let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
     let flight = [genuine.initial(From::Server, 0, &hello), genuine.handshake(From::Server, 900, &mut random)].concat();
     talk.wait(Duration::from_millis(1)).server(&flight).wait(Duration::from_secs(1));
-    // From another ID: the client's own stays the same during the handshake (RFC 9000, section 7.2).
+    // From another source ID: the client's does not change during the handshake (RFC 9000, section 7.2).
     let mut forged = forged.handshake(From::Client, 80, &mut random);
     forged.splice(14..15, [2, 7, 7]);
     talk.client(&forged).wait(Duration::from_secs(1));
@@ -126,7 +126,7 @@ fn only_the_clients_first_handshake_packet_ends_its_latency() {
     let mut random = SplitMix64::new(2);
     let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
     let flight = ends.initial(From::Server, 0, &hello);
-    // The server's Handshake packet before it was not captured, or was.
+    // The server's preceding Handshake packet is missing from the capture, or present.
     for (captured, told) in [(false, vec![]), (true, vec!["525_64"])] {
         let mut talk = talk();
         talk.client(&asks(&ends, "one.example")).wait(Duration::from_millis(1));
@@ -145,7 +145,7 @@ fn an_initial_behind_another_packet_of_its_datagram_is_read() {
     let mut random = SplitMix64::new(2);
     let asked = Shape::Go.client_hello("one.example", &mut SplitMix64::new(1));
     let (first, second) = asked.split_at(100);
-    // 0-RTT to the ID that the client has chosen, 300 bytes of it.
+    // A 0-RTT packet of 300 bytes to the destination ID that the client chose.
     let early = [&[0xd0, 0, 0, 0, 1, 8][..], &[1; 8], &[0, 0x41, 0x2c], &[7; 300]].concat();
     let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
     let mut talk = talk();
@@ -179,15 +179,15 @@ fn a_decoy_does_not_hide_the_server() {
         }
         answers(&mut talk, &genuine);
         let events = events(&talk);
-        // Eight at once are told, and the others counted.
+        // Up to eight concurrent hellos are fingerprinted; the others are counted.
         let told = usize::from(decoys + 1).min(8);
         assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4; told], vec![JA4S]), "{decoys}");
         assert_eq!(too_many(&events), u64::from(decoys + 1) - told as u64);
-        // From the genuine Initial on.
+        // Measured from the genuine Initial.
         let half = (1000 + 50 * (u64::from(decoys) + 1)) / 2;
         assert_eq!(values(&events, "ja4ls"), [format!("{half}_57")]);
     }
-    // Nor do those that fill all places hide the one that comes last.
+    // Decoys that fill all slots do not hide a later genuine connection.
     let mut talk_late = talk();
     for number in 0..50 {
         talk_late.client(&asks(&ends(2 + number), "two.example"));
@@ -197,7 +197,7 @@ fn a_decoy_does_not_hide_the_server() {
     let late = events(&talk_late);
     assert_eq!((values(&late, "ja4s"), values(&late, "ja4ls")), (vec![JA4S], vec!["525_57"]));
     assert_eq!(told(&late).last(), Some(&("ja4l", 1, "one.example")));
-    // One that comes first does no harm either.
+    // A decoy before the genuine Initial has no effect either.
     let mut talk = talk();
     talk.client(&asks(&forged, "two.example")).wait(Duration::from_secs(1)).client(&asks(&genuine, "one.example"));
     answers(&mut talk, &genuine);
@@ -205,7 +205,7 @@ fn a_decoy_does_not_hide_the_server() {
     assert_eq!((values(&events, "ja4s"), values(&events, "ja4ls")), (vec![JA4S], vec!["525_57"]));
 }
 
-/// Suites `c02b,c02f`; extensions `000a,000d,0017`; algorithms `0403,0804`.
+/// Returns a hello with suites `c02b,c02f`, extensions `000a,000d,0017` and algorithms `0403,0804`.
 fn dtls_hello() -> Vec<u8> {
     let hello = Handmade::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
     let hello = hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804]);
@@ -214,7 +214,7 @@ fn dtls_hello() -> Vec<u8> {
 
 #[test]
 fn what_a_flow_carries_is_not_decided_by_its_first_stray_datagram() {
-    // An Initial that nothing opens, and a handshake record that holds a piece of a hello.
+    // An Initial that cannot be decrypted, and a handshake record with a fragment of a hello.
     let mut initial = asks(&ends(1), "one.example");
     *initial.last_mut().unwrap() ^= 1;
     let piece = record(22, 0, &tests::dtls::fragment(1, 0, 900, 0, &[9; 50]));
@@ -226,7 +226,7 @@ fn what_a_flow_carries_is_not_decided_by_its_first_stray_datagram() {
     let (quic, dtls) = (events(&quic), events(&dtls));
     assert_eq!((values(&quic, "ja4"), values(&quic, "ja4s")), (vec![JA4], vec![JA4S]));
     assert_eq!(values(&dtls, "ja4"), [DTLS_JA4]);
-    // A whole one is told, whenever it comes, and neither ends nor hides what else there is.
+    // A complete DTLS hello is fingerprinted before and within a QUIC connection, and does not end or hide it.
     let mut before = talk();
     before.client(&dtls_hello()).client(&asks(&ends(2), "two.example"));
     answers(&mut before, &ends(2));
@@ -240,14 +240,14 @@ fn what_a_flow_carries_is_not_decided_by_its_first_stray_datagram() {
         let end = events::of_type(events, "connection")[0];
         assert_eq!((&end["app_proto"], &end["tls"]["sni"]), (&"quic".into(), &"two.example".into()));
     }
-    // What waits for its end is given back.
+    // Buffers of incomplete messages are released.
     for events in [&quic, &dtls, &before, &within] {
         let stats = events::of_type(events, "stats").pop().unwrap();
         assert_eq!(events::stats_u64(stats, &["shards", "buffered_bytes"]), 0);
     }
 }
 
-/// As quic-go does: the client goes on with an ID that the server has given it during the handshake.
+/// The client switches to a connection ID that the server issued during the handshake, as quic-go does.
 #[test]
 fn a_client_that_moves_to_another_id_of_the_server_has_its_latency() {
     let addresses = [("10.0.0.1:51234", "10.0.0.2:443"), ("[fd00::1]:51234", "[fd00::2]:8443")];
@@ -263,7 +263,7 @@ fn a_client_that_moves_to_another_id_of_the_server_has_its_latency() {
         talk.at(millis(1)).server(&first.initial(From::Server, 0, &hello));
         talk.at(millis(2)).server(&first.handshake(From::Server, 900, &mut random));
         talk.at(millis(4)).server(&first.handshake(From::Server, 900, &mut random));
-        // An Initial that acknowledges the server's may come with it, or before it.
+        // An Initial that acknowledges the server's may share the datagram of the Handshake packet, or precede it.
         let initial = moved.later_initial(1, &ack(0));
         let handshake = moved.handshake(From::Client, 80, &mut random);
         if with_initial {
@@ -271,7 +271,7 @@ fn a_client_that_moves_to_another_id_of_the_server_has_its_latency() {
         } else {
             talk.at(millis(6)).client(&initial).at(millis(7)).client(&handshake);
         }
-        // And further packets, to this and to other IDs.
+        // Further packets to this and to other IDs.
         talk.at(millis(9)).server(&first.handshake(From::Server, 90, &mut random));
         talk.at(millis(11)).client(&moved.handshake(From::Client, 80, &mut random));
         talk.at(millis(12)).client(&first.moved_to(&[0x92; 8]).handshake(From::Client, 80, &mut random));

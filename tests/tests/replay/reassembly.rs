@@ -1,8 +1,8 @@
-//! A hello is found however its bytes arrive.
+//! A hello is reassembled from segments of any size and in any order.
 
 use super::*;
 
-/// The hello has to be found when its stream is told like this; `hello` takes two segments.
+/// Asserts that both hellos are fingerprinted when `tell` sends the client's, which takes two segments.
 fn found(tell: impl FnOnce(&mut TcpConversation, &[u8])) -> Vec<Value> {
     let hello = client_hello(Shape::PostQuantum);
     let mut talk = TcpConversation::new();
@@ -111,7 +111,7 @@ fn over_several_records() {
         let records = hello::records(&message, size);
         let mut talk = TcpConversation::new();
         talk.handshake();
-        // Borders of records and of segments do not meet.
+        // Record boundaries and segment boundaries do not coincide.
         for segment in records.chunks(1300) {
             talk.client(segment);
         }

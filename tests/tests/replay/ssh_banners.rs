@@ -1,4 +1,4 @@
-//! JA4SSH before the banners: bare ACKs, and lines of text (specification, section 15, point 10).
+//! JA4SSH of packets before the banners: bare ACKs and text lines (specification, section 15, point 10).
 
 use super::*;
 
@@ -7,11 +7,11 @@ use tests::ssh::kex_init;
 const CLIENT: &[u8] = b"SSH-2.0-client\r\n"; // 16 bytes
 const SERVER: &[u8] = b"SSH-2.0-a-server\r\n"; // 18 bytes
 
-/// Clients and servers, of both IP versions, on the port of SSH and on another.
+/// Clients and servers, IPv4 and IPv6, on port 22 and on another port.
 const ENDS: [(&str, &str); 3] =
     [("10.0.0.1:51234", "10.0.0.2:22"), ("10.0.0.1:51234", "10.0.0.2:2222"), ("[fd00::1]:51234", "[fd00::2]:2222")];
 
-/// The packets of one direction.
+/// Returns the packets from this endpoint.
 fn only_from(talk: &TcpConversation, client: &str) -> Vec<Packet> {
     let port: u16 = client.rsplit(':').next().unwrap().parse().unwrap();
     let l4 = if client.starts_with('[') { 14 + 40 } else { 14 + 20 };
@@ -37,7 +37,7 @@ fn a_bare_ack_before_the_banner_counts() {
     }
 }
 
-/// Without its opening a connection is known by port 22.
+/// Without its TCP handshake, a connection is identified by port 22.
 #[test]
 fn a_bare_ack_before_the_banner_counts_if_the_opening_was_not_captured() {
     for (client, server) in [("10.0.0.1:51234", "10.0.0.2:22"), ("[fd00::1]:51234", "[fd00::2]:22")] {
@@ -48,7 +48,7 @@ fn a_bare_ack_before_the_banner_counts_if_the_opening_was_not_captured() {
             assert_eq!(ja4ssh(&only_from(&talk, client)), ["c16s0_c1s0_c4s0"], "{server}, the client's packets alone");
             assert_eq!(ja4ssh(&only_from(&talk, server)), ["c0s18_c0s1_c0s1"], "{server}, the server's packets alone");
         }
-        // Bare ACKs alone are no SSH, nor is TLS behind them.
+        // Bare ACKs alone are not SSH, nor is TLS after them.
         let mut talk = TcpConversation::between(client, server);
         talk.client_ack().server_ack();
         assert_eq!(ja4ssh(talk.packets()).len(), 0);
@@ -63,7 +63,7 @@ fn selected_acks(events: &[Value]) -> u64 {
     events::stats_u64(events::of_type(events, "stats").pop().unwrap(), &["kernel", "selected_by", "ack"])
 }
 
-/// Only while the connection may turn out to be SSH, and only a bounded number.
+/// Bare ACKs are selected only while the connection may be SSH, and only up to a limit.
 #[test]
 fn bare_acks_of_other_connections_are_not_selected() {
     let mut tls = TcpConversation::new();
@@ -72,7 +72,7 @@ fn bare_acks_of_other_connections_are_not_selected() {
         tls.client(&[23, 3, 3, 0, 1, 7]).server_ack();
     }
     assert_eq!(selected_acks(&replay(&tls)), 1);
-    // A greeting, its ACK, and what follows.
+    // A greeting, its ACK, a command and bulk data.
     let mut mail = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:25");
     mail.handshake().server(b"220 example.org\r\n").client_ack().client(b"EHLO a\r\n").server_ack();
     for _ in 0..30 {
@@ -92,12 +92,12 @@ fn bare_acks_of_other_connections_are_not_selected() {
     }
     idle.server(SERVER);
     let events = replay(&idle);
-    // 255 packets of each side, of which one is a SYN or SYN-ACK; the client's first ACK is among them.
+    // 255 packets per side, including the SYN or SYN-ACK and the client's first ACK.
     assert_eq!(selected_acks(&events), 2 * 254);
     assert_eq!(values(&events, "ja4ssh"), ["c0s18_c0s1_c254s254"]);
 }
 
-/// Lines that a client or a load balancer sends before the client's banner.
+/// Lines from a client or a load balancer before the client's banner.
 const LINES: [&str; 6] = [
     "PROXY TCP4 192.0.2.1 192.0.2.2 56324 22\r\n",
     "hello there\r\n",
@@ -107,7 +107,7 @@ const LINES: [&str; 6] = [
     "PROXY TCP6 2001:0db8:0000:0000:0000:0000:0000:0001 2001:0db8:0000:0000:0000:0000:0000:0002 56324 22\r\n",
 ];
 
-/// Asserts that banner and HASSH of a side are known.
+/// Asserts that the connection event contains software version and HASSH of a side.
 fn reads(events: &[Value], side: &str) {
     let connection = &events::of_type(events, "connection")[0]["ssh"][side];
     assert!(connection["software_version"].is_string() && connection["hassh"]["hash"].is_string(), "{connection}");
@@ -132,18 +132,18 @@ fn a_line_before_the_clients_banner() {
             told
         };
         let context = format!("{server}, {line:?}");
-        // In a segment of its own, which is not counted, before the server's banner.
+        // The line in its own segment, which is not counted, before the server's banner.
         let told = tell(&|talk| {
             talk.client(line.as_bytes()).server_ack().server(SERVER).client_ack().client(CLIENT);
         });
         assert_eq!(told, ["c16s18_c2s2_c4s2", "c16s0_c2s0_c4s0"], "{context}");
-        // The same after the server's banner, which shows that it is SSH.
+        // The line after the server's banner, which identifies SSH.
         let told = tell(&|talk| {
             talk.server(SERVER).client_ack().client(line.as_bytes()).server_ack().client(CLIENT);
         });
         let smaller = line.len().min(CLIENT.len());
         assert_eq!(told, [format!("c{smaller}s18_c3s2_c4s2"), "c16s0_c2s0_c4s0".to_owned()], "{context}");
-        // In the segment of the banner, before the server's and behind it.
+        // The line in the segment of the client's banner, before and after the server's banner.
         let told = tell(&|talk| {
             talk.client(&both).server_ack().server(SERVER).client_ack();
         });
@@ -196,7 +196,7 @@ fn a_request_to_an_ssh_server_is_not_ssh() {
     }
 }
 
-/// A request with a method of its own is known by the version of HTTP, wherever its segments end.
+/// A request with an unregistered method is identified by its HTTP version, at any segment boundary.
 #[test]
 fn a_request_cut_behind_any_of_its_lines_is_a_request() {
     let lines = ["FETCH / HTTP/1.1\r\n", "Host: h\r\n", "Accept: */*\r\n", "\r\n"];

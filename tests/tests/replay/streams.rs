@@ -1,4 +1,4 @@
-//! Where a stream begins, and where TLS begins in it.
+//! Start of a TCP stream, and start of TLS within it.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::*;
 fn a_new_syn_with_another_number_is_a_new_stream() {
     let mut talk = TcpConversation::new();
     talk.handshake().client(&client_hello(Shape::Browser)).server(&server_flight());
-    // No FIN was seen; the ports come again.
+    // The ports are reused without a FIN.
     talk.wait(Duration::from_secs(20)).again(0x7777_0000, 0x1234_0000);
     talk.handshake().client(&client_hello(Shape::Go)).server(&server_flight()).close();
     let events = replay(&talk);
@@ -22,7 +22,7 @@ fn a_new_syn_with_another_number_is_a_new_stream() {
 fn a_hello_in_mid_stream_without_a_syn() {
     let hello = client_hello(Shape::PostQuantum);
     let mut talk = TcpConversation::new();
-    // The server is the first to be seen; the client is who says ClientHello.
+    // The server's packet is captured first; the sender of the ClientHello is the client.
     talk.server_at(70_000, b"+OK begin TLS\r\n").client_at(9_000, &hello[..1400]).client(&hello[1400..]);
     talk.server(&server_flight()).close();
     let events = replay(&talk);
@@ -46,7 +46,7 @@ fn tls_after_starttls() {
     assert_eq!(values(&events, "ja4s"), [JA4S_13]);
 }
 
-/// Each counts as the packet that it is; the traffic around them goes on being counted.
+/// Each such segment counts as one packet; the traffic around them is still counted.
 #[test]
 fn segments_from_far_away_do_not_hide_ssh_traffic() {
     let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:22");
@@ -56,27 +56,27 @@ fn segments_from_far_away_do_not_hide_ssh_traffic() {
     }
     for packet in 0..100 {
         let at = 13 + packet * 36;
-        // One is sent twice.
+        // One segment is sent twice.
         talk.client_at(at, &[0; 36]).server_at(at, &[0; 36]).client_at(at, &[0; 36]);
     }
     let value = values(&run(&talk, &["--ssh-window", "1000"]).events(), "ja4ssh").concat();
     assert_eq!(value, "c36s36_c109s109_c1s0");
 }
 
-/// Specification, section 8: flags exactly 0x010. The bit before them is AE, once NS (RFC 9768, section 3.1).
+/// Specification, section 8: flags are exactly 0x010. The preceding bit is AE, formerly NS (RFC 9768, section 3.1).
 #[test]
 fn an_acknowledgement_with_another_flag_is_not_bare() {
     let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:22");
     talk.handshake().client(b"SSH-2.0-one\r\n").server(b"SSH-2.0-two\r\n").client_ack().client_ack();
     let mut packets = talk.packets().to_vec();
-    // The byte of the header's length, whose lowest bit it is.
+    // AE is the lowest bit of the byte with the header length.
     let last = packets.last_mut().unwrap();
     last.frame[14 + 20 + 12] |= 1;
-    // One in the handshake, and one of the two.
+    // Counted: the ACK of the handshake and one of the two others.
     assert_eq!(values(&replay_packets(&packets, &[]), "ja4ssh"), ["c13s13_c1s1_c2s0"]);
 }
 
-/// A side that writes its banner in two pieces, however short the first is, has all its packets counted.
+/// All packets of a side that sends its banner in two segments are counted, for any length of the first.
 #[test]
 fn a_banner_in_two_pieces_costs_no_packet_of_ja4ssh() {
     for (port, at) in [22, 2222].into_iter().flat_map(|port| (1..=8).map(move |at| (port, at))) {
@@ -88,7 +88,7 @@ fn a_banner_in_two_pieces_costs_no_packet_of_ja4ssh() {
             talk.client(&[1; 36]).server(&[2; 44]);
         }
         talk.close();
-        // The ACKs of handshake and end among them.
+        // Includes the ACKs of the handshake and of the close.
         assert_eq!(values(&run(&talk, &[]).events(), "ja4ssh"), ["c36s44_c5s5_c4s2"], "port {port}, cut at {at}");
         assert_eq!(
             values(&run(&talk, &["--ssh-window", "1"]).events(), "ja4ssh").len(),
@@ -98,7 +98,7 @@ fn a_banner_in_two_pieces_costs_no_packet_of_ja4ssh() {
     }
 }
 
-/// What the first segment of a client says in other protocols looks like the start of a request.
+/// The first segment of a client in other protocols can look like the start of an HTTP request.
 #[test]
 fn commands_in_capitals_are_no_broken_http() {
     let dialogues = [
@@ -120,7 +120,7 @@ fn commands_in_capitals_are_no_broken_http() {
     assert_eq!(malformed(&events), json!({}));
 }
 
-/// A stream that has shown itself to be HTTP is broken by what is none.
+/// After a valid request, other data in the stream is counted as malformed HTTP.
 #[test]
 fn garbage_behind_a_request_is_broken_http() {
     let mut talk = TcpConversation::new();
@@ -129,7 +129,7 @@ fn garbage_behind_a_request_is_broken_http() {
     assert_eq!(malformed(&replay(&talk)), json!({"http": {"magic": 1}}));
 }
 
-/// What was malformed in a whole run, by protocol and reason.
+/// Returns the counters of malformed messages of a run, by protocol and reason.
 fn malformed(events: &[Value]) -> Value {
     events.last().unwrap()["stats"]["shards"]["malformed"].clone()
 }
@@ -138,7 +138,7 @@ fn malformed(events: &[Value]) -> Value {
 fn tls_after_a_long_clear_text_dialogue() {
     let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:143");
     talk.handshake();
-    // More than any budget for the begin of a stream.
+    // More than any limit for protocol detection at the start of a stream.
     for _ in 0..40 {
         talk.server(&[b'.'; 1000]).client(b"NOOP\r\n");
     }
@@ -151,7 +151,7 @@ fn tls_after_a_long_clear_text_dialogue() {
 fn a_hello_repeated_in_one_stream_is_no_second_client() {
     let mut talk = TcpConversation::new();
     let hello = client_hello(Shape::Go);
-    // As after a HelloRetryRequest.
+    // Same sequence as after a HelloRetryRequest.
     talk.handshake().client(&hello).server(&server_flight()).client(&hello).close();
     let events = replay(&talk);
     let first: Vec<_> = fingerprints(&events)

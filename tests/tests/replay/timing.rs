@@ -1,4 +1,4 @@
-//! Latencies and retransmissions, to the microsecond.
+//! Latencies and retransmissions, with timestamps in microseconds.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn a_syn_sent_twice_is_one_client_and_the_first_one_counts() {
     talk.client(&client_hello(Shape::Go)).server(&server_flight()).close();
     let events = replay(&talk);
     assert_eq!(values(&events, "ja4t"), [JA4T]);
-    // From the first SYN: a second, and the 30 ms of the handshake; halved.
+    // From the first SYN: half of 1 s plus the 30 ms of the handshake.
     assert_eq!(values(&events, "ja4ls"), ["515000_57"]);
 }
 
@@ -26,7 +26,7 @@ fn whole_seconds_count_and_halves_are_cut_off() {
     assert_eq!(values(&events, "ja4l"), ["3_64"]);
 }
 
-/// It may be of an earlier connection between the same ports.
+/// Such an ACK may belong to an earlier connection on the same ports.
 #[test]
 fn an_ack_that_does_not_cover_the_syn_ack_is_not_the_clients_answer() {
     let mut talk = TcpConversation::new();
@@ -38,7 +38,7 @@ fn an_ack_that_does_not_cover_the_syn_ack_is_not_the_clients_answer() {
     assert_eq!(values(&replay_packets(&packets, &[]), "ja4l"), ["250_64"]);
 }
 
-/// The specification's first example, section 9.
+/// First example in section 9 of the specification.
 #[test]
 fn syn_acks_that_nobody_answers() {
     let mut talk = TcpConversation::new();
@@ -49,7 +49,7 @@ fn syn_acks_that_nobody_answers() {
     assert_eq!(values(&replay(&talk), "ja4ts").last(), Some(&"62727_2_8961_00_1-2-4-8-16"));
 }
 
-/// The specification's second example, section 9.
+/// Second example in section 9 of the specification.
 #[test]
 fn syn_acks_and_then_a_reset() {
     let mut talk = TcpConversation::new();
@@ -81,7 +81,7 @@ fn connections_end_by_idleness_where_that_is_asked_for() {
     let hour = Duration::from_secs(3600);
     let mut talk = TcpConversation::new();
     talk.handshake().client(&client_hello(Shape::Browser)).wait(Duration::from_millis(30)).server(&server_flight());
-    // The same ports in the middle of a stream, as those of datagrams would be.
+    // Another client's connection, one hour later.
     let mut other = TcpConversation::between("10.0.0.9:50000", "10.0.0.2:443");
     other.at(hour).handshake();
     let packets: Vec<_> = talk.packets().iter().chain(other.packets()).cloned().collect();

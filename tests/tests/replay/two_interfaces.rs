@@ -1,4 +1,4 @@
-//! A packet that is forwarded from one interface to another is met twice, and counts once, in fragments too.
+//! A packet forwarded from one interface to another is captured twice and counted once, also if fragmented.
 
 use super::*;
 
@@ -8,7 +8,7 @@ use tests::fragment::Fragments;
 use tests::pcapng::PcapngFile;
 use tests::udp::UdpConversation;
 
-/// Link types Ethernet and Linux cooked capture, versions 1 and 2.
+/// Link types: Ethernet and Linux cooked capture, versions 1 and 2.
 const ETHERNET: u16 = 1;
 const SLL: u16 = 113;
 const SLL2: u16 = 276;
@@ -16,10 +16,10 @@ const SLL2: u16 = 276;
 const CLIENT_HELLO: u8 = 1;
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 7];
 
-/// A packet and the interface of the capture that met it.
+/// Interface of the capture, and a packet captured there.
 type Met = (u32, Packet);
 
-/// The events of a pcapng file of two Ethernet interfaces.
+/// Returns the events of a pcapng file with two Ethernet interfaces.
 fn replay_met(packets: &[Met]) -> Vec<Value> {
     let mut file = PcapngFile::new();
     file.interface(ETHERNET, "left").interface(ETHERNET, "right");
@@ -35,7 +35,8 @@ fn replay_file(file: &PcapngFile) -> Vec<Value> {
     Sensor::new().run(&[OsStr::new("replay"), path.as_os_str()]).ok().events()
 }
 
-/// Each of these comes by interface 0 and leaves by 1, a hop later: one after the other, or all and then all again.
+/// Returns each frame at interface 0 and again at interface 1, its time shifted by 20 µs: alternating, or all frames at
+/// interface 0 first.
 fn forwarded(frames: &[Packet], by_turns: bool) -> Vec<Met> {
     let mut met: Vec<_> = frames.iter().map(|packet| (0, packet.clone())).collect();
     let left = frames.iter().enumerate().map(|(number, packet)| {
@@ -49,7 +50,7 @@ fn forwarded(frames: &[Packet], by_turns: bool) -> Vec<Met> {
     met
 }
 
-/// Every packet in this many fragments.
+/// Splits every packet into this many fragments.
 fn cut(packets: &[Packet], count: usize) -> Vec<Packet> {
     let pieces = |(number, packet): (usize, &Packet)| {
         let whole = Fragments::of(&packet.frame).numbered(number as u32 + 1);
@@ -59,7 +60,7 @@ fn cut(packets: &[Packet], count: usize) -> Vec<Packet> {
     packets.iter().enumerate().flat_map(pieces).collect()
 }
 
-/// A request of each kind that a DHCP client makes; each message is told, however often it was told before.
+/// Returns a DISCOVER, a REQUEST and a RELEASE; every DHCP message is fingerprinted, also if its value repeats.
 fn dhcp_requests() -> UdpConversation {
     let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     talk.client(&dhcp::client_v4(1, MAC)).client(&dhcp::client_v4(3, MAC)).client(&dhcp::client_v4(7, MAC));
@@ -73,7 +74,7 @@ fn dtls_hello() -> UdpConversation {
     talk
 }
 
-/// The packets and bytes of a connection, each of both directions.
+/// Returns packets and bytes of a connection, in both directions.
 fn books(end: &Value) -> Value {
     let counts = ["pkts_toserver", "pkts_toclient", "bytes_toserver", "bytes_toclient"].map(|name| {
         let count = &end["connection"][name];
@@ -83,7 +84,7 @@ fn books(end: &Value) -> Value {
     counts.to_vec().into()
 }
 
-/// Everything that is printed of connections but times.
+/// Returns all fingerprint values and the counters of all connections, sorted, without times.
 fn told(events: &[Value]) -> Vec<(String, String, Value)> {
     let ends = events::of_type(events, "connection")
         .into_iter()
@@ -130,7 +131,7 @@ fn what_comes_whole_and_leaves_in_fragments_is_told_once() {
     let mut met: Vec<Met> = Vec::new();
     for (number, (whole, pieces)) in talk.packets().iter().zip(cut(talk.packets(), 3).chunks(3)).enumerate() {
         let mut whole = whole.clone();
-        // A router keeps the identification of what it fragments (RFC 791, section 3.2).
+        // A router keeps the identification of a packet that it fragments (RFC 791, section 3.2).
         whole.frame[18..20].copy_from_slice(&(number as u16 + 1).to_be_bytes());
         met.push((0, whole));
         met.extend(pieces.iter().map(|piece| (1, piece.clone())));
@@ -150,7 +151,7 @@ fn fragments_of_two_interfaces_do_not_mix() {
     assert_eq!(values(&events, "ja4d"), &values(&replay_packets(talk.packets(), &[]), "ja4d")[..1]);
 }
 
-/// A TLS and an SSH connection with bulk data behind: more packets than are remembered one by one.
+/// Returns a TLS and an SSH connection with bulk data: more packets than are remembered individually.
 fn long_talks() -> Vec<Packet> {
     let mut tls = plain_without_end();
     let mut ssh = TcpConversation::between("[2001:db8::1]:40000", "[2001:db8::2]:22");
@@ -176,7 +177,7 @@ fn plain_without_end() -> TcpConversation {
     talk
 }
 
-/// Each packet at one interface only, in turn.
+/// Returns each packet at interface 0 only.
 fn alone(packets: &[Packet]) -> Vec<Met> {
     packets.iter().map(|packet| (0, packet.clone())).collect()
 }
@@ -226,7 +227,7 @@ fn late_and_reordered_duplicates_do_not_count() {
     let once = told(&replay_met(&alone(&packets)));
     let mut random = SplitMix64::new(2);
     for lag in [1, 8, 60] {
-        // At the other interface each is seen up to so many packets later.
+        // Interface 1 captures each packet fewer than `lag` packets later.
         let mut met: Vec<(usize, Met)> = Vec::new();
         for (number, packet) in packets.iter().enumerate() {
             met.push((2 * number, (0, packet.clone())));
@@ -245,7 +246,7 @@ fn late_and_reordered_duplicates_do_not_count() {
 #[test]
 fn merged_and_split_segments_are_duplicates_as_well() {
     const ROUNDS: usize = 30;
-    /// Bytes that the server sends in a round, of which each interface sees segments of a size of its own.
+    /// Bytes that the server sends per round; each interface captures its own segment size.
     const ROUND: usize = 4200;
     let split = |size: usize| {
         let mut talk = plain_without_end();
@@ -260,7 +261,7 @@ fn merged_and_split_segments_are_duplicates_as_well() {
     };
     for (first, second) in [(1400, 4200), (4200, 1400)] {
         let seen = [split(first), split(second)];
-        // One interface sees its segments of a round, then the other one.
+        // In each round, interface 0 captures its segments first, then interface 1.
         let mut met: Vec<Met> = Vec::new();
         let mut at = [0, 0];
         for round in 0..=ROUNDS {
@@ -309,7 +310,7 @@ fn a_connection_goes_on_in_another_section() {
 fn datagrams_are_compared_by_their_first_bytes() {
     let mut packets = dhcp_requests().packets().to_vec();
     for (number, packet) in packets.iter_mut().enumerate() {
-        // The identification differs if the bytes do not.
+        // Identifications differ, so that packets with equal first bytes are distinct.
         packet.frame[18..20].copy_from_slice(&(number as u16 + 1).to_be_bytes());
     }
     let packets = packets.as_slice();
@@ -320,19 +321,19 @@ fn datagrams_are_compared_by_their_first_bytes() {
     assert_eq!((told(&events), duplicates(&events)), (once, 0));
 }
 
-/// A packet behind a Linux cooked header of version 2, which names the interface and the packet type.
+/// Returns a packet with a Linux cooked header of version 2, which contains interface and packet type.
 fn cooked_2(interface: u8, kind: u8, frame: &[u8]) -> Vec<u8> {
     [&[8, 0, 0, 0, 0, 0, 0, interface, 0, 1, kind, 6, 0, 0, 0, 0, 0, 0, 0, 0], &frame[14..]].concat()
 }
 
-/// The same of version 1, which names the type alone.
+/// Returns a packet with a Linux cooked header of version 1, which contains the packet type only.
 fn cooked_1(_: u8, kind: u8, frame: &[u8]) -> Vec<u8> {
     [&[0, kind, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0], &frame[14..]].concat()
 }
 
 #[test]
 fn a_cooked_header_names_the_capture_point() {
-    /// Packet types of packets to the host, and of packets that it sends.
+    /// Packet types of packets to the host and from the host.
     const TO_HOST: u8 = 0;
     const OUTGOING: u8 = 4;
     let talk = plain();

@@ -1,4 +1,4 @@
-//! UDP datagrams whose length field and IP length differ (RFC 768): data ends where the UDP length says.
+//! UDP datagrams whose UDP length and IP length differ (RFC 768): the payload ends at the UDP length.
 
 use super::*;
 
@@ -11,7 +11,7 @@ use tests::udp::UdpConversation;
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
-/// A DHCPv4 message without END, so that whatever follows it would be read as further options.
+/// Returns a `DHCPv4` message without END, so that any bytes after it would be parsed as further options.
 fn discover() -> Vec<u8> {
     let mut message = tests::dhcp::v4(1, MAC, &[(53, &[1]), (61, &[1, 2, 0, 0, 0, 0, 1]), (55, &[1, 3, 6])]);
     message.pop();
@@ -40,7 +40,7 @@ fn tunnel(kind: Tunnel) -> Carrier {
     Carrier::between("192.0.2.1", "192.0.2.2", kind)
 }
 
-/// Tunnels that may carry a packet, and a tunnel in a tunnel.
+/// Returns stacks of carriers: none, single ones, and tunnels in tunnels.
 fn carriers() -> Vec<Vec<Carrier>> {
     let gtp = Tunnel::GtpU { teid: 7, sequence: None, extensions: Vec::new() };
     let geneve = Tunnel::Geneve { vni: 7, options: Vec::new(), ethernet: true };
@@ -56,7 +56,7 @@ fn carriers() -> Vec<Vec<Carrier>> {
     ]
 }
 
-/// Every fingerprint as type and value, in the order printed.
+/// Returns type and value of every fingerprint, in output order.
 fn printed(packets: &[Packet]) -> Vec<(String, String)> {
     types_and_values(&replay_packets(packets, &[]))
 }
@@ -119,13 +119,13 @@ fn a_hello_behind_the_datagram_is_not_read() {
     assert_eq!(printed(dtls.packets()).len(), 1);
 }
 
-/// Sets the UDP length of a frame without tags.
+/// Sets the UDP length of a frame without VLAN tags.
 fn set_udp_length(packet: &mut Packet, value: u16) {
     let at = if packet.frame[12] == 8 { 14 + 20 } else { 14 + 40 } + 4;
     packet.frame[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }
 
-/// What a tunnel carries ends with the tunnel's own datagram: a message that goes on behind that end is cut.
+/// The payload of a tunnel ends with the tunnel's UDP datagram: a message that exceeds it is truncated.
 #[test]
 fn a_tunnel_ends_where_its_udp_length_says() {
     for carriers in carriers().into_iter().skip(1).take(3).chain([carriers().swap_remove(6)]) {
@@ -134,18 +134,18 @@ fn a_tunnel_ends_where_its_udp_length_says() {
         let mut packet = talk.packets()[0].clone();
         let value = printed(std::slice::from_ref(&packet));
         assert_eq!(value.len(), 1);
-        // An Ethernet trailer inside the tunnel does no harm.
+        // Bytes after the tunnel's UDP datagram have no effect.
         let length = u16::from_be_bytes([packet.frame[38], packet.frame[39]]);
         packet.frame.extend([9; 40]);
         let total = u16::from_be_bytes([packet.frame[16], packet.frame[17]]) + 40;
         packet.frame[16..18].copy_from_slice(&total.to_be_bytes());
         assert_eq!(printed(std::slice::from_ref(&packet)), value, "{carriers:?}");
-        // END and some options are behind the end of the tunnel's payload.
+        // END and some options exceed the tunnel's payload.
         set_udp_length(&mut packet, length - 20);
         let events = replay_packets(&[packet.clone()], &[]);
         assert_eq!(fingerprints(&events).len(), 0, "{carriers:?}");
         assert_eq!(stat(&events, &["shards", "malformed", "dhcp", "truncated"]), 1, "{carriers:?}");
-        // So do the headers inside.
+        // The inner headers exceed it as well.
         set_udp_length(&mut packet, 8 + 8 + 20);
         let events = replay_packets(&[packet], &[]);
         assert_eq!(fingerprints(&events).len(), 0, "{carriers:?}");
@@ -159,7 +159,7 @@ fn stat(events: &[Value], path: &[&str]) -> u64 {
     events::stats_u64(events::of_type(events, "stats").pop().unwrap(), path)
 }
 
-/// Hosts drop these (Linux, `__udp4_lib_rcv` and `__udp6_lib_rcv`), so they are not read and counted.
+/// Hosts drop these (Linux, `__udp4_lib_rcv` and `__udp6_lib_rcv`), so they are counted as unparseable and not read.
 #[test]
 fn a_length_that_no_host_accepts_is_malformed() {
     let mut four = dhcp4();
@@ -179,7 +179,7 @@ fn a_length_that_no_host_accepts_is_malformed() {
     }
 }
 
-/// RFC 2675, section 4, and Linux without a jumbo payload option, too.
+/// RFC 2675, section 4; Linux does the same without a jumbo payload option.
 #[test]
 fn an_ipv6_datagram_of_length_zero_is_as_long_as_its_ip_payload() {
     let mut talk = dhcp6();
@@ -189,7 +189,7 @@ fn an_ipv6_datagram_of_length_zero_is_as_long_as_its_ip_payload() {
     assert_eq!(printed(&[packet]), one("ja4d6", SOLICIT));
 }
 
-/// A super-packet of more than 64 KiB: the IP header says 0, and no UDP length holds it.
+/// A super-packet of more than 64 KiB: the IP length is 0, and the UDP length field is too small.
 #[test]
 fn a_datagram_too_long_for_the_length_field_goes_on_to_the_end_of_the_frame() {
     let hello = Shape::Go.client_hello("one.example", &mut SplitMix64::new(1));

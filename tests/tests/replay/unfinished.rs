@@ -1,26 +1,26 @@
-//! Messages that never become whole: each is counted, and what of it is whole is told.
+//! Incomplete messages: each is counted, and its complete parts are reported.
 
 use tests::{certificate, dtls, quic, ssh, stats_u64, udp};
 
 use super::*;
 
-/// The first `length` bytes of a TLS 1.2 server's flight that ends in its certificates, `behind` it another record.
+/// Returns a TLS 1.2 server's hello, the first `length` bytes of its Certificate message, and the record `behind`.
 fn flight(length: usize, behind: &[u8]) -> Vec<u8> {
     let mut random = SplitMix64::new(9);
     let chain = [certificate::leaf("www.example.org").build(), certificate::authority().build()];
     let body = certificate::message(&[&chain[0], &chain[1]]);
     let header = [&[11][..], &(body.len() as u32).to_be_bytes()[1..]].concat();
     let hello = hello::records(&hello::server_hello_12(&mut random), usize::MAX);
-    // The certificates in records of their own, the last of which ends with what has come.
+    // The Certificate message has its own records; the last record ends at the truncation.
     let mut certificates = [header, body].concat();
     certificates.truncate(length);
     [hello, hello::records(&certificates, 1000), behind.to_vec()].concat()
 }
 
-/// How a conversation ends.
+/// Sends the end of a conversation.
 type End = fn(&mut TcpConversation);
 
-/// A server that says this, in segments, and then what `end` tells.
+/// Returns the events of a connection whose server sends these bytes in segments; `end` sends the rest.
 fn after(server: &[u8], end: impl FnOnce(&mut TcpConversation)) -> Vec<Value> {
     let mut talk = TcpConversation::new();
     talk.handshake().client(&client_hello(Shape::Browser));
@@ -35,7 +35,7 @@ fn unfinished(events: &[Value]) -> u64 {
     stats_u64(events.last().unwrap(), &["shards", "incomplete_messages"])
 }
 
-/// Where the leaf of [`flight`] ends in the certificate message.
+/// Returns the end offset of the leaf of [`flight`] in the Certificate message.
 fn leaf_end() -> usize {
     4 + 3 + 3 + certificate::leaf("www.example.org").build().len()
 }
@@ -128,7 +128,7 @@ fn of_dtls_certificates_cut_short_those_that_are_whole_are_told() {
     let answer = tests::handmade::Handmade::new(0xfefd, &[0xc02b]).server_body();
     let pieces = dtls::datagrams(11, 1, &body, 100);
     let whole = (3 + 3 + chain[0].len()).div_ceil(100);
-    // What ends the association: nothing, another one, messages for which there is no room.
+    // End of the association: the capture, another association, messages over the limit.
     let ends: [fn(&mut udp::UdpConversation, &[u8]); 3] = [
         |_, _| (),
         |talk, another| _ = talk.client(another),
@@ -150,14 +150,14 @@ fn of_dtls_certificates_cut_short_those_that_are_whole_are_told() {
             assert_eq!(values(&events, "ja4x").len(), told, "{what}");
         }
     }
-    // One that waits for a message that is lost is whole.
+    // A Certificate message after a lost message is complete.
     let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
     talk.client(&hello(1)).server(&dtls::datagrams(2, 0, &answer, 2000)[0]);
     talk.server(&dtls::datagrams(11, 2, &body, 9000)[0]);
     assert_eq!(values(&replay_packets(talk.packets(), &[]), "ja4x").len(), 2);
 }
 
-/// A chain of so many certificates, each of this size and a little more, as the body of its message.
+/// Returns the body of a Certificate message with `count` certificates of slightly more than `size` bytes.
 fn chain(count: usize, size: usize) -> Vec<u8> {
     let one = certificate::Certificate::new().extension(&[0x55, 29, 17], false, &vec![0x30; size]).build();
     certificate::message(&vec![&one[..]; count])
@@ -165,7 +165,7 @@ fn chain(count: usize, size: usize) -> Vec<u8> {
 
 #[test]
 fn of_a_chain_longer_than_is_read_the_certificates_that_are_whole_are_told() {
-    // 65,536 bytes of the message are read: of certificates of 12 KiB five, of short ones all that are followed.
+    // 65,536 bytes of the message are read: five certificates of 12 KiB, or short ones up to the limit of 101.
     for (count, size, told) in [(4, 12_288, 4), (6, 12_288, 5), (40, 20, 40), (101, 20, 101), (120, 20, 101)] {
         let body = chain(count, size);
         let message = [&[11][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
@@ -192,7 +192,7 @@ fn of_a_chain_longer_than_is_read_the_certificates_that_are_whole_are_told() {
     }
 }
 
-/// These packets as a capture has them that keeps so many bytes of each.
+/// Returns the events of these packets, captured with a snapshot length of `snap` bytes.
 fn cut(packets: &[Packet], snap: usize) -> Vec<Value> {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("cut.pcap");
@@ -206,7 +206,7 @@ fn cut(packets: &[Packet], snap: usize) -> Vec<Value> {
 
 #[test]
 fn a_quic_hello_cut_short_has_no_value_but_its_names_are_told() {
-    // 45 bytes up to the extensions, then those, then what is cut.
+    // 45 bytes before the extensions, then the extensions; the cut is in the last one.
     let hello = tests::handmade::Handmade::new(0x0303, &[0x1301]).extension(0, b"\0\x0e\0\0\x0bexample.org");
     let hello = hello.versions(&[0x0304]).alpn(&[b"h3"]).extension(21, &[0; 1500]).client();
     let keys = quic::QuicEnds::new(b"\x83\x94\xc8\xf0\x3e\x51\x57\x08", b"server");
@@ -218,7 +218,7 @@ fn a_quic_hello_cut_short_has_no_value_but_its_names_are_told() {
 
     let whole = replay_packets(talk.packets(), &[]);
     assert_eq!((values(&whole, "ja4").len(), unfinished(&whole)), (1, 0));
-    // The second Initial was not captured; each was cut; the names were cut off; the header was.
+    // Second Initial not captured; each Initial cut; cut before the names; cut within the header.
     let first = [&talk.packets()[..1], &talk.packets()[2..]].concat();
     let names = serde_json::json!({"version": "TLS 1.3", "sni": "example.org", "alpn": ["h3"]});
     let cases = [
@@ -238,7 +238,7 @@ fn a_quic_hello_cut_short_has_no_value_but_its_names_are_told() {
         assert!(malformed.get("bad_length").is_none_or(|count| *count == 0), "{what}: {malformed}");
         assert_eq!(malformed["truncated"].as_u64().unwrap_or(0) > 0, !header, "{what}: {malformed}");
     }
-    // What comes behind it knows the names.
+    // Later events contain the names.
     let cut = cut(talk.packets(), 800);
     let ja4s = only(&cut, "ja4s");
     assert_eq!((&ja4s["tls"]["sni"], &ja4s["tls"]["version"]), (&"example.org".into(), &"TLS 1.3".into()));

@@ -1,4 +1,4 @@
-//! What query, diff, export and first-seen say about data that is known.
+//! Output of `query`, `diff`, `export` and `first-seen` for known data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use crate::samples::{NOON, SECOND, alert, end, ended, fingerprint, named, prompt
 
 const MINUTE: u64 = 60 * SECOND;
 
-/// Text that means something to a terminal, a spreadsheet, JSON and SQL.
+/// Text with special meaning in a terminal, a spreadsheet, JSON and SQL.
 const HOSTILE: &str = "=cmd|'/c calc'!A0,\"\u{1b}[2J\n'; DROP TABLE connection; --";
 
-/// 07:00 a long connection begins that ends at 09:30; each minute from 08:00 to 08:59 a short one of flow
-/// 100+minute, every tenth of them to rare.example; one with a hostile name; one that goes on.
+/// Writes a database. A long connection from 07:00 to 09:30; one short connection per minute from 08:00 to 08:59, flow
+/// 100+minute, every tenth to rare.example; one with a hostile name; one that is still open.
 fn written(folder: &Path) -> PathBuf {
     let path = folder.join("history.db");
     let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
@@ -37,7 +37,7 @@ fn written(folder: &Path) -> PathBuf {
     items.push(ended(1, NOON, NOON + 150 * MINUTE));
     items.push(named(record(2, eight, eight), HOSTILE, "x"));
     items.push(fingerprint(3, "goes on", eight + 30 * MINUTE));
-    // Its fingerprints never came: they come with its end.
+    // Its fingerprints arrive only with the end of the connection.
     let mut whole = record(4, eight, eight + MINUTE);
     whole.history = [seen(Method::Ja4t, "65535_2-4-8-1-3_1460_7", eight), seen(Method::Ja4, "late", eight + 1)].into();
     items.push(WriteOp::ConnectionEnd(Box::new(whole)));
@@ -79,7 +79,7 @@ fn query(database: &Path, what: &str, arguments: &[&str]) -> Vec<Value> {
     outcome.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Flows of what a query found, in its order.
+/// Returns the flow ids of the query result, in result order.
 fn flows(database: &Path, what: &str, arguments: &[&str]) -> Vec<u64> {
     query(database, what, arguments).iter().map(|row| row["flow_id"].as_u64().unwrap()).collect()
 }
@@ -92,14 +92,14 @@ fn a_query_finds_what_it_is_asked_for() {
 
     assert_eq!(found(&[]).len(), 64);
     assert_eq!(found(&["--limit", "2"]), [1, 159]);
-    // By overlap: the long one is there, and the one that goes on; the window's end is not in it.
+    // Windows select by overlap: the long connection and the open one match; the window's end is exclusive.
     let window = ["--since", "2026-11-23T08:10:00Z", "--until", "2026-11-23T08:12:00Z"];
     assert_eq!(found(&window), [1, 111, 110]);
     assert_eq!(found(&["--since", "2026-11-23T08:50:30Z", "--until", "2026-11-23T08:51:30+00:00"]), [1, 151, 3]);
     assert_eq!(found(&["--since", "2026-11-23T09:31:00Z"]), [3]);
     assert_eq!(found(&["--until", "2026-11-23T07:00:01Z"]), [1]);
     assert_eq!(found(&["--since", "2026-11-24"]), [3]);
-    // By host, network, value, method, name, application, severity, and several of them.
+    // By host, network, value, method, name, application and severity, and by combinations.
     assert_eq!(found(&["--host", "10.0.0.105"]), [105]);
     assert_eq!(found(&["--host", "10.0.0.0/29"]), [1, 3, 4, 2]);
     assert_eq!(found(&["--host", "192.0.2.1"]).len(), 64);
@@ -198,7 +198,7 @@ fn text_of_the_wire_does_no_harm_in_any_format() {
     }
     let csv = sensor(&["query"], &path, &[&["--format", "csv"], &wanted[..]].concat()).ok();
     assert!(csv.stdout().contains(r#","'=cmd|'/c calc'!A0,"""#), "{}", csv.stdout());
-    // As a question it finds nothing, and breaks nothing.
+    // As filters these strings match only literally.
     assert_eq!(flows(&path, "connections", &["--sni", HOSTILE]), [2]);
     assert_eq!(flows(&path, "connections", &["--sni", "' OR '1'='1"]), [0; 0]);
     assert_eq!(flows(&path, "connections", &["--value", "own_[0-9]*"]), [0; 0]);
@@ -211,7 +211,7 @@ fn a_diff_tells_new_gone_spiked_and_dropped() {
     let path = folder.path().join("history.db");
     let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
     let hour = 60 * MINUTE;
-    // How often in the first hour and in the second.
+    // Occurrences in the first hour and in the second.
     for (value, counts) in [
         ("new", [0, 1]),
         ("gone", [1, 0]),
@@ -294,7 +294,7 @@ fn an_export_holds_everything_and_overwrites_nothing() {
     assert_eq!(csv.lines().count(), 1 + 12);
     let columns = csv.lines().next().unwrap().split(',').count();
     assert!(csv.lines().all(|line| line.split(',').count() == columns), "{csv}");
-    // What fails leaves no half of a file.
+    // A failed export leaves no partial file.
     let nowhere = folder.path().join("none.json");
     sensor(&["export"], &folder.path().join("none.db"), &["-o", nowhere.to_str().unwrap()]).status(1);
     assert!(!nowhere.exists());
@@ -321,7 +321,7 @@ fn first_seen_is_listed_and_forgotten() {
     assert_eq!(listed(&[]), 2);
     sensor(&["first-seen", "delete"], &path, &["--all"]).ok().says("2 first-seen values deleted");
     assert_eq!(listed(&[]), 0);
-    // Nothing else is.
+    // Deleting first-seen values deletes no fingerprints.
     assert_eq!(ask(&path, "SELECT count(*) FROM fingerprint"), 124);
 }
 
@@ -344,11 +344,11 @@ fn a_query_that_takes_too_long_ends() {
     let error = slow.unwrap_err().to_string();
     assert!(error.contains("longer than 0.05 s") && error.contains("--timeout"), "{error}");
     assert!(begun.elapsed() < std::time::Duration::from_secs(5));
-    // The next one has time of its own.
+    // The next query has its own timeout.
     assert_eq!(reader.runs().unwrap().len(), 1);
 }
 
-/// Datagrams of the same ports have the same flow, whenever they come.
+/// Datagrams between the same ports have the same flow id at any time.
 #[test]
 fn an_alert_is_of_the_connection_of_its_time() {
     let folder = TempDir::new().unwrap();

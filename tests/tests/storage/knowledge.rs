@@ -1,4 +1,4 @@
-//! What is known is bounded on disk as it is in memory.
+//! Saved state is bounded on disk as it is in memory.
 
 use std::path::Path;
 
@@ -39,8 +39,8 @@ fn pair(source: &str, anchor: u64, companion: u64, count: u64) -> WriteOp {
     })
 }
 
-/// 100 values of the network, 100 at hosts; 10 anchors with 10 companions each that two sensors have seen, one of them
-/// as often as one can.
+/// Writes 100 network-wide values and 100 host values; 10 profile keys with 10 values each, reported by two sensors,
+/// one of them with the maximum count.
 fn write(path: &Path, last: Option<WriteOp>) {
     let (handle, writer) = Writer::start(path, prompt(), &run()).unwrap();
     let mut items = Vec::new();
@@ -72,7 +72,7 @@ fn what_is_of_no_use_to_a_sensor_goes() {
     assert_eq!(ask(&path, &format!("SELECT min(last) - {NOON} FROM first_seen WHERE length(host) = 0")), 90);
     assert_eq!(ask(&path, "SELECT count(DISTINCT anchor) FROM profile"), 5);
     assert_eq!(ask(&path, &format!("SELECT min(last) - {NOON} FROM profile")), 5);
-    // Of each anchor the four companions seen most, by both sensors.
+    // Of each profile key, the four values with the highest counts of both sensors.
     assert_eq!(ask(&path, "SELECT count(*) FROM profile"), 5 * 4 * 2);
     let kept = "'companion 0', 'companion 7', 'companion 8', 'companion 9'";
     assert_eq!(ask(&path, &format!("SELECT count(*) FROM profile WHERE companion NOT IN ({kept})")), 0);
@@ -88,7 +88,7 @@ fn a_sensor_that_starts_reads_what_it_has_room_for() {
         let rows = memory.first_seen.iter().filter(|row| row.host.is_some() == of_host);
         rows.map(|row| row.last.0 - NOON).collect::<Vec<_>>()
     };
-    // The one seen last comes last, so that it is the last to go.
+    // Rows are ordered by last use, so that the most recent one is evicted last.
     assert_eq!(last(false), (90..100).collect::<Vec<_>>());
     assert_eq!(last(true), (80..100).collect::<Vec<_>>());
     assert_eq!(memory.profiles.len(), 20);

@@ -1,4 +1,4 @@
-//! History: what the writer has committed is there whatever happens to it, and what people ask of it is true.
+//! History database: committed rows survive any failure, and queries return correct rows.
 mod answers;
 mod knowledge;
 mod migration;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-/// A number that a query of one row and column gives.
+/// Returns the number that a query with one row and one column yields.
 fn ask(database: &Path, query: &str) -> i64 {
     one(&open(database), query)
 }

@@ -1,4 +1,4 @@
-//! Files of version 1, of a later version, and of other programs.
+//! Database files of version 1, of a later version and of other programs.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::{ask, check};
 
 const V1: &str = include_str!("../../../ja4-user/src/output/storage/schema/v1.sql");
 
-/// A file as version 1 left it, with rows that can be carried over, and rows that cannot.
+/// Creates a file of version 1 with rows that can be migrated and rows that cannot.
 fn version_1(path: &Path) {
     let old = Connection::open(path).unwrap();
     old.execute_batch(V1).unwrap();
@@ -69,7 +69,7 @@ fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
     let path = folder.path().join("old.db");
     version_1(&path);
 
-    // Who only reads does not change it.
+    // A read-only command does not migrate the file.
     let sensor = Sensor::new();
     let path_text = path.to_str().unwrap();
     sensor.run(&["query", "--db", path_text]).status(1).says("version 1").says("--db").in_one_line();
@@ -123,14 +123,14 @@ fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
             (77, "10.0.0.77".to_owned(), own(&["ja4 one"])),
         ]
     );
-    // A value is one value, from whichever version.
+    // A value has one row, whichever version wrote it.
     let values = format!("SELECT count(*) FROM fingerprint_value WHERE value = 'one' AND method = {}", 0);
     assert_eq!(ask(&path, &values), 1);
     assert_eq!(Method::ALL[0], Method::Ja4);
-    // Old pages can be given back from now on.
+    // Auto-vacuum is enabled: free pages can be returned to the file system.
     assert_eq!(ask(&path, "PRAGMA auto_vacuum"), 2);
 
-    // The second time there is nothing to be done.
+    // A second start migrates nothing.
     let (_, writer) = Writer::start(&path, prompt(), &run()).unwrap();
     assert_eq!(writer.migrated, None);
     let _status = writer.finish();
@@ -215,7 +215,7 @@ fn alerts_of_version_1_have_the_ends_of_their_connections_or_none() {
     let path = folder.path().join("old.db");
     version_1(&path);
     let noon = NOON as i64;
-    // Of a flow that no connection tells of, and of none.
+    // An alert of a flow without a connection row, and an alert without a flow.
     Connection::open(&path)
         .unwrap()
         .execute_batch(&format!(

@@ -17,7 +17,8 @@ use crate::{ask, check};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// The sensor notices within a second or two; the rest is for a busy machine.
+/// Time limit for detecting the replacement. Detection takes one to two seconds; the rest is margin for a busy
+/// machine.
 const NOTICED: Duration = Duration::from_secs(4);
 
 fn count(path: &Path, table: &str) -> i64 {
@@ -55,14 +56,14 @@ fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
     let learning = ask(&database, "SELECT learning_since FROM sensor");
     assert!(known > 0 && learning > 0);
 
-    // Deleted, with all that is beside it.
+    // The database, its log and its lock file are deleted.
     for name in ["history.db", "history.db-wal", "history.db-shm", "history.db.lock"] {
         fs::remove_file(folder.join(name)).unwrap();
     }
     assert!(until(NOTICED, || health().contains(" 503 ")), "{}\n{}", health(), sensor.stderr());
     assert!(health().contains("deleted or replaced"), "{}", health());
     assert!(until(NOTICED, || reports(&sensor) == 1), "{}", sensor.stdout());
-    // The new file has what is known before anything new comes.
+    // The saved state is written to the new file before any new event.
     assert!(until(SOON, || database.exists() && count(&database, "sqlite_schema") > 0));
     assert!(until(SOON, || count(&database, "first_seen") == known), "{}", sensor.stderr());
     assert_eq!(ask(&database, "SELECT learning_since FROM sensor"), learning);
@@ -70,7 +71,7 @@ fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
     assert!(until(SOON, || count(&database, ended) == 3), "{}", sensor.stderr());
     assert!(until(SOON, || health().contains(" 200 ")), "{}", health());
 
-    // Moved away, and another one put in its place.
+    // The database is renamed, and another database is moved to its path.
     let moved = folder.join("moved.db");
     replay(&syns(root.path(), "other.pcap", 0..10, LONG_AGO), &root.path().join("other.db")).ok();
     let other = count(&root.path().join("other.db"), "first_seen");
@@ -85,7 +86,7 @@ fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
     check(&database);
     assert!(until(SOON, || health().contains(" 200 ")), "{}", health());
 
-    // The folder goes, and comes back later.
+    // The folder is renamed, and restored later.
     fs::rename(&folder, root.path().join("gone")).unwrap();
     assert!(until(NOTICED, || health().contains(" 503 ")), "{}\n{}", health(), sensor.stderr());
     connect(wire.client(), host, 4);
@@ -93,7 +94,7 @@ fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
     fs::create_dir(&folder).unwrap();
     assert!(until(SOON, || database.exists() && count(&database, "sqlite_schema") > 0), "{}", sensor.stderr());
     assert!(until(SOON, || count(&database, ended) == 4), "{}", sensor.stderr());
-    // Those of the file in between are too old to be known for long.
+    // Values of the replacement file are too old to be kept for long.
     assert!(until(SOON, || count(&database, "first_seen") >= known), "{}", sensor.stderr());
 
     assert_eq!(reports(&sensor), 3);
@@ -104,10 +105,10 @@ fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
     check(&database);
 }
 
-/// Connections of each half of a capture.
+/// Connections in each half of the capture.
 const EACH: u32 = 200;
 
-/// Replays a capture; in the middle of it, something is done to the database.
+/// Replays a capture and calls `interrupt` after the first half is stored.
 fn replay_around(folder: &Path, database: &Path, interrupt: impl FnOnce()) {
     let capture = fs::read(syns(folder, "many.pcap", 0..2 * EACH, LONG_AGO)).unwrap();
     let arguments = ["replay", "--shards", "1", "--db", database.to_str().unwrap(), "-"];
@@ -115,7 +116,7 @@ fn replay_around(folder: &Path, database: &Path, interrupt: impl FnOnce()) {
     let mut sensor = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let stdout = tests::process::collect(sensor.stdout.take().unwrap());
     let mut stdin = sensor.stdin.take().unwrap();
-    // The file's header is 24 bytes, and all records are of one size.
+    // The pcap file header is 24 bytes, and all records have the same size.
     let (head, tail) = capture.split_at(24 + (capture.len() - 24) / 2);
     stdin.write_all(head).unwrap();
     let begun = || database.exists() && count(database, "sqlite_schema") > 0;
@@ -130,20 +131,20 @@ fn replay_around(folder: &Path, database: &Path, interrupt: impl FnOnce()) {
     check(database);
 }
 
-/// What was being written when the file went is written to the new one.
+/// Writes pending when the file disappeared go to the new file.
 #[test]
 fn a_replay_goes_on_in_a_new_file() {
     let folder = TempDir::new().unwrap();
     let [database, first] = ["history.db", "first.db"].map(|name| folder.path().join(name));
     replay_around(folder.path(), &database, || fs::rename(&database, &first).unwrap());
     assert!(count(&first, "fingerprint") >= i64::from(EACH));
-    // Connections end with the capture, and what is stored of one then has all its fingerprints.
+    // Connections end with the capture, and a stored connection then has all its fingerprints.
     assert_eq!(count(&database, "connection WHERE state = 'open'"), i64::from(2 * EACH));
     assert_eq!(count(&database, "fingerprint"), i64::from(2 * EACH));
     assert_eq!(count(&database, "first_seen"), i64::from(2 * 2 * EACH));
 }
 
-/// Readers would find neither the rows in a log without a name nor those that follow.
+/// Readers would find neither the rows in an unlinked log nor those written after them.
 #[test]
 fn no_row_is_lost_with_the_log() {
     let folder = TempDir::new().unwrap();

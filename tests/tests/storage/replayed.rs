@@ -1,4 +1,4 @@
-//! The history of a replay: whole, whoever reads its output, and as large as it may be.
+//! The database of a replay: complete even if stdout is closed, and within its size limit.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ use crate::{ask, check};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// More lines than a pipe and all buffers hold.
+/// Connections whose output exceeds the pipe and all buffers.
 const MANY: u32 = 5000;
 
 fn spawn(arguments: &[&str], stdin: Stdio, stdout: Stdio) -> Child {
@@ -27,7 +27,7 @@ fn spawn(arguments: &[&str], stdin: Stdio, stdout: Stdio) -> Child {
     command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Its exit status and what it said.
+/// Waits for the process; returns its exit status and its stderr.
 fn end(mut child: Child) -> (i32, String) {
     let status = process::wait(&mut child, SOON).expect("it ends");
     let mut said = String::new();
@@ -35,7 +35,7 @@ fn end(mut child: Child) -> (i32, String) {
     (status.code().expect("it ends by itself"), said)
 }
 
-/// All that the capture holds is stored, and the run has ended well.
+/// Asserts that every connection of the capture is stored and that the run ended cleanly.
 fn is_whole(database: &Path, connections: u32) {
     assert_eq!(ask(database, "SELECT count(*) FROM fingerprint"), i64::from(connections));
     assert_eq!(ask(database, "SELECT count(*) FROM connection WHERE state = 'open'"), i64::from(connections));
@@ -53,18 +53,18 @@ fn a_reader_of_the_output_that_goes_away_costs_the_history_nothing() {
     for threads in ["1", "3"] {
         let arguments = ["replay", "--shards", threads, "--db", database, capture];
         let mut child = spawn(&arguments, Stdio::null(), Stdio::piped());
-        // As head does.
+        // Closes the pipe as `head` does.
         drop(child.stdout.take());
         assert_eq!(end(child), (0, String::new()));
         is_whole(database.as_ref(), MANY);
         fs::remove_file(database).unwrap();
     }
-    // Where nobody else is told, nothing is worth doing.
+    // Without a database or sinks, a closed stdout ends the replay.
     let mut child = spawn(&["replay", "-"], Stdio::piped(), Stdio::piped());
     drop(child.stdout.take());
     let mut stdin = child.stdin.take().unwrap();
     let bytes = fs::read(capture).unwrap();
-    // It is never told that there is no more.
+    // Standard input never reaches end of file.
     let _gone = stdin.write_all(&bytes);
     assert_eq!(end(child), (0, String::new()));
 }
@@ -88,12 +88,12 @@ fn a_signal_ends_a_replay_with_all_that_it_has_read_stored() {
     let capture = fs::read(syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO)).unwrap();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let database = folder.path().join(signal.as_str());
-        // One thread, so that all of it has been told before more comes.
+        // One shard, so that all connections are processed before more input arrives.
         let arguments = ["replay", "--shards", "1", "--db", database.to_str().unwrap(), "-"];
         let mut child = spawn(&arguments, Stdio::piped(), Stdio::null());
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(&capture).unwrap();
-        // Nothing more comes, and the pipe stays open.
+        // No further input, but the pipe stays open.
         let stored = || database.exists() && ask(&database, "SELECT count(*) FROM sqlite_schema") > 0;
         let all = || ask(&database, "SELECT count(*) FROM fingerprint") == i64::from(MANY);
         assert!(until(SOON, || stored() && all()));
@@ -105,8 +105,7 @@ fn a_signal_ends_a_replay_with_all_that_it_has_read_stored() {
     }
 }
 
-/// Nothing reads the output; besides, a sink does not answer in the second case, and the database is locked in the
-/// third.
+/// Stdout is not read in any case; in the second case a sink does not respond, in the third the database is locked.
 #[test]
 fn one_signal_ends_a_replay_whatever_blocks() {
     let folder = TempDir::new().unwrap();
@@ -130,7 +129,7 @@ fn one_signal_ends_a_replay_whatever_blocks() {
         let (config, path) = (file.to_str().unwrap(), database.to_str().unwrap());
         let arguments = ["replay", "--config", config, "--db", path, capture.to_str().unwrap()];
         let mut child = spawn(&arguments, Stdio::null(), Stdio::piped());
-        // More than the pipe holds is on its way.
+        // Wait until the output exceeds the capacity of the pipe.
         std::thread::sleep(Duration::from_secs(2));
         assert_eq!(child.try_wait().unwrap(), None, "{name}: the output is not read");
         let asked = Instant::now();
@@ -157,7 +156,7 @@ fn one_signal_ends_a_replay_whatever_blocks() {
     });
 }
 
-/// One of four hundred connections of one of a hundred hosts, as all of them begin.
+/// Returns the SYN of one of 400 connections of one of 100 hosts. All SYNs have the same options.
 fn alike(number: u32, time: u64) -> Packet {
     let mut frame = Vec::new();
     let segment = Segment {
@@ -175,7 +174,7 @@ fn alike(number: u32, time: u64) -> Packet {
     Packet { time: Duration::from_nanos(time), frame }
 }
 
-/// Bytes in use.
+/// Query for the bytes in use.
 const USED: &str =
     "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
 
@@ -190,7 +189,7 @@ fn a_replay_leaves_no_more_than_its_history_may_hold() {
         let arguments = ["replay", "--config", config, "--types", "stats", "--db", database, capture.to_str().unwrap()];
         Sensor::new().run(&arguments).ok();
     };
-    // A hundred hosts that all show one value: what is known has bounds of its own and stays.
+    // 100 hosts share one value. The first-seen state has its own limits and is not deleted.
     let packets: Vec<_> = (0..40_000).map(|number| alike(number, LONG_AGO + u64::from(number) * 1_000_000)).collect();
     run("[storage]\nmax_size = \"2MiB\"\n", &capture_file(folder.path(), "many.pcap", &packets));
     let (used, size) = (ask(&database, USED), fs::metadata(&database).unwrap().len());
@@ -200,7 +199,7 @@ fn a_replay_leaves_no_more_than_its_history_may_hold() {
     let oldest = LONG_AGO as i64 + (40_000 - left) * 1_000_000;
     assert_eq!(ask(&database, "SELECT min(start) FROM connection"), oldest, "the oldest went");
 
-    // By age: of those that came more than a minute before the newest packet none is left.
+    // By age: no connection older than one minute before the newest packet remains.
     let late = [alike(1, LONG_AGO + 50 * SECOND), alike(2, LONG_AGO + 105 * SECOND)];
     run("[storage]\nmax_age = \"1m\"\n", &capture_file(folder.path(), "late.pcap", &late));
     assert_eq!(ask(&database, "SELECT count(*) FROM connection"), 2);
@@ -231,7 +230,8 @@ fn who_may_only_read_can_read() {
     };
     assert_eq!(query().ok().stdout().lines().count(), 10);
 
-    // What a killed sensor has left can be taken up by others alone; nobody is told of writing.
+    // Only a process with write permission can recover the log of a killed sensor; the error must not claim that a
+    // sensor is writing.
     let other = crate::open(&database);
     other
         .execute_batch("PRAGMA wal_autocheckpoint = 0; DELETE FROM alert; UPDATE sensor SET learning_since = 1")

@@ -1,4 +1,4 @@
-//! What is kept, and what goes.
+//! Retention by age and by size.
 
 use std::fs;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::{ask, check};
 
 const DAY: u64 = 86_400 * SECOND;
 
-/// Bytes that are in use.
+/// Query for the bytes in use.
 const USED: &str =
     "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
 
@@ -25,7 +25,8 @@ fn start(path: &std::path::Path, retention: Retention) -> (WriterHandle, Writer)
 fn what_is_too_old_goes_and_the_rest_stays() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    // The capture's time counts, not today's: 9 days, a connection each hour, and one that goes on.
+    // Age is measured in capture time, not wall-clock time: 9 days with a connection each hour, and one that stays
+    // open.
     let (handle, writer) =
         start(&path, Retention { max_age: Some(Duration::from_secs(7 * 86_400 + 600)), max_bytes: None });
     let first = NOON - 400 * DAY;
@@ -52,8 +53,8 @@ fn what_is_too_old_goes_and_the_rest_stays() {
         ];
         handle.send(items);
     }
-    // The newest ended a second after the hour, 215 hours after the first; 47 ended ten minutes and 168
-    // hours before.
+    // The newest connection ended one second after the hour, 215 hours after the first; 47 connections ended more than
+    // ten minutes and 168 hours before it.
     let gone = 47;
     let kept = 9 * 24 - gone;
     let done = || {
@@ -61,11 +62,11 @@ fn what_is_too_old_goes_and_the_rest_stays() {
         status.expired_connections == gone && status.expired_fingerprints == 2 * gone && status.expired_alerts == gone
     };
     assert!(until(Duration::from_secs(20), done), "{:?}", handle.status());
-    // Values that nothing refers to go a while later.
+    // Unreferenced values are deleted later.
     let values = "SELECT count(*) FROM fingerprint_value";
     let wanted = kept as i64 + 3;
     assert!(until(Duration::from_secs(20), || ask(&path, values) == wanted), "{} values", ask(&path, values));
-    // A value that was gone comes back.
+    // A deleted value can be inserted again.
     handle.send(vec![fingerprint(6000, "value 1", first + 8 * DAY)]);
     let status = writer.finish();
     assert_eq!((status.flush_failures, status.rows_lost, status.rows_dropped), (0, 0, 0));
@@ -102,14 +103,15 @@ fn a_file_that_is_too_large_shrinks_to_its_limit() {
     let left = ask(&path, "SELECT count(*) FROM connection");
     assert_eq!(left as u64 + status.expired_connections, 40_000);
     assert!(left > 1000, "{left} connections left");
-    // The oldest went.
+    // The oldest connections were deleted.
     assert_eq!(ask(&path, "SELECT min(start) FROM connection") as u64, NOON + (40_000 - left as u64) * SECOND);
     check(&path);
     let size = fs::metadata(&path).unwrap().len();
     assert!(size < 2 * most, "{size} bytes");
 }
 
-/// Many more alerts than connections: of both the oldest go, and at the end of a replay nothing is too much.
+/// Many more alerts than connections: the oldest of both are deleted, and at the end of a replay the database is
+/// within its size limit.
 #[test]
 fn alerts_go_by_their_age_as_connections_do() {
     let folder = TempDir::new().unwrap();
@@ -132,12 +134,12 @@ fn alerts_go_by_their_age_as_connections_do() {
     assert!((100..connections as i64).contains(&left), "{left} connections are left");
     let (connection, alert) = ("SELECT min(\"end\") FROM connection", "SELECT min(time) FROM alert");
     let apart = (ask(&path, connection) - ask(&path, alert)).unsigned_abs();
-    // A second at most: the step may end between a connection and its alerts.
+    // At most one second apart: a deletion step may end between a connection and its alerts.
     assert!(apart <= SECOND, "connections are kept from another time than alerts: {} s apart", apart / SECOND);
     check(&path);
 }
 
-/// What is known is more than the size permits, and no connection that goes would change that.
+/// The saved state alone exceeds the size limit; deleting connections would not help.
 #[test]
 fn what_is_known_does_not_drive_out_all_history() {
     let folder = TempDir::new().unwrap();
@@ -174,7 +176,7 @@ fn what_is_known_does_not_drive_out_all_history() {
     check(&path);
 }
 
-/// An hour of silence is an hour.
+/// Without events, time advances by the clock.
 #[test]
 fn what_grows_old_while_nothing_comes_goes() {
     let folder = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! Connections as the engine would hand them over.
+//! Sample write operations in the form in which the engine sends them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
@@ -100,7 +100,7 @@ pub(crate) fn end() -> WriteOp {
     WriteOp::RunEnd(RunEnd { ended: Time(NOON + SECOND), counters: r#"{"seen":1}"#.to_owned() })
 }
 
-/// Commits soon.
+/// Writer options that commit after one millisecond.
 pub(crate) fn prompt() -> WriterOptions {
     WriterOptions {
         flush_after: Duration::from_millis(1),

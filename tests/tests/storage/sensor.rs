@@ -1,4 +1,4 @@
-//! The history that the sensor itself writes: nothing of it is lost unsaid.
+//! The database as the sensor writes it: every lost row is reported.
 
 use std::fs;
 use std::io::Write;
@@ -26,7 +26,7 @@ pub(crate) const LONG_AGO: u64 = 1_700_000_000 * SECOND;
 /// 2100-01-01T00:00:00Z
 const TO_COME: u64 = 4_102_444_800 * SECOND;
 
-/// A SYN of a host of its own that no other SYN is like.
+/// Returns a SYN with a client address and options that no other number yields.
 pub(crate) fn syn(number: u32, time: u64) -> Packet {
     let [_, a, b, c] = number.to_be_bytes();
     let mss = 536 + (number / 60_000) as u16;
@@ -47,7 +47,7 @@ pub(crate) fn syn(number: u32, time: u64) -> Packet {
     Packet { time: Duration::from_nanos(time), frame }
 }
 
-/// A capture of so many of them, a millisecond apart.
+/// Writes a capture of these SYNs, one millisecond apart.
 pub(crate) fn syns(folder: &Path, name: &str, numbers: std::ops::Range<u32>, begin: u64) -> PathBuf {
     let packets: Vec<_> = numbers.map(|number| syn(number, begin + u64::from(number) * 1_000_000)).collect();
     capture_file(folder, name, &packets)
@@ -62,13 +62,13 @@ pub(crate) fn last_stats(events: &[Value]) -> Option<&Value> {
     events.iter().rfind(|event| event["event_type"] == "stats")
 }
 
-/// Rows that the sensor said were committed.
+/// Returns the number of fingerprints that the sensor reports as committed.
 fn committed(sensor: &LiveSensor) -> u64 {
     let events = sensor.events();
     last_stats(&events).map_or(0, |stats| stats_u64(stats, &["storage", "fingerprints"]))
 }
 
-/// Connections of a host with a server of its own wire's other end.
+/// Opens TCP connections from one host to the other end of its wire.
 pub(crate) fn connect(from: &Namespace, to: &Namespace, many: usize) {
     let address: IpAddr = to.v4();
     let listener = to.with(|| TcpListener::bind((address, 0)).unwrap());
@@ -79,7 +79,7 @@ pub(crate) fn connect(from: &Namespace, to: &Namespace, many: usize) {
     }
 }
 
-/// Whether another process has the lock by which SQLite knows that a database is in use
+/// Returns whether another process holds the lock with which SQLite marks a database as in use
 /// (<https://www.sqlite.org/fileformat2.html#the_lock_byte_page>, the shared range).
 fn is_locked(database: &Path) -> bool {
     let file = fs::File::open(database).unwrap();
@@ -110,7 +110,7 @@ fn who_reads_the_database_of_a_live_sensor_costs_it_nothing() {
     assert!(until(SOON, || committed(&sensor) >= 10), "{}", sensor.stdout());
 
     assert!(is_locked(&path), "another program may take its log away");
-    // Many an SQLite, not the newest, takes the log with it if nobody else seems to have the file open.
+    // Many SQLite versions, though not the newest, delete the log when no other process seems to have the file open.
     if let Some(python) = optional_python("sqlite3") {
         let mut reader = Command::new(python);
         let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); \
@@ -144,7 +144,7 @@ fn all_that_was_seen_is_stored_at_the_end() {
     assert_eq!(stats_u64(stats, &["engine", "first_seen", "host_values"]), u64::from(MANY));
     assert_eq!(stats_u64(stats, &["storage", "rows_lost"]), 0);
     assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 2 * i64::from(MANY));
-    // Of as many hosts as there is room for.
+    // Profiles of as many hosts as the limit allows.
     let pairs = stats_u64(stats, &["engine", "profiles", "values"]);
     assert!(ask(&path, "SELECT count(*) FROM profile") as u64 >= pairs);
     assert_eq!(pairs, 100_000);
@@ -163,7 +163,7 @@ fn one_sensor_writes_a_database_whatever_name_it_has() {
     let mut command = Sensor::new().command(&arguments);
     let mut sensor = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut stdin = sensor.stdin.take().unwrap();
-    // A record is cut in the middle: the rest comes later.
+    // The split is inside a record; the rest follows later.
     let (head, tail) = capture.split_at(capture.len() / 2 + 7);
     stdin.write_all(head).unwrap();
     let begun = || database.exists() && ask(&database, "SELECT count(*) FROM sqlite_schema") > 0;
@@ -187,7 +187,7 @@ fn one_sensor_writes_a_database_whatever_name_it_has() {
     assert!(sensor.wait().unwrap().success());
     assert_eq!(ask(&database, "SELECT count(*) FROM fingerprint"), i64::from(FIRST));
     check(&database);
-    // Nothing is written any more.
+    // The writer has finished, so another sensor may write to the file.
     replay(&other, &path("link.db")).ok();
 }
 
@@ -204,7 +204,7 @@ fn a_packet_of_the_future_makes_nothing_old() {
     let events = replay(&strange, &path).ok().events();
     assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "expired"]), 0);
     assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 26);
-    // Nor does the next run forget.
+    // The next run keeps the values too.
     let events = replay(&early, &path).ok().events();
     assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "values"]), 13);
     assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 26);
@@ -219,7 +219,7 @@ fn a_replay_whose_history_has_lost_rows_says_so() {
         let path = folder.join("history.db");
         let captures = TempDir::new().unwrap();
         let capture = syns(captures.path(), "some.pcap", 0..5000, LONG_AGO);
-        // Room for a run to begin, and not for what it sees.
+        // Enough space to start a run, but not to store its results.
         replay(&syns(captures.path(), "one.pcap", 0..1, LONG_AGO), &path).ok();
         let filler = fs::File::create(folder.join("filler")).unwrap();
         let room = nix::sys::statvfs::statvfs(folder).unwrap();
@@ -249,7 +249,7 @@ fn what_a_replay_learns_takes_nothing_from_a_live_sensor() {
     replay(&capture, &path).ok();
     assert_eq!(ask(&path, "SELECT count(*) FROM sensor WHERE learning_since IS NULL"), 1);
     assert_eq!(ask(&path, "SELECT count(*) FROM first_seen WHERE approved"), 20);
-    // The next capture goes on where the first one began.
+    // The next capture continues the learning period of the first.
     let later = syns(folder.path(), "later.pcap", 100..110, LONG_AGO + 8 * 24 * 3600 * SECOND);
     let events = replay(&later, &path).ok().events();
     assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "first"]), 10);
@@ -269,7 +269,7 @@ fn what_a_replay_learns_takes_nothing_from_a_live_sensor() {
     let young = "SELECT count(*) FROM sensor WHERE learning_since > (SELECT max(started) - 1 FROM sensor_run)";
     assert_eq!(ask(&path, young), 1);
 
-    // What is older than the live sensor is not learnt from for ever.
+    // Captures older than the live sensor do not extend the learning period indefinitely.
     let events = replay(&syns(folder.path(), "week.pcap", 0..10, LONG_AGO), &path).ok().events();
     assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "first"]), 0, "all known");
     let mut week = vec![syn(200, LONG_AGO)];

@@ -1,4 +1,4 @@
-//! The sensor, killed in the middle of its writing, again and again.
+//! The sensor is killed repeatedly while it writes.
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -16,20 +16,20 @@ use tests::random::SplitMix64;
 use crate::sensor::{LONG_AGO, replay, syns};
 use crate::{ask, intact, one, open};
 
-/// Storms in all, unless `JA4_TEST_STORMS` says another number.
+/// Number of storms, unless `JA4_TEST_STORMS` sets another.
 const STORMS: u64 = 200;
-/// Storms on one file: what a check goes through stays small.
+/// Storms per file: keeps the file to be checked small.
 const STORMS_A_FILE: u64 = 20;
 
-/// SYNs that a storm is fed at most: more than it gets through before it is killed.
+/// SYNs sent per storm, at most: more than the sensor processes before it is killed.
 const SYNS: u32 = 20_000;
 
-/// The number of the first connection that is not there yet.
+/// Returns the id of the next connection row.
 fn next(database: &Connection) -> i64 {
     one(database, "SELECT coalesce(max(id), 0) + 1 FROM connection")
 }
 
-/// Fingerprints from this connection on.
+/// Returns the number of fingerprints of this and later connections.
 fn stored(database: &Connection, from: i64) -> i64 {
     one(database, &format!("SELECT count(*) FROM fingerprint WHERE id >= {from} * 1048576"))
 }
@@ -45,7 +45,7 @@ fn kill_9_in_the_middle_of_write_storms() {
     for _ in 0..storms / STORMS_A_FILE {
         let folder = TempDir::new().unwrap();
         let database = folder.path().join("history.db");
-        // A file that is there can be looked at from the first moment of a storm on.
+        // The database must exist before the first storm, so that a reader can open it.
         replay(&small, &database).ok();
         for storm in 1..=STORMS_A_FILE {
             let reader = open(&database);
@@ -57,7 +57,8 @@ fn kill_9_in_the_middle_of_write_storms() {
             intact(&reopened);
             let there = stored(&reopened, from);
             assert!(there >= promised, "storm {storm}: {promised} were committed, {there} are there");
-            // The first ones without a gap, each with its connection. They are numbered in the order of their packets.
+            // Connections are numbered in packet order: the stored ones have no gap, and each fingerprint has its
+            // connection.
             let last =
                 one(&reopened, &format!("SELECT max(id) / 1048576 FROM fingerprint WHERE id >= {from} * 1048576"));
             assert_eq!(last - from + 1, there, "storm {storm}");
@@ -66,7 +67,7 @@ fn kill_9_in_the_middle_of_write_storms() {
             most = most.max(there);
             cut += u64::from(there < i64::from(SYNS));
         }
-        // Whoever comes next finds everything closed.
+        // The next run closes all open connections.
         replay(&small, &database).ok();
         assert_eq!(ask(&database, "SELECT count(*) FROM connection WHERE state IS NULL"), 0);
         assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run"), STORMS_A_FILE as i64 + 2);
@@ -75,7 +76,8 @@ fn kill_9_in_the_middle_of_write_storms() {
     assert!(most > 500 && cut > storms / 2, "no storms: {most} rows at most, {cut} were cut");
 }
 
-/// Lets the sensor write, and kills it some time after its first commit. How many fingerprints others saw committed.
+/// Starts a replay and kills it some time after its first commit. Returns the number of fingerprints that another
+/// process saw committed.
 fn rage(capture: &[u8], reader: &Connection, from: i64, time: Duration, folder: &Path) -> i64 {
     let config = folder.join("sensor.toml");
     fs::write(&config, "[storage]\npath = \"history.db\"\nflush_after = \"2ms\"\n").unwrap();
@@ -90,7 +92,7 @@ fn rage(capture: &[u8], reader: &Connection, from: i64, time: Duration, folder: 
     let mut pipe = sensor.stdin.take().unwrap();
     let mut committed = 0;
     thread::scope(|scope| {
-        // The pipe stays open for as long as it lives.
+        // The pipe stays open while the sensor runs.
         let feeder = scope.spawn(move || {
             let _killed = pipe.write_all(capture);
             pipe

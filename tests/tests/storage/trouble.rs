@@ -1,4 +1,4 @@
-//! A database that takes nothing: the disk is full, the file may not be written, somebody else has locked it.
+//! A database that rejects writes: the disk is full, the file is read-only, or another process holds a lock.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::{ask, check};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A connection with two fingerprints; three items.
+/// Returns the three write operations of a connection with two fingerprints.
 fn items(number: u64) -> Vec<WriteOp> {
     let time = NOON + number;
     vec![
@@ -29,12 +29,12 @@ fn items(number: u64) -> Vec<WriteOp> {
     ]
 }
 
-/// Hands them over as a live sensor does.
+/// Sends the operations without blocking, as a live sensor does.
 fn send(handle: &WriterHandle, number: u64) -> bool {
     handle.try_send(items(number))
 }
 
-/// Everything that was sent was written or is counted as lost, and what was written is there.
+/// Asserts that every operation was written or is counted as lost, and that the written ones are in the file.
 fn account(path: &Path, sent: u64, status: &WriterStatus) {
     let written = status.connections + status.fingerprints;
     assert_eq!(3 * sent, written + status.rows_lost + status.rows_dropped, "{status:?}");
@@ -43,7 +43,7 @@ fn account(path: &Path, sent: u64, status: &WriterStatus) {
     check(path);
 }
 
-/// A thread with mounts of its own, and a small file system in memory to work on.
+/// Runs `work` in a thread with its own mount namespace, on a small tmpfs.
 pub(crate) fn on_a_small_disk(megabytes: u32, work: impl FnOnce(&Path) + Send + 'static) {
     let thread = thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
@@ -90,7 +90,7 @@ fn a_full_disk_costs_rows_that_are_counted_and_nothing_else() {
         }
         assert!(until(SOON, || handle.status().connections == 1000), "{:?}", handle.status());
 
-        // All room is gone.
+        // Fill the disk.
         fs::write(folder.join("filler"), vec![0; 24 << 20]).unwrap_err();
         let mut slowest = Duration::ZERO;
         assert!(until(SOON, || {
@@ -104,7 +104,7 @@ fn a_full_disk_costs_rows_that_are_counted_and_nothing_else() {
         assert!(error.contains("full") || error.contains("I/O"), "{error}");
         assert!(slowest < Duration::from_secs(1), "who sends waited {slowest:?}");
 
-        // There is room again.
+        // Free the disk space.
         fs::remove_file(folder.join("filler")).unwrap();
         assert!(until(SOON, || {
             more(&mut sent, 100);
@@ -116,7 +116,7 @@ fn a_full_disk_costs_rows_that_are_counted_and_nothing_else() {
         let status = writer.finish();
         assert!(status.rows_lost > 0 && !status.failing, "{status:?}");
         account(&path, sent, &status);
-        // Those from before are all there.
+        // All rows written before the disk was full are present.
         assert_eq!(ask(&path, "SELECT count(*) FROM connection WHERE flow_id < 1000"), 1000);
     });
 }
@@ -133,7 +133,7 @@ fn a_run_ends_in_time_though_the_disk_is_full() {
         let (handle, writer) = Writer::start(&path, options, &run()).unwrap();
         fs::write(folder.join("filler"), vec![0; 8 << 20]).unwrap_err();
         let begun = Instant::now();
-        // A replay waits for room in the queue, and gets it.
+        // A replay blocks until the queue has capacity.
         let sent = 3000;
         for number in 0..sent {
             handle.send(items(number));
@@ -147,7 +147,7 @@ fn a_run_ends_in_time_though_the_disk_is_full() {
     });
 }
 
-/// Each transaction of a backlog takes a second or more until the disk says that it is full.
+/// Each transaction of a backlog takes at least one second until the disk reports that it is full.
 #[test]
 fn a_shutdown_ends_in_time_though_a_backlog_waits_for_a_full_disk() {
     if !require_root() {
@@ -242,7 +242,7 @@ fn a_second_writer_is_refused_by_name_of_the_first() {
     let path = folder.path().join("history.db");
     let (_handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
 
-    // Through another name of the same file, too.
+    // Also through another path to the same file.
     let (link, hard) = (folder.path().join("link.db"), folder.path().join("hard.db"));
     std::os::unix::fs::symlink(&path, &link).unwrap();
     fs::hard_link(&path, &hard).unwrap();
@@ -272,7 +272,7 @@ fn a_second_writer_is_refused_by_name_of_the_first() {
     let _status = Writer::start(&again, prompt(), &run()).unwrap().1.finish();
 }
 
-/// Nothing is there to be written, so nothing else would show that it works again.
+/// No rows are pending, so no write would show that the database works again.
 #[test]
 fn a_lock_that_only_retention_has_met_is_forgotten_when_it_is_gone() {
     let folder = TempDir::new().unwrap();

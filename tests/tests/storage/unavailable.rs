@@ -1,4 +1,4 @@
-//! A database that cannot be had when the sensor starts: it runs all the same, says so, and takes it up later.
+//! A database that is unavailable when the sensor starts: the sensor runs, reports it, and opens the database later.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use crate::{ask, check, open};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A replay that fingerprints all, and says that it could not keep it.
+/// Asserts that a replay outputs all fingerprints and reports that rows were lost.
 fn says_that_rows_were_lost(capture: &Path, database: &Path) {
     let (capture, database) = (capture.to_str().unwrap(), database.to_str().unwrap());
     let outcome = Sensor::new().run(&["replay", "--db", database, capture]).status(1);
@@ -51,7 +51,7 @@ fn a_replay_onto_a_full_disk_or_a_read_only_one_fingerprints_all_the_same() {
         remount("remount,ro");
         says_that_rows_were_lost(&capture, &known);
         remount("remount,rw");
-        // Nothing that was committed is lost, and the next one has it all.
+        // No committed row is lost, and the next run stores all rows.
         assert_eq!(stored(), 10);
         replay(&capture, &known).ok();
         assert_eq!(stored(), 20);
@@ -82,7 +82,7 @@ fn a_folder_that_does_not_exist_is_told_before_anything_is_done() {
     assert_eq!(outcome.says("no such file").in_one_line().stdout(), "");
 }
 
-/// The answer to a question about the sensor's health.
+/// Returns the response of `/healthz`.
 pub(crate) fn health(host: &Namespace, address: SocketAddr) -> String {
     let mut stream = host.with(|| TcpStream::connect(address).unwrap());
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -133,7 +133,7 @@ fn a_sensor_that_starts_on_a_full_disk_runs_and_takes_the_database_up_once_there
         let last = last_stats(&events).unwrap();
         let storage = |name| stats_u64(last, &["storage", name]);
         assert!(storage("flush_failures") > 0, "{last:#}");
-        // What waited was not lost: the queue had room for it.
+        // Queued rows were not lost: the queue had capacity for them.
         assert_eq!((storage("rows_lost"), storage("rows_dropped"), storage("failing")), (0, 0, 0), "{last:#}");
         let ended = "SELECT count(*) FROM connection WHERE state NOTNULL";
         assert_eq!(ask(&database, ended) as u64, storage("connections"));

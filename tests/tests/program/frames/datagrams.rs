@@ -1,16 +1,16 @@
-//! DTLS, DHCP, and datagrams that are too short or lie about their length.
+//! DTLS, DHCP, and datagrams that are too short or have wrong length fields.
 
 use tests::dtls::{fragment, record};
 
 use super::quic::{initial, long};
 use super::setting::Setting;
 
-/// A DTLS record with a whole handshake message of this type.
+/// Returns a DTLS record with a complete handshake message of this type.
 pub(crate) fn dtls(kind: u8) -> Vec<u8> {
     record(22, 0, &fragment(kind, 0, 60, 0, &[3; 60]))
 }
 
-/// DTLS records: every handshake type, content types, versions, epochs, of a flow that is known and one that is not.
+/// Returns DTLS records of all handshake types, content types, versions and epochs, in known and unknown flows.
 pub(super) fn dtls_records(setting: &Setting) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let mut client = 10_000;
@@ -38,7 +38,7 @@ pub(super) fn dtls_records(setting: &Setting) -> Vec<Vec<u8>> {
     for length in 0..30 {
         add(&dtls(1)[..length], &mut frames);
     }
-    // A warning before a hello, and what resembles one.
+    // A warning alert before a hello, and similar records.
     for (length, level, epoch) in [(2, 1, 0), (2, 2, 0), (3, 1, 0), (0x0102, 1, 0), (2, 1, 1)] {
         let alert = [record(21, epoch, &[level, 112]), dtls(1)].concat();
         for content in [20, 22, 23] {
@@ -50,14 +50,14 @@ pub(super) fn dtls_records(setting: &Setting) -> Vec<Vec<u8>> {
             add(&alert[..28], &mut frames);
         }
     }
-    // Several records in one datagram, the hello first and not first.
+    // Several records in one datagram, with the hello first and not first.
     add(&[dtls(2), dtls(11), dtls(14)].concat(), &mut frames);
     add(&[record(20, 0, &[1]), dtls(1)].concat(), &mut frames);
     frames
 }
 
-/// DHCP of both versions on right and wrong ports, with every first byte that means something; with and without the
-/// magic cookie of DHCPv4, whole and cut within it.
+/// Returns DHCP messages of both versions on correct and wrong ports, with every meaningful first byte. The magic
+/// cookie of DHCPv4 is present, missing or truncated.
 pub(super) fn dhcp(setting: &Setting) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for from in [67, 68, 546, 547, 53, 1000, 4011] {
@@ -77,7 +77,7 @@ pub(super) fn dhcp(setting: &Setting) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Datagrams of every short length, with announced lengths that lie.
+/// Returns datagrams of every short length, and with wrong length fields.
 pub(super) fn short(setting: &Setting) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let mut client = 20_000;
@@ -86,12 +86,11 @@ pub(super) fn short(setting: &Setting) -> Vec<Vec<u8>> {
             client += 1;
             let cut = &payload[..length];
             frames.push(setting.datagram((client, 443), cut));
-            // Behind the datagram's end: an Ethernet trailer.
+            // An Ethernet trailer after the datagram.
             frames.push([setting.datagram((client, 444), cut), vec![1; 20]].concat());
         }
     }
-    // What UDP and IP say of the length, and a version that is none.
-    // The length fields of IPv4, IPv6, and UDP over either.
+    // Offsets of the length fields of IPv4, IPv6, and UDP over either.
     let places = [16, 18, 38, 58];
     let values = [0, 7, 8, 15, 16, 20, 27, 28, 29, 35, 36, 37, 65_535_u16];
     for (at, value) in places.into_iter().flat_map(|at: usize| values.map(|value| (at, value))) {
@@ -107,8 +106,8 @@ pub(super) fn short(setting: &Setting) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Datagrams with a UDP length that is not that of the IP payload: handshakes and DHCP messages with bytes behind them,
-/// and every kind of length.
+/// Returns datagrams whose UDP length differs from the length of the IP payload: handshakes and DHCP messages with
+/// trailing bytes, and all kinds of lengths.
 pub(super) fn lengths(setting: &Setting) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let mut client = 30_000;

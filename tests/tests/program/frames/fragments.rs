@@ -1,4 +1,4 @@
-//! IP fragments: of every protocol, in and around tunnels, atomic ones.
+//! IP fragments: of every protocol, inside and around tunnels, and atomic fragments.
 
 use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::fragment::Fragments;
@@ -10,9 +10,9 @@ use super::quic::initial;
 use super::setting::Setting;
 use super::{L3, hello_record};
 
-/// First, middle and last fragments over both families, tagged and not.
+/// Returns first, middle and last fragments over IPv4 and IPv6, with and without VLAN tags.
 pub(super) fn pieces(setting: &Setting) -> Vec<Vec<u8>> {
-    // A tunnel's setting cuts what is outside.
+    // In a setting with tunnels, the outer packet is fragmented.
     let mut frames = Vec::new();
     let hello = setting.segment((5000, 443), 1, PSH | ACK, &hello_record(Shape::Curl));
     for frame in [hello, setting.datagram((5000, 443), &initial()), setting.datagram((68, 67), &[1; 300])] {
@@ -20,7 +20,7 @@ pub(super) fn pieces(setting: &Setting) -> Vec<Vec<u8>> {
             frames.extend(Fragments::of(&frame).pieces(count));
         }
         let fragments = Fragments::of(&frame).numbered(77);
-        // Nothing in it, a byte, at the very end of what an offset can say.
+        // Fragments without payload, with one byte, and at the largest offset.
         frames.push(fragments.forged(0, &[], true));
         frames.push(fragments.forged(8, &[1], false));
         frames.push(fragments.forged(65_528, &[1; 40], true));
@@ -29,7 +29,7 @@ pub(super) fn pieces(setting: &Setting) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Fragments of every protocol number, and atomic ones.
+/// Returns fragments of every protocol number, and atomic fragments.
 pub(super) fn protocols() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let (four, six) = (Setting::default(), Setting { six: true, ..Setting::default() });
@@ -42,7 +42,7 @@ pub(super) fn protocols() -> Vec<Vec<u8>> {
             frame[L3 + 6..L3 + 8].copy_from_slice(&bits.to_be_bytes());
             frames.push(frame);
         }
-        // Last two bits but one are reserved: without offset and "more", it is atomic.
+        // Bits 1 and 2 are reserved. A fragment with offset 0 and without the M flag is atomic.
         for bits in [1_u16, 0x0009, 0x0008, 0, 6] {
             let [high, low] = bits.to_be_bytes();
             let mut frame = extended(six.clone(), 44, &[0, high, low, 0, 0, 0, 1]);
@@ -53,7 +53,7 @@ pub(super) fn protocols() -> Vec<Vec<u8>> {
     frames
 }
 
-/// Fragments in tunnels, tunnels in fragments, and both.
+/// Returns fragments in tunnels, fragmented tunnel packets, and both combined.
 pub(super) fn in_tunnels() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let ends = [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")];

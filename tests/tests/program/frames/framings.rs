@@ -1,4 +1,4 @@
-//! TLS, DTLS and HTTP inside framings, in every cut and order.
+//! TLS, DTLS and HTTP inside framings, with every split and order of segments.
 
 use tests::framing::{
     OpenVpn, PROXY_1, PROXY_1_LONGEST, PROXY_1_UNKNOWN, TDS_OPTIONS, TDS_PRELOGIN, TDS_RESULT, channel_data, counted,
@@ -11,7 +11,7 @@ use super::datagrams::dtls;
 use super::hello_record;
 use super::setting::{Setting, Talks};
 
-/// PROXY protocol headers, whole and cut, before what a client may send.
+/// Returns PROXY protocol headers, complete and split, before the client's possible payloads.
 pub(super) fn proxy(setting: &Setting) -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::PostQuantum);
     let flight = hello::server_flight_13(&mut SplitMix64::new(1), 700);
@@ -33,7 +33,7 @@ pub(super) fn proxy(setting: &Setting) -> Vec<Vec<u8>> {
                 talks.tell(|talk| talk.client_at(at as u32, second).client_at(0, first).client_at(0, &stream));
             }
         }
-        // From the other side, behind a dialogue, and of an unknown connection.
+        // From the server, after a dialogue, and in an unknown connection.
         let stream = [header, &hello].concat();
         talks.tell(|talk| talk.server(&stream).client(&stream));
         talks.tell(|talk| talk.client(b"hello\r\n").client(&stream));
@@ -43,7 +43,7 @@ pub(super) fn proxy(setting: &Setting) -> Vec<Vec<u8>> {
     talks.frames
 }
 
-/// Both sides' hellos in TDS packets of all sizes, cut anywhere, and what is no TDS.
+/// Returns hellos of both sides in TDS packets of all sizes, split at any position, and payloads that are not TDS.
 pub(super) fn tds_packets(setting: &Setting) -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::PostQuantum);
     let flight = hello::server_flight_13(&mut SplitMix64::new(1), 700);
@@ -61,7 +61,7 @@ pub(super) fn tds_packets(setting: &Setting) -> Vec<Vec<u8>> {
             });
         }
     }
-    // Each byte of the header changed; packets in the clear; behind a PROXY protocol header; of an SSH server.
+    // Each byte of the header changed; packets in the clear; after a PROXY protocol header; from an SSH server.
     for place in 0..9 {
         for value in [0, 1, 2, 4, 8, 0x12, 0x80, 0xff] {
             let mut other = asks.clone();
@@ -79,7 +79,7 @@ pub(super) fn tds_packets(setting: &Setting) -> Vec<Vec<u8>> {
     [talks.frames, talks_22.frames].concat()
 }
 
-/// DTLS in TURN messages, well-formed and with each byte of the headers changed.
+/// Returns DTLS in TURN messages, well-formed and with each byte of the headers changed.
 pub(super) fn turn_messages(setting: &Setting) -> Vec<Vec<u8>> {
     let (client, server) = ((5000, 3478), (3478, 5000));
     let mut frames = Vec::new();
@@ -112,7 +112,7 @@ pub(super) fn turn_messages(setting: &Setting) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Datagrams in TCP streams: TURN messages and the length of RFC 4571.
+/// Returns datagrams in TCP streams: TURN messages and RFC 4571 length prefixes.
 pub(super) fn datagrams_in_streams(setting: &Setting) -> Vec<Vec<u8>> {
     let mut talks = Talks::new(setting, (51_500, 5000));
     let check = stun(1, b"\0\x06\0\x04user");
@@ -146,7 +146,7 @@ pub(super) fn datagrams_in_streams(setting: &Setting) -> Vec<Vec<u8>> {
     talks.frames
 }
 
-/// OpenVPN's control channel over UDP and TCP, well-formed and with each byte of the headers changed.
+/// Returns OpenVPN control channels over UDP and TCP, well-formed and with each byte of the headers changed.
 pub(super) fn control_channels(setting: &Setting) -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::PostQuantum);
     let (client, server) = (OpenVpn::client(), OpenVpn::server());
@@ -158,7 +158,7 @@ pub(super) fn control_channels(setting: &Setting) -> Vec<Vec<u8>> {
         packets.iter().flat_map(|packet| [20, 64].map(|digest| openvpn_auth(packet, digest))).collect();
     packets.extend(with_auth);
     let mut frames = Vec::new();
-    // Of unknown flows, of known ones of OpenVPN and of DTLS.
+    // Packets of unknown flows, and of known OpenVPN and DTLS flows.
     for (number, packet) in packets.iter().enumerate() {
         let port = 8000 + number as u16;
         frames.push(setting.datagram((port, 1194), packet));

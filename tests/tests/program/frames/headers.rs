@@ -1,4 +1,4 @@
-//! Headers of every kind: what stands between the wire and the transport's payload.
+//! Link and network headers of every kind, and TCP headers.
 
 use tests::conversation::LINUX_SYN_OPTIONS;
 use tests::hello::Shape;
@@ -6,7 +6,7 @@ use tests::packets::{ACK, Envelope, SYN};
 
 use super::{L3, V6, between, client_hello, hello_record, segment, syn};
 
-/// An IPv6 extension header of this kind and these bytes behind its first, put before what follows the IPv6 header.
+/// Inserts an IPv6 extension header of this kind after the IPv6 header. `rest` is its content after the first byte.
 pub(super) fn extended(mut frame: Vec<u8>, kind: u8, rest: &[u8]) -> Vec<u8> {
     let next = std::mem::replace(&mut frame[L3 + 6], kind);
     let length = u16::from_be_bytes([frame[L3 + 4], frame[L3 + 5]]) + 1 + rest.len() as u16;
@@ -19,25 +19,26 @@ pub(super) fn ipv6_syn() -> Vec<u8> {
     between(V6, &Envelope::default(), 1, SYN, LINUX_SYN_OPTIONS, &[])
 }
 
-/// IPv6 SYNs behind every kind of extension header, whole and broken.
+/// Returns IPv6 SYNs after every kind of extension header, well-formed and malformed.
 pub(super) fn extension_headers() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let padding = [0; 400];
     for kind in 0..=255 {
-        // Lengths of 0 to 3 units, which authentication counts in fours and fragments do not have at all.
+        // Lengths of 0 to 3 units. The unit of the authentication header is 4 bytes; a fragment header has no length
+        // field.
         for units in 0..=3_u8 {
             let length = if kind == 51 { (usize::from(units) + 2) * 4 } else { (usize::from(units) + 1) * 8 };
             let rest = [&[units][..], &padding[..length - 2]].concat();
             frames.push(extended(ipv6_syn(), kind, &rest));
         }
-        // A length that lies.
+        // A length beyond the frame.
         frames.push(extended(ipv6_syn(), kind, &[255, 0, 0, 0, 0, 0, 0]));
     }
-    // Fragments: atomic, first, later, last.
+    // Fragments: atomic, first, later and last.
     for bits in [0, 1, 0xb9, 0xb8, 6] {
         frames.push(extended(ipv6_syn(), 44, &[0, 0, bits, 0, 0, 0, 1]));
     }
-    // Chains up to the longest followed and beyond, in number and in bytes.
+    // Chains up to and beyond the parser's limits, in number of headers and in bytes.
     for depth in 1..=8 {
         let mut frame = ipv6_syn();
         let mut long = ipv6_syn();
@@ -50,7 +51,7 @@ pub(super) fn extension_headers() -> Vec<Vec<u8>> {
     frames
 }
 
-/// IPv4 headers with options, fragments, lies about their length.
+/// Returns IPv4 headers with options, fragments, and wrong length fields.
 pub(super) fn ipv4_headers() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for first in 0..=255 {
@@ -83,7 +84,7 @@ pub(super) fn ipv4_headers() -> Vec<Vec<u8>> {
     frames
 }
 
-/// Every byte of flags and every data offset, with a hello behind them.
+/// Returns TCP headers with every flags byte and every data offset, followed by a hello.
 pub(super) fn tcp_headers() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for flags in 0..=255 {
@@ -99,7 +100,7 @@ pub(super) fn tcp_headers() -> Vec<Vec<u8>> {
     frames
 }
 
-/// VLAN tags, one to three, of both kinds and in both orders.
+/// Returns frames with one to three VLAN tags, of both kinds and in both orders.
 pub(super) fn tags() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for kinds in

@@ -1,11 +1,11 @@
-//! HTTP requests in the clear, and what looks like them.
+//! HTTP requests in the clear, and similar payloads.
 
 use tests::hello::Shape;
 
 use super::hello_record;
 use super::setting::{Setting, Talks};
 
-/// Every method that is told by its first five bytes.
+/// All methods that are identified by their first five bytes.
 pub(crate) const METHODS: [&str; 40] = [
     "GET",
     "PUT",
@@ -49,7 +49,7 @@ pub(crate) const METHODS: [&str; 40] = [
     "M-SEARCH",
 ];
 
-/// What an HTTP/2 client says first (RFC 9113, section 3.4), and its SETTINGS.
+/// Connection preface of an HTTP/2 client (RFC 9113, section 3.4), and its SETTINGS.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 const GET: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: example.org\r\nCookie: a=1; b=2\r\nReferer: /\r\n\r\n";
@@ -58,12 +58,12 @@ fn post(length: usize) -> Vec<u8> {
     format!("POST /form HTTP/1.1\r\nHost: example.org\r\nContent-Length: {length}\r\n\r\n").into_bytes()
 }
 
-/// Requests in one piece and in many, with bodies, one behind the other.
+/// Returns requests in one segment and in several, with bodies, and pipelined.
 pub(super) fn requests(setting: &Setting) -> Vec<Vec<u8>> {
     let mut talks = Talks::new(setting, (51_300, 80));
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     talks.tell(|talk| talk.client(GET).server_ack().server(answer).client(GET).server(answer).client(GET));
-    // Every early cut, in either order, and the first piece repeated with the rest.
+    // Every early split, in order and out of order, and the first segment repeated with the rest.
     for at in (1..=24).chain(GET.len() - 5..GET.len()) {
         let (first, second) = GET.split_at(at);
         talks.tell(|talk| talk.client(first).client(second).server(answer).client(GET));
@@ -71,10 +71,10 @@ pub(super) fn requests(setting: &Setting) -> Vec<Vec<u8>> {
         talks.tell(|talk| talk.client(first).client_at(0, GET).client(GET));
     }
     talks.tell(|talk| GET.iter().fold(talk, |talk, byte| talk.client(&[*byte])));
-    // Pipelined: whole in one segment, and the last one cut.
+    // Pipelined requests: all in one segment, and the last one split.
     talks.tell(|talk| talk.client(&[GET, GET, GET].concat()).client(GET));
     talks.tell(|talk| talk.client(&[GET, &GET[..30]].concat()).client(&GET[30..]).client(GET));
-    // A body within the budget and one beyond it, of which a part begins like a request; then another request.
+    // A body within the budget and one beyond it, with a part that looks like a request; then another request.
     for length in [100, 20_000] {
         talks.tell(|talk| {
             talk.client(&post(length));
@@ -91,7 +91,7 @@ pub(super) fn requests(setting: &Setting) -> Vec<Vec<u8>> {
             talk.client(GET)
         });
     }
-    // Between two requests: what is none, a later one first, the end of a body with the next, a body without end.
+    // Between two requests: other data, an out-of-order request, the end of a body with the next request, and a gap.
     let between: [&[u8]; 7] =
         [b"\r\n", b"\r\nGET / HTTP/1.1\r\n\r\n", b"\n", b"G", b"BREW / HTTP/1.1\r\n\r\n", &[7; 300], b""];
     for odd in between {
@@ -109,13 +109,13 @@ pub(super) fn requests(setting: &Setting) -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::Curl);
     talks.tell(|talk| talk.client(b"CONNECT a:443 HTTP/1.1\r\n\r\n").server(answer).client(&hello).client(GET));
     talks.tell(|talk| talk.client(b"GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n").server(answer).client(PREFACE));
-    // The server asks, the client answers.
+    // The server sends requests and the client sends responses.
     talks.tell(|talk| talk.server(GET).client(answer).server(GET));
     talks.join(|talk| talk.server(GET).client(answer).server(GET).client(GET));
     talks.frames
 }
 
-/// The preface of HTTP/2, whole, cut, in the middle of a connection, and more than its budget behind it.
+/// Returns HTTP/2 prefaces: complete, split, in the middle of a connection, and followed by more than the budget.
 pub(super) fn prefaces(setting: &Setting) -> Vec<Vec<u8>> {
     let mut talks = Talks::new(setting, (51_400, 80));
     for at in 1..=PREFACE.len() {
@@ -134,14 +134,13 @@ pub(super) fn prefaces(setting: &Setting) -> Vec<Vec<u8>> {
     talks.frames
 }
 
-/// First segments with every method, and with words that are nearly one: of a new connection and of one that nobody
-/// knows.
+/// Returns first segments with every method and with similar words, in new and in unknown connections.
 pub(super) fn methods(setting: &Setting) -> Vec<Vec<u8>> {
     let mut talks = Talks::new(setting, (1024, 80));
     let mut words: Vec<Vec<u8>> = Vec::new();
     for method in METHODS {
         let line = format!("{method} /a HTTP/1.1\r\n\r\n").into_bytes();
-        // One byte otherwise, at each of the first five places.
+        // One byte changed, at each of the first five positions.
         for at in 0..5 {
             for change in [line[at] + 1, line[at] ^ 0x20] {
                 let mut near = line.clone();

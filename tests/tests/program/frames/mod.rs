@@ -1,4 +1,4 @@
-//! Frames with something odd about them, by subject.
+//! Unusual frames, by subject.
 
 mod datagrams;
 mod fragments;
@@ -33,20 +33,20 @@ const L3: usize = 14;
 const V4: (&str, &str) = ("10.0.0.1:51234", "10.0.0.2:443");
 const V6: (&str, &str) = ("[fd00::1]:51234", "[fd00::2]:443");
 
-/// A series of frames and what it is about.
+/// Name of a series of frames, and its frames.
 pub(crate) type Story = (String, Vec<Vec<u8>>);
 
-/// A ClientHello in one record.
+/// Returns a ClientHello in one record.
 pub(crate) fn hello_record(shape: Shape) -> Vec<u8> {
     hello::records(&shape.client_hello("example.org", &mut SplitMix64::new(5)), usize::MAX)
 }
 
-/// A client's segment over IPv4.
+/// Returns a client's segment over IPv4.
 pub(crate) fn segment(seq: u32, flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
     between(V4, &Envelope::default(), seq, flags, options, payload)
 }
 
-/// A segment from one address to another.
+/// Returns a segment from one address to another.
 pub(crate) fn between(
     (from, to): (&str, &str),
     envelope: &Envelope,
@@ -61,12 +61,12 @@ pub(crate) fn between(
     frame
 }
 
-/// A SYN over IPv4.
+/// Returns a SYN over IPv4.
 pub(crate) fn syn() -> Vec<u8> {
     segment(0x1000_0000, SYN, LINUX_SYN_OPTIONS, &[])
 }
 
-/// A ClientHello over IPv4, in one segment.
+/// Returns a ClientHello over IPv4, in one segment.
 pub(crate) fn client_hello() -> Vec<u8> {
     segment(0x1000_0001, PSH | ACK, &[], &hello_record(Shape::Curl))
 }
@@ -75,7 +75,7 @@ fn told(conversation: &TcpConversation) -> Vec<Vec<u8>> {
     conversation.packets().iter().map(|packet| packet.frame.clone()).collect()
 }
 
-/// A whole connection: handshake, both hellos, application data, FIN.
+/// Returns a complete connection: handshake, both hellos, application data, FIN.
 fn connection(ends: (&str, &str), envelope: Envelope) -> Vec<Vec<u8>> {
     let mut talk = TcpConversation::between(ends.0, ends.1).inside(envelope);
     talk.handshake().client(&hello_record(Shape::Curl)).server_ack();
@@ -85,7 +85,7 @@ fn connection(ends: (&str, &str), envelope: Envelope) -> Vec<Vec<u8>> {
     told(&talk)
 }
 
-/// Any content behind an IPv4 header of this protocol number: at least eight bytes.
+/// Returns content after an Ethernet and an IPv4 header with this protocol number. The content is at least eight bytes.
 fn raw(protocol: u8, content: &[u8]) -> Vec<u8> {
     let (first, rest) = content.split_at(8);
     let mut frame = Setting::default().datagram((0, 0), rest);
@@ -94,7 +94,7 @@ fn raw(protocol: u8, content: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Frames that are worth cutting at every length.
+/// Returns the frames for tests that truncate at every length.
 pub(crate) fn worth_cutting() -> Vec<Vec<u8>> {
     let chain = vec![Extension::HopByHop, Extension::Routing, Extension::Destination(3)];
     let mut frames = connection(V4, Envelope::default());
@@ -118,7 +118,7 @@ pub(crate) fn worth_cutting() -> Vec<Vec<u8>> {
     frames
 }
 
-/// Everything there is, in every setting.
+/// Returns all series of frames, in every setting.
 pub(crate) fn stories() -> Vec<Story> {
     stories_in(&Setting::all())
 }

@@ -1,8 +1,8 @@
-//! QUIC: long headers of every type and version, short ones, one behind the other.
+//! QUIC: long headers of every type and version, short headers, and coalesced packets.
 
 use super::setting::Setting;
 
-/// Versions that can be opened, the ends of the drafts among them.
+/// Versions that can be decrypted, including the first and last supported drafts.
 pub(crate) const KNOWN_VERSIONS: [u32; 13] = [
     1,
     0x6b33_43cf,
@@ -19,7 +19,7 @@ pub(crate) const KNOWN_VERSIONS: [u32; 13] = [
     0x5430_3531,
 ];
 
-/// Version negotiation, neighbours of known versions, GREASE, older and younger ones.
+/// Version negotiation, neighbours of known versions, GREASE, and newer and older versions.
 pub(crate) const OTHER_VERSIONS: [u32; 15] = [
     0,
     2,
@@ -38,7 +38,7 @@ pub(crate) const OTHER_VERSIONS: [u32; 15] = [
     0xffff_ffff,
 ];
 
-/// A long header with connection IDs of 8 and 5 bytes, filled up to `length`.
+/// Returns a packet with a long header and connection IDs of 8 and 5 bytes, padded to `length`.
 pub(crate) fn long(first: u8, version: u32, length: usize) -> Vec<u8> {
     let mut out = vec![first];
     out.extend(version.to_be_bytes());
@@ -46,13 +46,13 @@ pub(crate) fn long(first: u8, version: u32, length: usize) -> Vec<u8> {
     out.extend([0xd1; 8]);
     out.push(5);
     out.extend([0x5c; 5]);
-    // No token; the length in two bytes.
+    // No token; a two-byte Length field.
     out.extend([0, 0x44, 0x9e]);
     out.resize(length, 0x77);
     out
 }
 
-/// A long header of version 1 but an Initial's, with this many bytes in all, as its length says.
+/// Returns a version 1 packet of a type other than Initial, `length` bytes in total, with a matching Length field.
 pub(crate) fn sized(first: u8, length: usize) -> Vec<u8> {
     const HEADER: usize = 22;
     let mut out = long(first, 1, length);
@@ -61,12 +61,12 @@ pub(crate) fn sized(first: u8, length: usize) -> Vec<u8> {
     out
 }
 
-/// A client's first datagram.
+/// Returns a client's first datagram.
 pub(crate) fn initial() -> Vec<u8> {
     long(0xc0, 1, 1200)
 }
 
-/// Every type and version, the first datagram of a flow and a later one.
+/// Returns packets of every type and version, as the first and as a later datagram of a flow.
 pub(super) fn long_headers(setting: &Setting) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let mut client = 2000;
@@ -90,12 +90,12 @@ pub(super) fn long_headers(setting: &Setting) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Whole connections: Retry, version negotiation, handshakes of both versions, packets behind one another, bulk.
+/// Returns complete connections: Retry, version negotiation, handshakes of both versions, coalesced packets, bulk.
 pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
     let short = [&[0x41][..], &[9; 80]].concat();
     let mut frames = Vec::new();
     for (number, version) in [1, 0x6b33_43cf, 0xff00_001d, 0].into_iter().enumerate() {
-        // Version 2 has its types turned by one.
+        // The packet types of QUIC version 2 are rotated by one.
         let kind = |kind: u8| 0xc0 | ((kind + u8::from(version == 0x6b33_43cf)) & 3) << 4;
         let (initial, early, handshake, retry) = (kind(0), kind(1), kind(2), kind(3));
         let coalesced = [long(initial, version, 150), long(handshake, version, 900), short.clone()].concat();
@@ -129,7 +129,7 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
             false => setting.answer(ports, payload),
         });
         frames.extend(told);
-        // From the server's first word on, and short headers of a stranger.
+        // An untracked flow: a short header of the server first, then long headers.
         let ports = (61_000 + number as u16, 443);
         frames.push(setting.answer(ports, &short));
         frames.push(setting.answer(ports, &long(handshake, version, 1200)));

@@ -1,4 +1,4 @@
-//! Who speaks to whom, through what, and connections one after another between them.
+//! Endpoints, encapsulation, and consecutive connections between the endpoints.
 
 use std::net::SocketAddr;
 
@@ -7,17 +7,17 @@ use tests::conversation::TcpConversation;
 use tests::packets::{Envelope, Extension, Segment};
 use tests::udp::Datagram;
 
-/// Two hosts and what lies around their packets.
+/// Two hosts, and the encapsulation of their packets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setting {
-    /// Whether they speak IPv6.
+    /// Whether the hosts use IPv6.
     pub(crate) six: bool,
     pub(crate) envelope: Envelope,
     pub(crate) carriers: Vec<Carrier>,
 }
 
 impl Setting {
-    /// All that a story is told in, by name.
+    /// Returns all settings for the series of frames, by name.
     pub(crate) fn all() -> Vec<(&'static str, Self)> {
         let tagged = |vlan: &[u16]| Envelope { vlan: vlan.to_vec(), ..Envelope::default() };
         let extended = Envelope { vlan: vec![5, 6], extensions: vec![Extension::HopByHop, Extension::Destination(2)] };
@@ -32,13 +32,13 @@ impl Setting {
         ]
     }
 
-    /// Client and server at these ports.
+    /// Returns the addresses of client and server with these ports.
     pub(crate) fn ends(&self, (client, server): (u16, u16)) -> (SocketAddr, SocketAddr) {
         let (from, to) = if self.six { ("fd00::1", "fd00::2") } else { ("10.0.0.1", "10.0.0.2") };
         (SocketAddr::new(from.parse().unwrap(), client), SocketAddr::new(to.parse().unwrap(), server))
     }
 
-    /// A client's segment.
+    /// Returns a client's segment.
     pub(crate) fn segment(&self, ports: (u16, u16), seq: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
         let (from, to) = self.ends(ports);
         let mut frame = Vec::new();
@@ -47,13 +47,13 @@ impl Setting {
         Carrier::wrap_all(&self.carriers, frame)
     }
 
-    /// A client's datagram.
+    /// Returns a client's datagram.
     pub(crate) fn datagram(&self, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
         let (from, to) = self.ends(ports);
         self.between((from, to), payload)
     }
 
-    /// A server's datagram.
+    /// Returns a server's datagram.
     pub(crate) fn answer(&self, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
         let (to, from) = self.ends(ports);
         self.between((from, to), payload)
@@ -66,7 +66,7 @@ impl Setting {
     }
 }
 
-/// Connections one after another between the same two ends, each with numbers of its own.
+/// Consecutive connections between the same two hosts, each with its own sequence numbers.
 pub(super) struct Talks {
     setting: Setting,
     ports: (u16, u16),
@@ -92,7 +92,7 @@ impl Talks {
         self.frames.extend(talk.packets().iter().map(|packet| packet.frame.clone()));
     }
 
-    /// A connection from its SYN to its end.
+    /// Appends a connection from its SYN to its close.
     pub(super) fn tell(&mut self, tell: impl for<'a> FnOnce(&'a mut TcpConversation) -> &'a mut TcpConversation) {
         let mut talk = self.next();
         talk.handshake();
@@ -100,7 +100,7 @@ impl Talks {
         self.take(&talk);
     }
 
-    /// The middle of a connection that nobody knows.
+    /// Appends a part of an unknown connection, without its handshake.
     pub(super) fn join(&mut self, tell: impl for<'a> FnOnce(&'a mut TcpConversation) -> &'a mut TcpConversation) {
         self.ports.0 = self.ports.0.wrapping_add(1);
         let mut talk = self.next();
@@ -108,7 +108,7 @@ impl Talks {
         self.take(&talk);
     }
 
-    /// One segment in the middle of a connection that nobody knows.
+    /// Appends one segment of an unknown connection, without its handshake.
     pub(super) fn stray(&mut self, payload: &[u8]) {
         self.join(|talk| talk.client(payload));
     }

@@ -1,4 +1,4 @@
-//! SSH connections: lengths and bare ACKs are wanted to the end, bytes only at the start.
+//! SSH connections: lengths and bare ACKs are selected to the end, payload bytes only at the start.
 
 use tests::conversation::TcpConversation;
 use tests::hello::Shape;
@@ -10,7 +10,7 @@ use super::setting::{Setting, Talks};
 const CLIENT: &[u8] = b"SSH-2.0-OpenSSH_9.9\r\n";
 const SERVER: &[u8] = b"SSH-2.0-dropbear_2024.86\r\n";
 
-/// What follows the banners: key exchange, then encrypted packets and ACKs far beyond the budget.
+/// Appends the packets after the banners: key exchange, then encrypted packets and ACKs far beyond the budget.
 fn session(talk: &mut TcpConversation) -> &mut TcpConversation {
     let offer = [&[0, 0, 5, 0xdc, 4, 20][..], &[7; 1400]].concat();
     talk.client(&offer).server(&offer).client_ack().server_ack();
@@ -23,7 +23,7 @@ fn session(talk: &mut TcpConversation) -> &mut TcpConversation {
             talk.client_ack().server_ack();
         }
     }
-    // Longer than any budget, and a second ClientHello's first bytes in the middle.
+    // More than any budget, with the first bytes of a second ClientHello in the middle.
     talk.server(&[5; 1460]).server(&[6; 1460]).client(&[22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 9])
 }
 
@@ -38,7 +38,7 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
             talks.tell(|talk| session(talk.server(&[lines, SERVER].concat()).client(CLIENT)));
             talks.tell(|talk| session(talk.server(lines).server(SERVER).client(CLIENT)));
         }
-        // Lines of a client, in segments of their own and with its banner, before the server's and behind it.
+        // Lines of a client, in their own segments and together with its banner, before and after the server's banner.
         for line in ["PROXY TCP4 192.0.2.1 192.0.2.2 56324 22\r\n", "hello\r\n", "HELLO\r\n", "\r\n", "A\nB\n\n"] {
             let both = [line.as_bytes(), CLIENT].concat();
             talks.tell(|talk| session(talk.client(line.as_bytes()).server_ack().server(SERVER).client(CLIENT)));
@@ -47,7 +47,7 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
             talks.tell(|talk| session(talk.server(SERVER).client_ack().client(&both)));
             talks.tell(|talk| talk.client(line.as_bytes()).server_ack().client(line.as_bytes()).server_ack());
         }
-        // Lines of lengths around the limit of what is read, with and without the form of a request.
+        // Lines with lengths around the read limit, with and without the form of a request.
         for length in (0..24).chain(100..140) {
             for letter in [b'x', b'X'] {
                 let line = [&vec![letter; length][..], b"\n"].concat();
@@ -56,12 +56,12 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
                 talks.tell(|talk| talk.client(&[&line[..length], b" / HTTP/1.1\n"].concat()).server_ack());
             }
         }
-        // Bare ACKs before any payload, of one side and both.
+        // Bare ACKs of one side and of both, before any payload.
         talks.tell(|talk| session(talk.client_ack().server_ack().client_ack().server(SERVER)));
         talks.join(|talk| session(talk.client_ack().client_ack()));
         talks.join(|talk| session(talk.server_ack().server_ack().server(SERVER)));
         talks.join(|talk| talk.client_ack().client(&hello_record(Shape::Curl)).server_ack().server(&[2; 40]));
-        // What begins another thing within it.
+        // Starts of other protocols within the connection.
         for other in [&b"GET / HTTP/1.1\r\n\r\n"[..], CLIENT, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
             talks.tell(|talk| {
                 session(talk.server(SERVER).client(CLIENT)).client_at(1 << 22, other).server_at(1 << 22, other);
@@ -69,7 +69,7 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
             });
         }
         talks.tell(session);
-        // Seen from the middle on, by either side, and from a banner on.
+        // Connections captured midstream, from either side, and from a banner on.
         talks.join(|talk| session(talk.client_ack().server_ack().server(&[9; 52]).client_ack()));
         talks.join(|talk| session(talk.client(&[9; 52]).server_ack()));
         talks.join(|talk| session(talk.server(SERVER).client(CLIENT)));
@@ -96,7 +96,7 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Single segments on and beside the port of SSH, with every set of flags.
+/// Returns single segments on the SSH port and on other ports, with every set of flags.
 pub(super) fn segments(setting: &Setting) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let mut client = 40_000;
@@ -105,7 +105,7 @@ pub(super) fn segments(setting: &Setting) -> Vec<Vec<u8>> {
             for length in [0, 1, 8, 9, 36] {
                 client += 1;
                 let ports = (if ports.0 == 0 { client } else { ports.0 }, if ports.1 == 0 { client } else { ports.1 });
-                // Of a stranger, and once more when it may be known.
+                // The segment in an untracked flow, and again when the flow may be known.
                 frames.push(setting.segment(ports, 7, flags, &[0x55; 36][..length]));
                 frames.push(setting.segment(ports, 50, ACK, &[]));
                 frames.push(setting.segment(ports, 50, flags, &[0x55; 36][..length]));

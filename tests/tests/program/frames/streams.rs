@@ -1,4 +1,4 @@
-//! TLS in every cut and order, openings and ends, frames longer than a page.
+//! TLS with every split and order of segments, TCP handshakes and closes, frames longer than a page.
 
 use tests::carrier::{Carrier, Tunnel};
 use tests::conversation::{LINUX_SYN_OPTIONS, TcpConversation};
@@ -11,36 +11,36 @@ use super::quic::long;
 use super::setting::{Setting, Talks};
 use super::{hello_record, segment, told};
 
-/// Hellos in pieces.
+/// Returns connections with hellos in several segments.
 pub(super) fn pieces(setting: &Setting) -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::PostQuantum);
     let retry = [&[20, 3, 3, 0, 1, 1][..], &hello_record(Shape::Curl)].concat();
     let small = hello::records(&Shape::Curl.client_hello("example.org", &mut SplitMix64::new(5)), 40);
     let mut talks = Talks::new(setting, (51_234, 443));
-    // In either order, cut in the record header, behind it, and in the middle.
+    // In order and out of order, split in the record header, after it, and in the middle.
     for at in [1, 2, 3, 4, 5, 6, 8, 9, 10, 700, hello.len() - 1] {
         let (first, second) = hello.split_at(at);
         talks.tell(|talk| talk.client(first).client(second).server_ack());
         talks.tell(|talk| talk.client_at(at as u32, second).client_at(0, first).server_ack());
         talks.tell(|talk| talk.client(first).client_at(0, &hello).client(second));
     }
-    // A HelloRetryRequest's second hello behind a ChangeCipherSpec, in one segment and in two.
+    // The second ClientHello after a HelloRetryRequest, after a ChangeCipherSpec, in one segment and in two.
     talks.tell(|talk| talk.client(&hello).server(&hello::server_flight_13(&mut SplitMix64::new(1), 0)).client(&retry));
     talks.tell(|talk| talk.client(&hello).client(&retry[..6]).client(&retry[6..]));
     talks.tell(|talk| talk.client(&[&hello[..], &retry[..]].concat()));
-    // Many small records in one segment, and cut in the middle of a header.
+    // Many small records in one segment, and split in the middle of a header.
     talks.tell(|talk| talk.client(&small));
     for at in 41..52 {
         talks.tell(|talk| talk.client(&small[..at]).client(&small[at..]));
     }
-    // A byte at a time.
+    // One byte per segment.
     talks.tell(|talk| {
         for byte in &hello[..40] {
             talk.client(&[*byte]);
         }
         talk
     });
-    // Keep-alive, retransmission, far ahead, not TLS at all.
+    // Keep-alive, retransmission, a segment far ahead, a protocol other than TLS.
     talks.tell(|talk| talk.client_at(u32::MAX, &[0]).client(&hello).client_at(0, &hello));
     talks.tell(|talk| talk.client_at(1 << 21, &hello).client_at(0, &hello));
     talks.tell(|talk| talk.client(b"GET / HTTP/1.1\r\n\r\n").server(b"HTTP/1.1 200 OK\r\n\r\n").client(&hello));
@@ -54,7 +54,7 @@ pub(super) fn pieces(setting: &Setting) -> Vec<Vec<u8>> {
     talks.frames
 }
 
-/// Hellos behind something else, in either order and cut within their first bytes, and far segments among them.
+/// Returns hellos after other data, in order and out of order, split within their first bytes, with distant segments.
 pub(super) fn dialogues(setting: &Setting) -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::PostQuantum);
     let flight = hello::server_flight_13(&mut SplitMix64::new(1), 700);
@@ -90,7 +90,7 @@ pub(super) fn dialogues(setting: &Setting) -> Vec<Vec<u8>> {
             }
         }
     }
-    // Lines until the dialogue is too long for one, one after another and with a gap.
+    // Lines until the dialogue exceeds its limit, consecutive and with a gap.
     for skipped in [0, 1] {
         talks.tell(|talk| {
             for line in 0..60_u32 {
@@ -103,7 +103,7 @@ pub(super) fn dialogues(setting: &Setting) -> Vec<Vec<u8>> {
         talks.tell(|talk| talk.server(answer).server(&flight).client(&hello));
         talks.tell(|talk| talk.server_at(answer.len() as u32, &flight).server_at(0, answer).client(&hello));
     }
-    // The first segment of a flight comes last.
+    // The first segment of a flight arrives last.
     talks.tell(|talk| {
         for piece in 1..10 {
             talk.server_at(1400 * piece, &bulk);
@@ -113,11 +113,11 @@ pub(super) fn dialogues(setting: &Setting) -> Vec<Vec<u8>> {
     talks.frames
 }
 
-/// SYNs of all kinds: with data, repeated, with a new number each time; ends and strangers.
+/// Returns SYNs of all kinds: with data, repeated, with a new sequence number; closes and untracked flows.
 pub(super) fn openings() -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::Curl);
     let mut frames = vec![segment(1, FIN | ACK, &[], &[]), segment(1, RST, &[], &[]), segment(1, ACK, &[], &[7; 100])];
-    // Hellos of a stranger that are too short, and in a trailer behind the datagram.
+    // Hellos of an untracked flow that are too short, and one in a trailer after the datagram.
     frames.extend((0..12).map(|length| segment(1, ACK, &[], &hello[..length])));
     frames.push([segment(1, ACK, &[], &[]), hello.clone()].concat());
     frames.push(segment(9, SYN, LINUX_SYN_OPTIONS, &hello));
@@ -130,19 +130,19 @@ pub(super) fn openings() -> Vec<Vec<u8>> {
         }
     }
     let mut talk = TcpConversation::between("10.0.0.3:1", "10.0.0.4:443");
-    // SYN cookies: another number in each SYN-ACK; then a restart, a reset, and the server's first word.
+    // SYN cookies: a new sequence number in each SYN-ACK; then a restart, a reset, and a server that sends first.
     talk.syn().syn().syn_ack().again(0x1000_0000, 0x9000_0000).syn_ack().client_ack();
     talk.again(0x1000_0000, 0xa000_0000).syn_ack().client_ack().client(&hello).server_reset().client(&hello);
     talk.again(5, 6).syn_ack().syn().syn_ack().client_ack().server(b"220 ready\r\n").client(&hello).close();
     frames.extend(told(&talk));
-    // A server's hello first, of a flow that nobody knows.
+    // A server's hello first, in an untracked flow.
     let mut talk = TcpConversation::between("10.0.0.5:1", "10.0.0.6:443");
     talk.server(&hello::server_flight_13(&mut SplitMix64::new(2), 90)).client(&hello);
     frames.extend(told(&talk));
     frames
 }
 
-/// Super-packets and jumbo frames, in tunnels too.
+/// Returns super-packets and jumbo frames, also in tunnels.
 pub(super) fn long_frames() -> Vec<Vec<u8>> {
     let tunnel = Carrier::between("192.0.2.1", "192.0.2.2", Tunnel::Vxlan(5));
     let mut frames = Vec::new();
@@ -150,7 +150,7 @@ pub(super) fn long_frames() -> Vec<Vec<u8>> {
         let mut body = hello_record(Shape::Curl);
         let rest = length - body.len();
         body.extend(hello::records(&[&[11, 0, 0, 0][..], &vec![3; rest]].concat(), 4000));
-        // A request whose end lies on a far page, and one that is a hello's first bytes there.
+        // A request that ends on a later page of the frame.
         let mut request = b"POST / HTTP/1.1\r\nCookie: ".to_vec();
         request.resize(length - 4, b'c');
         request.extend_from_slice(b"\r\n\r\n");

@@ -1,4 +1,4 @@
-//! Packets in tunnels of every kind, whole and broken, and tunnels in tunnels.
+//! Packets in tunnels of every kind, well-formed and malformed, and nested tunnels.
 
 use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::framing::{OpenVpn, channel_data, indication};
@@ -10,15 +10,15 @@ use super::quic::initial;
 use super::setting::Setting;
 use super::{hello_record, raw};
 
-/// Ends of tunnels, of either family.
+/// Endpoints of tunnels, IPv4 and IPv6.
 const ENDS: [(&str, &str); 2] = [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")];
 
-/// EtherTypes, as they stand in a tunnel's header.
+/// EtherTypes in network byte order, as in a tunnel's header.
 const IPV4: [u8; 2] = [0x08, 0x00];
 const IPV6: [u8; 2] = [0x86, 0xdd];
 const ETHERNET: [u8; 2] = [0x65, 0x58];
 
-/// Packets worth a tunnel: an opening, a hello, QUIC, DTLS, HTTP, SSH, bulk; plain, tagged, of either family.
+/// Returns inner packets: a SYN, a hello, QUIC, DTLS, HTTP, SSH, bulk; plain and tagged, IPv4 and IPv6.
 pub(crate) fn inner() -> Vec<Vec<u8>> {
     let tagged = Envelope { vlan: vec![9], ..Envelope::default() };
     let settings = [
@@ -50,7 +50,7 @@ pub(crate) fn inner() -> Vec<Vec<u8>> {
     told.collect()
 }
 
-/// Every carrier that the filter opens.
+/// Returns every carrier that the filter decapsulates.
 pub(crate) fn carriers() -> Vec<Carrier> {
     let mut kinds = vec![Tunnel::Ip, Tunnel::Erspan(0x123), Tunnel::Vxlan(5)];
     for bits in 0..8 {
@@ -71,12 +71,12 @@ pub(crate) fn carriers() -> Vec<Carrier> {
     (1..=6).map(|depth| Carrier::Mpls(vec![16; depth])).chain(tunnels).collect()
 }
 
-/// A frame within UDP to a tunnel's port, behind this header.
+/// Returns a UDP datagram to a tunnel's port, with this header and content.
 fn over_udp(port: u16, header: &[u8], content: &[u8]) -> Vec<u8> {
     Setting::default().datagram((50_001, port), &[header, content].concat())
 }
 
-/// What the crafted carriers do not know: older and newer kinds, by header and content.
+/// Returns tunnels that the crafted carriers do not support: older and newer kinds, by header and content.
 pub(crate) fn other_tunnels(frame: &[u8]) -> Vec<Vec<u8>> {
     let gre = |flags: u8, kind: [u8; 2], rest: &[u8]| raw(47, &[&[flags, 0], &kind[..], rest, frame].concat());
     let mut erspan_iii = vec![0, 0, 0, 1, 0x20, 7, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -93,7 +93,7 @@ pub(crate) fn other_tunnels(frame: &[u8]) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Everything through everything, both ways.
+/// Returns every inner packet in every tunnel, in both directions.
 pub(super) fn every_tunnel() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let inner = inner();
@@ -104,14 +104,14 @@ pub(super) fn every_tunnel() -> Vec<Vec<u8>> {
     frames
 }
 
-/// Headers with every value in the fields that decide.
+/// Returns tunnel headers with every value of the fields that the parser evaluates.
 pub(super) fn odd_headers() -> Vec<Vec<u8>> {
     let frame = Setting::default().segment((5000, 443), 1, SYN, &[]);
     let packet = &frame[14..];
     let mut frames = Vec::new();
     let kinds = [IPV4, IPV6, ETHERNET, [0x88, 0xbe], [0x22, 0xeb], [0x88, 0x47], [0x88, 0x0b], [0x81, 0], [0, 0]];
     for flags in 0..=255 {
-        // Room for every optional field.
+        // 12 bytes: enough for every optional field.
         for (version, kind) in [(0, IPV4), (0, ETHERNET), (1, IPV4), (0, [0x88, 0xbe])] {
             frames.push(raw(47, &[&[flags, version], &kind[..], packet].concat()));
             frames.push(raw(47, &[&[flags, version], &kind[..], &[0; 12], &frame].concat()));
@@ -124,7 +124,7 @@ pub(super) fn odd_headers() -> Vec<Vec<u8>> {
         frames.push(over_udp(2152, &[flags, 255, 0, 60, 0, 0, 0, 1], packet));
         frames.push(over_udp(2152, &[flags, 255, 0, 64, 0, 0, 0, 1, 0, 1, 0, 0], packet));
         frames.push(over_udp(2152, &[0x30, flags, 0, 60, 0, 0, 0, 1], packet));
-        // What the first byte inside says.
+        // Every value of the inner packet's first byte.
         for mut inside in [packet.to_vec(), frame.clone()] {
             inside[0] = flags;
             frames.push(over_udp(2152, &[0x30, 255, 0, 60, 0, 0, 0, 1], &inside));
@@ -147,7 +147,7 @@ pub(super) fn odd_headers() -> Vec<Vec<u8>> {
             frames.push(over_udp(6081, &[0, 0, kind[0], kind[1], 0, 0, 5, 0], content));
         }
     }
-    // GTP-U: up to eight extension headers, and lengths of 0 to 3 words and more than a frame has.
+    // GTP-U: up to eight extension headers, with lengths of 0 to 3 words and lengths beyond the frame.
     for count in 0..=8 {
         for words in [0, 1, 2, 3, 100, 255_u8] {
             let mut header = vec![0x34, 255, 0, 100, 0, 0, 0, 1, 0, 1, 0, if count > 0 { 0x85 } else { 0 }];
@@ -162,7 +162,7 @@ pub(super) fn odd_headers() -> Vec<Vec<u8>> {
     frames
 }
 
-/// A frame with these labels.
+/// Returns a frame with these labels.
 fn labelled(labels: &[u8], packet: &[u8]) -> Vec<u8> {
     let mut frame = Setting::default().segment((5000, 443), 1, SYN, &[])[..14].to_vec();
     frame[12..14].copy_from_slice(&[0x88, 0x47]);
@@ -171,7 +171,7 @@ fn labelled(labels: &[u8], packet: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Tunnels in tunnels, two and three deep, and deeper stacks of labels than are followed.
+/// Returns nested tunnels, two and three deep, and label stacks deeper than the parser's limit.
 pub(super) fn nested() -> Vec<Vec<u8>> {
     let frames = [
         Setting::default().segment((5000, 443), 1, SYN, &[]),
@@ -193,7 +193,8 @@ pub(super) fn nested() -> Vec<Vec<u8>> {
     for outer in &kinds {
         for middle in &kinds {
             for frame in &frames {
-                // Labels stand between a link header and its packet, so a tunnel is outside of them if it carries frames.
+                // Labels are between a link header and its packet, so the outer tunnel must carry frames or any
+                // EtherType.
                 if matches!(middle, Carrier::Mpls(_)) && !carries_labels(outer) {
                     continue;
                 }
@@ -207,7 +208,7 @@ pub(super) fn nested() -> Vec<Vec<u8>> {
     nested.into_iter().chain(deep).collect()
 }
 
-/// Whether frames, or packets of any EtherType, are in it.
+/// Returns whether the carrier contains frames, or packets of any EtherType.
 fn carries_labels(carrier: &Carrier) -> bool {
     !matches!(carrier, Carrier::Tunnel { kind: Tunnel::Ip | Tunnel::GtpU { .. }, .. })
 }

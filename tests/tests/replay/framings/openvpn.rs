@@ -5,14 +5,14 @@ use tests::udp::UdpConversation;
 
 use super::*;
 
-/// Packets, `true` for the client's, with which a TLS handshake begins and goes on.
+/// Returns the packets of a TLS handshake, starting with the resets; `true` marks the client's packets.
 fn handshake(client: OpenVpn, server: OpenVpn, size: usize) -> Vec<(bool, Vec<u8>)> {
     let mut all = vec![(true, client.reset(&[])), (false, server.reset(&[0])), (true, client.ack(&[0]))];
     all.extend(tls(client, server, size));
     all
 }
 
-/// Both hellos, what is encrypted behind them, and the data channel.
+/// Returns both hellos, the encrypted messages after them, and data channel packets.
 fn tls(client: OpenVpn, server: OpenVpn, size: usize) -> Vec<(bool, Vec<u8>)> {
     let (hello, flight) = (client_hello(Shape::PostQuantum), server_flight());
     let mut all: Vec<_> = client.stream(1, &hello, size).into_iter().map(|packet| (true, packet)).collect();
@@ -40,7 +40,7 @@ fn over_udp_between(client: &str, server: &str, packets: &[(bool, Vec<u8>)]) -> 
     replay_packets(talk.packets(), &[])
 }
 
-/// Type, number, value, sender's port and application protocol of each fingerprint but those of TCP.
+/// Returns type, count, value, sender's port and application protocol of each fingerprint except those of TCP.
 fn told_of_tls(events: &[Value]) -> Vec<String> {
     let tls = |event: &&Value| event["tls"].is_object() && event["fingerprint"]["type"] != "ja4t";
     fingerprints(events)
@@ -96,7 +96,7 @@ fn reordered_and_repeated_packets() {
 fn a_capture_that_begins_with_a_hello() {
     let packets = tls(OpenVpn::client(), OpenVpn::server(), 1150);
     assert_eq!(told_of_tls(&over_udp(&packets)), both_hellos());
-    // The server's side alone.
+    // The server's packets only.
     let server: Vec<_> = packets.into_iter().filter(|(from_client, _)| !from_client).collect();
     assert_eq!(told_of_tls(&over_udp(&server)), both_hellos()[1..]);
 }
@@ -109,7 +109,7 @@ fn each_handshake_of_several_is_its_own() {
     let (next, answer) = (client.with_key(1), server.with_key(1));
     packets.extend([(false, answer.soft_reset()), (true, next.soft_reset())]);
     packets.extend(tls(next, answer, 400));
-    // The client begins again from the same port.
+    // The client restarts from the same port.
     packets.extend(handshake(client.again(), server.again(), 400));
     let expected = [both_hellos(), both_hellos(), both_hellos()].concat();
     assert_eq!(told_of_tls(&over_udp(&packets)), expected);
@@ -124,7 +124,7 @@ fn tls_crypt_and_the_data_channel_are_not_selected() {
     }
     let events = over_udp(&packets);
     assert!(told_of_tls(&events).is_empty());
-    // OpenVPN 2.6 encrypts what follows the first handshake.
+    // OpenVPN 2.6 encrypts the packets after the first handshake.
     let (client, server) = (OpenVpn::client(), OpenVpn::server());
     let mut renewed = handshake(client, server, 1150);
     let mut reset = openvpn_auth(&client.with_key(1).soft_reset(), 32);
@@ -145,7 +145,7 @@ fn tls_crypt_and_the_data_channel_are_not_selected() {
     assert_eq!(selected(&over_udp(&packets)), control);
 }
 
-/// The conversation over TCP in segments of this size.
+/// Returns the conversation over TCP, in segments of this size.
 fn over_tcp(packets: &[(bool, Vec<u8>)], segment: usize) -> TcpConversation {
     let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:1194");
     talk.handshake();

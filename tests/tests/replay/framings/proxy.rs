@@ -10,12 +10,12 @@ const JA4H: &str = "ge11nn020000_818f42cc3fd7_000000000000_000000000000";
 
 fn headers() -> Vec<Vec<u8>> {
     let mut headers: Vec<_> = [PROXY_1, PROXY_1_UNKNOWN, PROXY_1_LONGEST].map(<[u8]>::to_vec).into();
-    // Without anything behind the addresses, with a type-length-value, and with more than a segment of them.
+    // Without bytes after the addresses, with one type-length-value, and with more than one segment of them.
     headers.extend([0, 30, 2000].map(proxy_2));
     headers
 }
 
-/// Asserts what a connection gives in which the client sends these bytes in segments that end at these offsets.
+/// Asserts the fingerprints of a connection whose client sends these bytes in segments that end at these offsets.
 fn assert_tls(stream: &[u8], ends: &[usize], what: &str) {
     let mut talk = TcpConversation::new();
     talk.handshake();
@@ -36,7 +36,7 @@ fn a_hello_behind_a_header_in_the_same_segment_or_the_next() {
         let what = String::from_utf8_lossy(&header[..15]).into_owned();
         assert_tls(&stream, &[], &what);
         assert_tls(&stream, &[header.len()], &what);
-        // The hello in two segments, the header before it in the first.
+        // The hello in two segments, the first of which also contains the header.
         assert_tls(&stream, &[header.len() + 700], &what);
         assert_tls(&stream, &[header.len(), header.len() + 700], &what);
     }
@@ -104,7 +104,7 @@ fn a_preface_of_http2_behind_a_header() {
     }
 }
 
-/// A dialogue goes on behind the header, and TLS follows it.
+/// A dialogue follows the header, and TLS follows the dialogue.
 #[test]
 fn a_hello_after_starttls_behind_a_header() {
     for header in headers() {

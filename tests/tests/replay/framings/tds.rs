@@ -1,16 +1,16 @@
-//! TLS in TDS packets, as clients of Microsoft SQL Server begin it.
+//! TLS in TDS packets, as used by clients of Microsoft SQL Server.
 
 use tests::certificate;
 use tests::framing::{TDS_OPTIONS, TDS_PRELOGIN, TDS_RESULT, tds};
 
 use super::*;
 
-/// Both sides' first packets.
+/// Sends the first packets of both sides.
 fn prelogin(talk: &mut TcpConversation) -> &mut TcpConversation {
     talk.client(&tds(TDS_PRELOGIN, TDS_OPTIONS, 4088)).server(&tds(TDS_RESULT, TDS_OPTIONS, 4088))
 }
 
-/// Hello, certificate, done, in one record.
+/// Returns `ServerHello`, Certificate and `ServerHelloDone` in one record.
 fn flight_12() -> Vec<u8> {
     let chain = certificate::message(&[&certificate::leaf("example.org").build()]);
     let certificates = [&[11][..], &(chain.len() as u32).to_be_bytes()[1..], &chain].concat();
@@ -43,7 +43,7 @@ fn hellos_in_packets_of_any_size_in_segments_of_any_size() {
     }
 }
 
-/// As clients send it that write header and message by themselves.
+/// Some clients write the packet header and the message separately.
 #[test]
 fn a_packets_header_in_a_segment_of_its_own() {
     let hello = tds(TDS_PRELOGIN, &client_hello(Shape::PostQuantum), 4088);
@@ -89,7 +89,7 @@ fn what_is_not_encrypted_is_not_read() {
     let events = replay(&talk);
     assert_eq!(fingerprints(&events).len(), 4);
     let stats = events::of_type(&events, "stats")[0];
-    // Both sides' first packets, at most one more of each until the filter sees that no handshake follows.
+    // The first packet of each side, and at most one more of each until the filter detects that no handshake follows.
     let selected = events::stats_u64(stats, &["kernel", "selected_by", "tls"]);
     assert!((2..=4).contains(&selected), "{selected}");
 }

@@ -1,4 +1,4 @@
-//! DTLS in TURN messages and behind the length of RFC 4571.
+//! DTLS in TURN messages and after the length field of RFC 4571.
 
 use tests::certificate;
 use tests::dtls::{datagrams, record};
@@ -27,7 +27,7 @@ fn hello(cookie: &[u8]) -> Vec<u8> {
     hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804]).dtls_client(cookie)
 }
 
-/// The records of a message, cut into fragments of this size.
+/// Returns the records of a message, in fragments of this size.
 fn message(kind: u8, seq: u16, body: &[u8], size: usize) -> Vec<Vec<u8>> {
     datagrams(kind, seq, body, size)
 }
@@ -41,7 +41,7 @@ fn flight(size: usize) -> Vec<Vec<u8>> {
     all
 }
 
-/// A whole handshake: who sends each datagram, `true` for the DTLS client.
+/// Returns the datagrams of a complete handshake; `true` marks those of the DTLS client.
 fn handshake(size: usize) -> Vec<(bool, Vec<u8>)> {
     let mut all = vec![(true, message(CLIENT_HELLO, 0, &hello(&[]), usize::MAX).remove(0))];
     all.push((false, message(HELLO_VERIFY_REQUEST, 0, b"\xfe\xff\x04cafe", usize::MAX).remove(0)));
@@ -53,7 +53,7 @@ fn handshake(size: usize) -> Vec<(bool, Vec<u8>)> {
     all
 }
 
-/// The fingerprints of the DTLS handshake: type, number, value, sender's port, application protocol.
+/// Returns the fingerprints of the DTLS handshake: type, count, value, sender's port, application protocol.
 fn dtls_values(events: &[Value]) -> Vec<(String, u64, String, u64, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     fingerprints(events)
@@ -68,7 +68,7 @@ fn dtls_values(events: &[Value]) -> Vec<(String, u64, String, u64, String)> {
         .collect()
 }
 
-/// Asserts both hellos, one ServerHello and one certificate, with the client at this port.
+/// Asserts both `ClientHello`s, one `ServerHello` and one certificate, with the client at this port.
 fn assert_handshake(events: &[Value], port: u64, what: &str) {
     let found = dtls_values(events);
     let short: Vec<_> = found.iter().map(|(kind, count, ..)| (kind.as_str(), *count)).collect();
@@ -126,12 +126,12 @@ fn media_is_not_selected() {
     }
     let events = replay_packets(talk.packets(), &[]);
     let stats = events::of_type(&events, "stats")[0];
-    // Two hellos, HelloVerifyRequest, three messages of the server, one change of keys at most.
+    // Two ClientHellos, HelloVerifyRequest, three server messages, and at most one ChangeCipherSpec.
     let selected = events::stats_u64(stats, &["kernel", "selected_by", "dtls"]);
     assert!((6..=7).contains(&selected), "{selected}");
 }
 
-/// The conversation in a TCP stream in segments of this size.
+/// Returns the events of the conversation in a TCP stream, in segments of this size.
 fn in_stream(frame: fn(bool, &[u8]) -> Vec<u8>, before: &[u8], client_is_server: bool, segment: usize) -> Vec<Value> {
     let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:5000");
     talk.handshake();
@@ -178,7 +178,7 @@ fn handshakes_in_tcp_streams() {
     }
 }
 
-/// Without a STUN message before it.
+/// No STUN message precedes the hello.
 #[test]
 fn a_stream_that_begins_with_a_hello() {
     for (frame, what) in
@@ -197,7 +197,7 @@ fn a_stream_that_begins_with_a_hello() {
     }
 }
 
-/// Every wrong length: the rest of the capture is still read.
+/// For every wrong length, the rest of the capture is still parsed.
 #[test]
 fn broken_messages_hide_nothing_behind_them() {
     let hello = message(CLIENT_HELLO, 0, &hello(&[]), usize::MAX).remove(0);
