@@ -1,4 +1,4 @@
-//! The verifier's work.
+//! Cost of verification of the programs.
 
 use ja4_common::filter_config::FilterConfig;
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
@@ -7,9 +7,9 @@ use tests::privilege::{require_bpf, skipped};
 use crate::duel::{PROGRAMS, SEED};
 use crate::say;
 
-/// A tenth of the million instructions that the verifier follows at most. The time to load a program is in proportion
-/// to this number, and other kernels follow more paths than this one.
-const MOST: u32 = 100_000;
+/// Limit of verified instructions. The verifier gives up after a million, and its time is proportional to their number.
+/// Linux 6.1 verifies a third more than 6.18: 106,875 for the largest program.
+const MOST: u32 = 150_000;
 
 #[test]
 fn the_verifier_is_far_from_its_limit() {
@@ -17,7 +17,7 @@ fn the_verifier_is_far_from_its_limit() {
         return;
     }
     let mut filter_config = FilterConfig::new(SEED);
-    // With the rate limiter on there is more to verify.
+    // The rate limiter increases the number of verified instructions.
     filter_config.rate_limit = 1;
     let settings = KernelSettings { filter_config, ring_bytes: 1 << 16, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
@@ -26,7 +26,7 @@ fn the_verifier_is_far_from_its_limit() {
             Program::Xdp | Program::Empty => kernel.xdp(program).unwrap().info(),
             Program::TcEgress | Program::TcIngress => kernel.tc(program).unwrap().info(),
         };
-        // Linux 5.16 and newer say it.
+        // Linux 5.16 and newer report the number.
         let Some(verified) = info.unwrap().verified_instruction_count() else {
             skipped("a kernel that tells how many instructions it verified");
             return;
