@@ -73,7 +73,7 @@ fn pages(folder: &Path) -> Result<BTreeMap<String, String>> {
 ///
 /// # Errors
 ///
-/// When a mark has no end, or a table no marks.
+/// If a mark has no end, a mark names no table, or a table has no mark.
 fn stale_pages(folder: &Path, tables: &Tables) -> Result<BTreeMap<String, String>> {
     let mut stale = BTreeMap::new();
     let mut used = BTreeSet::new();
@@ -97,24 +97,15 @@ fn replace_tables(page: &str, tables: &Tables, used: &mut BTreeSet<String>) -> R
     while let Some(line) = lines.next() {
         updated.extend([line, "\n"]);
         let Some(name) = line.strip_prefix(START).and_then(|rest| rest.strip_suffix(" -->")) else { continue };
-        let mut old = Vec::new();
-        loop {
-            match lines.next() {
-                Some(END) => break,
-                Some(line) => old.push(line),
-                None => bail!("the table {name} has no end; add `{END}`"),
-            }
+        if !lines.any(|line| line == END) {
+            bail!("the table {name} has no end; add `{END}`");
         }
-        match tables.get(name) {
-            Some(table) => {
-                used.insert(name.to_owned());
-                updated.extend(["\n", table.trim(), "\n\n"]);
-            }
-            None => {
-                eprintln!("{name}: a table that is not generated yet");
-                updated.extend(old.into_iter().flat_map(|line| [line, "\n"]));
-            }
-        }
+        let Some(table) = tables.get(name) else {
+            let names: Vec<_> = tables.keys().map(String::as_str).collect();
+            bail!("no table is named {name}; the tables are {}", names.join(", "));
+        };
+        used.insert(name.to_owned());
+        updated.extend(["\n", table.trim(), "\n\n"]);
         updated.extend([END, "\n"]);
     }
     Ok(updated)
@@ -163,8 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_is_not_generated_is_kept() {
+    fn a_mark_that_names_no_table_is_an_error() {
         let folder = docs(&[("page.md", PAGE)]);
-        assert!(stale_pages(folder.path(), &Tables::new()).unwrap().is_empty());
+        let error = stale_pages(folder.path(), &tables(&[("fields", "")])).unwrap_err();
+        assert_eq!(format!("{error:#}"), "docs/page.md: no table is named keys; the tables are fields");
     }
 }
