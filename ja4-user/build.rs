@@ -11,10 +11,10 @@ mod provenance;
 
 use provenance::{FIX, OBJECT, PROVENANCE, Provenance, SOURCES};
 
-/// Names an object to embed in place of the committed one, such as the programs' debug build.
+/// Names the object to embed instead of the committed one, such as a debug build.
 ///
-/// Read here and not by the sensor as it runs: the binary may hold capabilities that whoever starts
-/// it does not, and must not load what their environment names.
+/// Read at build time only: an installed binary may have capabilities that the user who starts it lacks, so it must not
+/// load an object that the user's environment names.
 const OVERRIDE: &str = "JA4_EBPF_OBJECT";
 
 fn main() {
