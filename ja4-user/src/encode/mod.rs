@@ -284,6 +284,7 @@ mod tests {
                 version: Some("TLS 1.3"),
                 alpn: ["h2", "http/1.1"].map(Into::into).into(),
                 cipher: Some(0x1301),
+                group: Some(0x11ec),
                 ..TlsAttributes::default()
             }
         }

@@ -225,6 +225,8 @@ pub struct TlsAttributes {
     pub alpn_chosen: Option<ArcStr>,
     /// Cipher suite that the server chose.
     pub cipher: Option<u16>,
+    /// Named group of the key exchange that the server chose; TLS 1.3 only.
+    pub group: Option<u16>,
     /// Whether the ClientHello has an encrypted_client_hello extension.
     pub ech: bool,
     /// Whether the records are DTLS; `None`: the transport decides.

@@ -124,6 +124,7 @@ fn every_protocol_has_its_columns() {
     let columns = by_column(&line);
     for (column, expected) in [
         ("tls.cipher", "0x1301"),
+        ("tls.group", "0x11ec"),
         ("certificate.subject_cn", "www.example.org"),
         ("certificate.issuer_cn", "Example CA"),
         ("quic.version", "draft-29"),

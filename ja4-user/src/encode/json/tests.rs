@@ -38,7 +38,7 @@ fn a_live_fingerprint_with_everything() {
             r#""src_ip":"10.0.0.1","src_port":51234,"dest_ip":"10.0.0.2","dest_port":443,"proto":"TCP","#,
             r#""app_proto":"tls","fingerprint":{"type":"ja4","value":"t13d1516h2_8daaf6152771_e5627efa2ab1","#,
             r#""side":"client","count":1,"raw":"t13d_a","original":"t13d_b","raw_original":"t13d_c"},"#,
-            r#""tls":{"sni":"example.org","version":"TLS 1.3","alpn":["h2","http/1.1"],"cipher":"0x1301"}}"#,
+            r#""tls":{"sni":"example.org","version":"TLS 1.3","alpn":["h2","http/1.1"],"cipher":"0x1301","group":"0x11ec"}}"#,
         ),
     );
 }
@@ -236,7 +236,7 @@ fn tls_with_everything() {
         all(&attributes(tls)),
         concat!(
             r#""tls":{"sni":"example.org","version":"TLS 1.3","alpn":["h2","http/1.1"],"alpn_chosen":"h2","#,
-            r#""cipher":"0x1301","ech":true,"subject_cn":"www.example.org","issuer_cn":"Example CA","#,
+            r#""cipher":"0x1301","group":"0x11ec","ech":true,"subject_cn":"www.example.org","issuer_cn":"Example CA","#,
             r#""notbefore":"2026-11-01T00:00:00","notafter":"2027-01-30T23:59:59","san_count":2}"#,
         ),
     );

@@ -273,6 +273,8 @@ fields! {
         |s| text(s.tls()?.alpn_chosen.as_deref());
     tls.cipher => TlsCipher Kind::Number, SERVER, MESSAGE, "Cipher suite that the server chose, such as 0x1301.",
         |s| s.tls()?.cipher.map(Hex);
+    tls.group => TlsGroup Kind::Number, SERVER, MESSAGE,
+        "Named group of the key exchange in TLS 1.3, such as 0x11ec (X25519MLKEM768).", |s| s.tls()?.group.map(Hex);
     tls.ech => TlsEch Kind::Bool, HELLO, MESSAGE, "Whether the ClientHello has an encrypted_client_hello extension.",
         |s| Some(Bool(s.tls()?.ech));
     tls.subject_cn => TlsSubject Kind::Text, CERTIFICATE, MESSAGE, "Common name of the subject of the server's certificate.",

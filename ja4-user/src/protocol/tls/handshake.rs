@@ -115,8 +115,8 @@ impl<A: AppState, S: EventHandler> Handshake<'_, '_, A, S> {
         Ok(if self.carrier == Carrier::Quic { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// The first ServerHello is fingerprinted, or the HelloRetryRequest before it; a later one has the final version and
-    /// cipher suite.
+    /// The first ServerHello is fingerprinted, or the HelloRetryRequest before it; a later one has the final version,
+    /// cipher suite and group.
     fn server_hello(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
         let hello = &ServerHello::parse(body, self.carrier)?;
         let connection = &mut *self.cx.connection;
@@ -124,6 +124,7 @@ impl<A: AppState, S: EventHandler> Handshake<'_, '_, A, S> {
         tls.is_dtls = Some(self.carrier == Carrier::Dtls);
         tls.version = version_name(hello.version());
         tls.cipher = Some(hello.cipher_suite);
+        tls.group = hello.group();
         tls.alpn_chosen = hello.alpn().next().map(alpn_name);
         let encrypted = !matches!(hello.version(), 0x0002 | 0x0300..=0x0303 | 0xfeff | 0xfefd | 0x0100);
         connection.encrypted = encrypted;

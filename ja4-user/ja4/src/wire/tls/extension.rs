@@ -13,6 +13,8 @@ pub mod extension_type {
     pub const ALPN: u16 = 0x0010;
     /// supported_versions (RFC 8446, section 4.2.1).
     pub const SUPPORTED_VERSIONS: u16 = 0x002b;
+    /// key_share (RFC 8446, section 4.2.8).
+    pub const KEY_SHARE: u16 = 0x0033;
     /// encrypted_client_hello (RFC 9849).
     pub const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 }

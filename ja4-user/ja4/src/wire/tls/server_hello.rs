@@ -1,6 +1,6 @@
 //! ServerHello (RFC 8446, section 4.1.3).
 
-use crate::wire::tls::extension::{AlpnNames, IndexedExtension, TlsExtensions};
+use crate::wire::tls::extension::{AlpnNames, IndexedExtension, TlsExtensions, extension_type};
 use crate::wire::tls::hello::{Carrier, HelloStart, is_grease};
 use crate::wire::{Cursor, WireError};
 
@@ -60,6 +60,14 @@ impl<'a> ServerHello<'a> {
         chosen.filter(|&version| !is_grease(version)).unwrap_or(self.legacy_version)
     }
 
+    /// The selected named group: the start of key_share (RFC 8446, section 4.2.8), also in a HelloRetryRequest. Absent
+    /// below TLS 1.3.
+    #[must_use]
+    pub fn group(&self) -> Option<u16> {
+        let key_share = self.extensions.iter().find(|extension| extension.kind == extension_type::KEY_SHARE)?;
+        Cursor::new(key_share.body).u16().ok()
+    }
+
     /// The selected protocol: at most one name. TLS 1.3 sends it encrypted, in another message.
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
@@ -96,6 +104,19 @@ mod tests {
         let hello = ServerHello::parse(&body, Carrier::Tcp).unwrap();
         assert!(hello.is_hello_retry_request());
         assert_eq!(hello.version(), 0x0304);
+    }
+
+    #[test]
+    fn the_group_is_the_start_of_the_key_share() {
+        let group = |body: &[u8]| {
+            let body = HelloBuilder::new(0x0303).suites(&[0x1301]).extension(0x0033, body).build_server();
+            ServerHello::parse(&body, Carrier::Tcp).unwrap().group()
+        };
+        assert_eq!(group(&[0x11, 0xec, 0, 2, 7, 7]), Some(0x11ec));
+        assert_eq!(group(&[0, 29]), Some(29), "a HelloRetryRequest");
+        assert_eq!(group(&[0]), None);
+        let body = HelloBuilder::new(0x0303).suites(&[0xc02f]).build_server();
+        assert_eq!(ServerHello::parse(&body, Carrier::Tcp).unwrap().group(), None);
     }
 
     #[test]
