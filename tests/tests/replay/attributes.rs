@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-use tests::handmade::Handmade;
+use tests::handmade::{self, Handmade};
 use tests::{certificate, quic, udp};
 
 /// Returns the only connection event.
@@ -47,6 +47,26 @@ fn of_tls() {
             "notbefore": "2025-01-01T00:00:00", "notafter": "2025-12-31T23:59:59", "san_count": 2,
         })
     );
+}
+
+/// The group of a HelloRetryRequest is known at once, and is that of the ServerHello after it.
+#[test]
+fn of_tls_13() {
+    let client = hello::records(&Handmade::new(0x0303, &[0x1301]).versions(&[0x0304]).client(), usize::MAX);
+    let server = |group: &[u8]| Handmade::new(0x0303, &[0x1301]).extension(0x002b, &[3, 4]).extension(0x0033, group);
+    let retry = server(&[0x11, 0xec]).random(handmade::RETRY).server();
+    let answer = server(&[0x11, 0xec, 0, 2, 7, 7]).server();
+    for answers in [vec![&answer], vec![&retry], vec![&retry, &answer]] {
+        let mut talk = TcpConversation::new();
+        talk.handshake();
+        for answer in answers {
+            talk.client(&client).server(&hello::records(answer, usize::MAX));
+        }
+        talk.close();
+        let events = replay(&talk);
+        assert_eq!(only(&events, "ja4s")["tls"]["group"], "0x11ec");
+        assert_eq!(connection(&events)["tls"]["group"], "0x11ec");
+    }
 }
 
 /// Returns a KEXINIT (RFC 4253, section 7.1) with these lists, one host key algorithm and no languages.
