@@ -181,8 +181,10 @@ fn said_of_all() -> Vec<(&'static str, Vec<Packet>)> {
     let mut lease6 = UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547");
     lease6.client(&dhcp::client_v6(1, mac));
     let mut quic = UdpConversation::between("10.0.0.1:5000", "192.0.2.1:443");
+    let ends = QuicEnds::new(&[1; 8], &[2; 8]);
     let hello = Shape::Go.client_hello("a.example", &mut SplitMix64::new(1));
-    quic.client(&QuicEnds::new(&[1; 8], &[2; 8]).initial(From::Client, 0, &crypto(0, &hello)));
+    quic.client(&ends.initial(From::Client, 0, &crypto(0, &hello)));
+    quic.server(&ends.initial(From::Server, 0, &crypto(0, &hello::server_hello_13(&mut SplitMix64::new(2)))));
     vec![
         ("tls", tls_talk().packets().to_vec()),
         ("http", web_talk().packets().to_vec()),
