@@ -70,12 +70,12 @@ fn what_is_of_no_use_to_a_sensor_goes() {
     assert_eq!(ask(&path, "SELECT count(*) FROM first_seen WHERE length(host) = 0"), 10);
     assert_eq!(ask(&path, "SELECT count(*) FROM first_seen WHERE length(host) > 0"), 20);
     assert_eq!(ask(&path, &format!("SELECT min(last) - {NOON} FROM first_seen WHERE length(host) = 0")), 90);
-    assert_eq!(ask(&path, "SELECT count(DISTINCT anchor) FROM profile"), 5);
+    assert_eq!(ask(&path, "SELECT count(DISTINCT key) FROM profile"), 5);
     assert_eq!(ask(&path, &format!("SELECT min(last) - {NOON} FROM profile")), 5);
     // Of each profile key, the four values with the highest counts of both sensors.
     assert_eq!(ask(&path, "SELECT count(*) FROM profile"), 5 * 4 * 2);
     let kept = "'companion 0', 'companion 7', 'companion 8', 'companion 9'";
-    assert_eq!(ask(&path, &format!("SELECT count(*) FROM profile WHERE companion NOT IN ({kept})")), 0);
+    assert_eq!(ask(&path, &format!("SELECT count(*) FROM profile WHERE value NOT IN ({kept})")), 0);
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(crate) fn import_profiles(
         let change = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut changed = 0;
         let mut insert = change.prepare(
-            "INSERT INTO profile (source, pair, anchor, companion, count, first, last) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO profile (source, pair, key, value, count, first, last) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT DO UPDATE SET count = max(count, excluded.count), first = min(first, excluded.first),
                 last = max(last, excluded.last)
              WHERE excluded.count > count OR excluded.first < first OR excluded.last > last",

@@ -351,7 +351,7 @@ fn alert(database: &Connection, row: &Fields<'_, '_>) -> Carried {
 }
 
 /// Columns that version 3 renames: table, name in version 2, name in version 3.
-const RENAMED: [(&str, &str, &str); 42] = [
+const RENAMED: [(&str, &str, &str); 44] = [
     ("connection", "flow", "flow_id"),
     ("connection", "client", "src_ip"),
     ("connection", "client_port", "src_port"),
@@ -394,6 +394,8 @@ const RENAMED: [(&str, &str, &str); 42] = [
     ("alert", "client_port", "src_port"),
     ("alert", "server", "dest_ip"),
     ("alert", "server_port", "dest_port"),
+    ("profile", "anchor", "key"),
+    ("profile", "companion", "value"),
 ];
 
 /// Renames the columns of version 2 after the fields of the output.

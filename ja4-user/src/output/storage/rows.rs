@@ -301,7 +301,7 @@ impl RowWriter {
 
 fn profile(database: &Connection, row: &ProfileRow) -> rusqlite::Result<()> {
     let mut insert = database.prepare_cached(
-        "INSERT INTO profile (source, pair, anchor, companion, count, first, last)
+        "INSERT INTO profile (source, pair, key, value, count, first, last)
          VALUES (iif(?1 = ?8, (SELECT id FROM sensor), ?1), ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT DO UPDATE SET count = max(count, excluded.count), first = min(first, excluded.first),
             last = max(last, excluded.last)",

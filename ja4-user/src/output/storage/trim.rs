@@ -9,15 +9,15 @@ const VALUES: &str = "DELETE FROM first_seen WHERE (value, host) IN (
     SELECT value, host FROM first_seen WHERE (length(host) > 0) = ?1 ORDER BY last DESC LIMIT -1 OFFSET ?2)";
 
 /// Profile keys beyond the latest `?1`, with all their values.
-const ANCHORS: &str = "DELETE FROM profile WHERE (pair, anchor) IN (
-    SELECT pair, anchor FROM profile GROUP BY pair, anchor ORDER BY max(last) DESC LIMIT -1 OFFSET ?1)";
+const PROFILE_KEYS: &str = "DELETE FROM profile WHERE (pair, key) IN (
+    SELECT pair, key FROM profile GROUP BY pair, key ORDER BY max(last) DESC LIMIT -1 OFFSET ?1)";
 
 /// Profile values beyond the `?1` most frequent of their key, over all sensors. `total` avoids an integer overflow.
-const COMPANIONS: &str = "DELETE FROM profile WHERE (pair, anchor, companion) IN (
-    SELECT pair, anchor, companion FROM (
-        SELECT pair, anchor, companion,
-            row_number() OVER (PARTITION BY pair, anchor ORDER BY total(count) DESC, max(last) DESC) AS rank
-        FROM profile GROUP BY pair, anchor, companion)
+const PROFILE_VALUES: &str = "DELETE FROM profile WHERE (pair, key, value) IN (
+    SELECT pair, key, value FROM (
+        SELECT pair, key, value,
+            row_number() OVER (PARTITION BY pair, key ORDER BY total(count) DESC, max(last) DESC) AS rank
+        FROM profile GROUP BY pair, key, value)
     WHERE rank > ?1)";
 
 /// Deletes rows beyond the limits.
@@ -31,8 +31,8 @@ pub(super) fn trim(database: &Connection, bounds: &SavedStateLimits) -> rusqlite
             database.prepare_cached(VALUES)?.execute(params![of_host, limit(most)])?;
         }
     }
-    database.prepare_cached(ANCHORS)?.execute([limit(profile_keys)])?;
-    database.prepare_cached(COMPANIONS)?.execute([limit(profile_values)])?;
+    database.prepare_cached(PROFILE_KEYS)?.execute([limit(profile_keys)])?;
+    database.prepare_cached(PROFILE_VALUES)?.execute([limit(profile_values)])?;
     Ok(())
 }
 

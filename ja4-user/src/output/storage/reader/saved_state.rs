@@ -69,19 +69,19 @@ impl DatabaseReader {
     /// If the time limit is exceeded, or the file is damaged.
     pub(crate) fn newest_profiles(&self, most: usize) -> Result<Vec<profile::ProfileRow>, StorageError> {
         let all = self.collect(
-            "SELECT source, pair, anchor, companion, count, first, last FROM profile ORDER BY last DESC LIMIT ?1",
+            "SELECT source, pair, key, value, count, first, last FROM profile ORDER BY last DESC LIMIT ?1",
             vec![limit(most).into()],
             |row| {
                 let mut of = Columns::from(row, 0);
                 let mut word = || of.text().map(Option::unwrap_or_default);
-                let (source, pair, anchor, companion) = (word()?, word()?, word()?, word()?);
+                let (source, pair, key, value) = (word()?, word()?, word()?, word()?);
                 let (count, first, last) = (of.count()?, of.time()?, of.time()?);
                 // Pairs of a kind of a newer version are skipped.
                 Ok(PairKind::named(&pair).map(|pair| profile::ProfileRow {
                     source: source.into(),
                     pair,
-                    key: anchor.into(),
-                    value: companion.into(),
+                    key: key.into(),
+                    value: value.into(),
                     count,
                     first,
                     last,

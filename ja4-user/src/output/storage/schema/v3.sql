@@ -113,13 +113,13 @@ CREATE INDEX alert_by_flow ON alert (flow_id);
 
 CREATE TABLE profile (
     source TEXT NOT NULL,               -- whose count it is: the id of the database of the sensor that saw the pair
-    pair TEXT NOT NULL,                 -- what anchor and companion are: host_ja4, host_ja4t, ja4_ja4s, sni_ja4x
-    anchor TEXT NOT NULL,
-    companion TEXT NOT NULL,
+    pair TEXT NOT NULL,                 -- what key and value are: host_ja4, host_ja4t, ja4_ja4s, sni_ja4x
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
     count INTEGER NOT NULL,
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
-    PRIMARY KEY (source, pair, anchor, companion)
+    PRIMARY KEY (source, pair, key, value)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE unmigrated (
