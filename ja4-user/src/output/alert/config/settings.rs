@@ -157,62 +157,74 @@ sink_settings! {
 /// The facility of syslog messages without another one.
 pub(super) const DEFAULT_FACILITY: &str = "local0";
 
-/// One `[[alerts.sink]]`; its key `type` selects the variant.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SinkSettings {
-    /// An HTTP server.
-    Webhook(WebhookSettings),
-    /// A syslog receiver.
-    Syslog(SyslogSettings),
-    /// A CEF receiver, by syslog or by file.
-    Cef(CefSettings),
-    /// A file of JSON lines.
-    File(FileSettings),
+/// Declares the types of sinks: variant, settings, name in the configuration, and the settings that are paths.
+macro_rules! sink_types {
+    ($($(#[$meta:meta])* $variant:ident($settings:ty) $name:literal, paths: $($path:ident)*;)*) => {
+        /// One `[[alerts.sink]]`; its key `type` selects the variant.
+        #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum SinkSettings {
+            $($(#[$meta])* $variant($settings),)*
+        }
+
+        impl SinkSettings {
+            /// The type, as in the configuration.
+            #[must_use]
+            pub const fn type_name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                }
+            }
+
+            /// The settings that every type has.
+            pub(super) fn common(&self) -> CommonSinkSettings {
+                match self {
+                    $(Self::$variant(sink) => sink.common(),)*
+                }
+            }
+
+            /// The settings of the type.
+            pub(super) fn section(&self) -> &dyn Section {
+                match self {
+                    $(Self::$variant(sink) => sink,)*
+                }
+            }
+
+            /// The paths among the settings.
+            pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+                let paths = match self {
+                    $(Self::$variant(sink) => vec![$(&mut sink.$path),*],)*
+                };
+                paths.into_iter().flatten()
+            }
+        }
+
+        /// The keys of every type.
+        impl SettingType for SinkSettings {
+            fn value_type() -> String {
+                String::from("table")
+            }
+
+            fn to_toml(&self) -> Option<String> {
+                None
+            }
+
+            fn keys_of_type(section: &str) -> Vec<KeyReference> {
+                [$(<$settings>::default().keys(&format!("{section} (type = \"{}\")", $name))),*].into_iter().flatten().flatten().collect()
+            }
+        }
+    };
 }
 
-impl SinkSettings {
-    /// The type, as in the configuration.
-    #[must_use]
-    pub const fn type_name(&self) -> &'static str {
-        match self {
-            Self::Webhook(_) => "webhook",
-            Self::Syslog(_) => "syslog",
-            Self::Cef(_) => "cef",
-            Self::File(_) => "file",
-        }
-    }
-
-    /// The settings that every type has.
-    pub(super) fn common(&self) -> CommonSinkSettings {
-        match self {
-            Self::Webhook(sink) => sink.common(),
-            Self::Syslog(sink) => sink.common(),
-            Self::Cef(sink) => sink.common(),
-            Self::File(sink) => sink.common(),
-        }
-    }
-
-    /// The settings of the type.
-    pub(super) fn section(&self) -> &dyn Section {
-        match self {
-            Self::Webhook(sink) => sink,
-            Self::Syslog(sink) => sink,
-            Self::Cef(sink) => sink,
-            Self::File(sink) => sink,
-        }
-    }
-
-    /// The paths among the settings.
-    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let paths = match self {
-            Self::Webhook(WebhookSettings { hmac_key_file, ca_file, .. }) => [Some(hmac_key_file), Some(ca_file)],
-            Self::Syslog(SyslogSettings { ca_file, .. }) => [Some(ca_file), None],
-            Self::Cef(CefSettings { ca_file, path, .. }) => [Some(ca_file), Some(path)],
-            Self::File(FileSettings { path, .. }) => [Some(path), None],
-        };
-        paths.into_iter().flatten().flatten()
-    }
+sink_types! {
+    /// An HTTP server.
+    Webhook(WebhookSettings) "webhook", paths: hmac_key_file ca_file;
+    /// A syslog receiver.
+    Syslog(SyslogSettings) "syslog", paths: ca_file;
+    /// A CEF receiver, by syslog or by file.
+    Cef(CefSettings) "cef", paths: ca_file path;
+    /// A file of JSON lines.
+    File(FileSettings) "file", paths: path;
 }
 
 /// The ranges of a section, whatever its type.
@@ -233,36 +245,6 @@ settings! {
     pub struct AlertsSettings {
         /// One `[[alerts.sink]]` per sink.
         pub sink: Vec<SinkSettings> = Vec::new();
-    }
-}
-
-/// The keys of every type.
-impl SettingType for SinkSettings {
-    fn value_type() -> String {
-        String::from("table")
-    }
-
-    fn to_toml(&self) -> Option<String> {
-        None
-    }
-
-    fn keys_of_type(section: &str) -> Vec<KeyReference> {
-        let types = [
-            Self::Webhook(WebhookSettings::default()),
-            Self::Syslog(SyslogSettings::default()),
-            Self::Cef(CefSettings::default()),
-            Self::File(FileSettings::default()),
-        ];
-        let keys = types.iter().flat_map(|sink| {
-            let section = format!("{section} (type = \"{}\")", sink.type_name());
-            match sink {
-                Self::Webhook(sink) => sink.keys(&section),
-                Self::Syslog(sink) => sink.keys(&section),
-                Self::Cef(sink) => sink.keys(&section),
-                Self::File(sink) => sink.keys(&section),
-            }
-        });
-        keys.flatten().collect()
     }
 }
 
