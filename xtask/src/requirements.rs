@@ -70,6 +70,7 @@ const TEST: &[Package] = &[
     program(&["udhcpc"], "udhcpc"),
     program(&["rsyslog"], "rsyslogd"),
     package(&["rsyslog-gnutls"]),
+    program(&["systemd"], "journalctl"),
     program(&["python3"], "python3"),
     package(&["python3-venv"]),
     // Recording and replaying traffic, measuring throughput, compressing captures.

@@ -69,7 +69,8 @@ fn the_example_has_every_key() {
     let missing: Vec<_> = all.iter().filter(|path| !has(table.get_ref(), path)).collect();
     assert!(missing.is_empty(), "packaging/ja4sensor.toml lacks {missing:?}");
     // The commented keys are valid.
-    assert_eq!(parse(&text).map(|config| config.alerts.sink.len()), Ok(4));
+    let sinks = text.matches("[[alerts.sink]]").count();
+    assert_eq!(parse(&text).map(|config| config.alerts.sink.len()), Ok(sinks));
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Delivery of alerts to real receivers: an HTTP server that responds, stalls, fails and sends garbage; rsyslog; files.
-//! Also the notifications to systemd.
+//! Delivery of alerts to real receivers: an HTTP server that responds, stalls, fails and sends garbage; rsyslog;
+//! journald; files. Also the notifications to systemd.
 mod certificate;
 mod file;
+mod journald;
 mod live;
 mod notify;
 mod queues;

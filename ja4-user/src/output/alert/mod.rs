@@ -1,4 +1,4 @@
-//! Alert sinks: webhooks, syslog, CEF and files.
+//! Alert sinks: webhooks, syslog, CEF, files and the journal of systemd.
 //!
 //! Each sink has its own queue and thread, so that an unreachable receiver delays neither other sinks nor the engine.
 //! [`AlertSinks::send`] does no I/O, takes no lock and never waits. Alerts that a full queue rejects are counted.
@@ -21,8 +21,8 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use self::config::{
-    AlertsSettings, CefSettings, FileSettings, HttpMethod, Secret, Sink, SinkError, SinkSettings, SyslogMessage,
-    SyslogSettings, SyslogTransport, WebhookFormat, WebhookSettings, check_sinks,
+    AlertsSettings, CefSettings, FileSettings, HttpMethod, JournaldSettings, Secret, Sink, SinkError, SinkSettings,
+    SyslogMessage, SyslogSettings, SyslogTransport, WebhookFormat, WebhookSettings, check_sinks,
 };
 pub use self::counters::SinkStats;
 use self::counters::{SinkCounters, count};

@@ -12,7 +12,7 @@ use super::counters::{SinkCounters, count};
 use super::format::AlertFormat;
 use super::line::AlertLine;
 use super::rate_limit::AlertLimiter;
-use super::transport::{AlertFile, AlertTransport, DeliveryError, SyslogClient, WebhookClient};
+use super::transport::{AlertFile, AlertTransport, DeliveryError, JournaldClient, SyslogClient, WebhookClient};
 use crate::encode::Context;
 
 /// Requests to a worker.
@@ -64,6 +64,10 @@ impl SinkWorker {
             SinkTarget::File(target) => {
                 let format = if target.cef { AlertFormat::cef(raw, context) } else { AlertFormat::json(raw, context) };
                 (format, AlertTransport::File(AlertFile::new(target.path.clone())))
+            }
+            SinkTarget::Journald(path) => {
+                let client = JournaldClient::new(path.clone(), sink.timeout);
+                (AlertFormat::journald(raw, context), AlertTransport::Journald(client))
             }
         };
         let bucket = sink.rate.map(|rate| AlertLimiter::new(rate, Instant::now()));

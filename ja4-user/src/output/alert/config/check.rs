@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
@@ -26,6 +27,9 @@ const MAX_SINKS: usize = 32;
 const MAX_CA_FILE: u64 = 4 << 20;
 /// Longest file of a key, bytes; a key is one line.
 const MAX_KEY_FILE: u64 = 4096;
+
+/// Socket of the native protocol of journald.
+const JOURNALD_SOCKET: &str = "/run/systemd/journal/socket";
 
 /// Headers that the sink sets, or that frame the message.
 const OWN_HEADERS: [&str; 6] =
@@ -123,6 +127,7 @@ impl SinkCheck {
             }
             SinkSettings::Cef(cef) => self.cef(cef),
             SinkSettings::File(file) => self.file(file.path.as_ref(), false),
+            SinkSettings::Journald(journald) => Some(self.journald(journald.socket.as_deref())),
         }?;
         let CommonSinkSettings { min_severity, raw, queue, rate, burst, timeout, retries, .. } = common;
         Some(Sink {
@@ -296,6 +301,15 @@ impl SinkCheck {
             self.wrong("path", format!("{} is not a file in an existing directory", path.display()));
         }
         Some(SinkTarget::File(FileTarget { path: path.clone(), cef }))
+    }
+
+    fn journald(&mut self, socket: Option<&Path>) -> SinkTarget {
+        let path = socket.unwrap_or(Path::new(JOURNALD_SOCKET));
+        // The socket may be created later: journald may start after the sensor.
+        if fs::metadata(path).is_ok_and(|file| !file.file_type().is_socket()) {
+            self.wrong("socket", format!("{} is not a socket; the default is {JOURNALD_SOCKET}", path.display()));
+        }
+        SinkTarget::Journald(path.to_owned())
     }
 
     fn roots(&mut self, path: Option<&Path>) -> TrustedRoots {

@@ -10,8 +10,8 @@ mod tests;
 pub use self::check::check_sinks;
 pub use self::secret::Secret;
 pub use self::settings::{
-    AlertsSettings, CefSettings, FileSettings, HttpMethod, SinkSettings, SyslogMessage, SyslogSettings,
-    SyslogTransport, WebhookFormat, WebhookSettings,
+    AlertsSettings, CefSettings, FileSettings, HttpMethod, JournaldSettings, SinkSettings, SyslogMessage,
+    SyslogSettings, SyslogTransport, WebhookFormat, WebhookSettings,
 };
 pub use self::sink::{Sink, SinkError};
 pub(super) use self::sink::{SinkTarget, SyslogTarget, TrustedRoots, WebhookTarget};

@@ -154,6 +154,14 @@ sink_settings! {
     }
 }
 
+sink_settings! {
+    /// `type = "journald"`: the journal of systemd.
+    JournaldSettings {
+        /// Socket of the native protocol; default: /run/systemd/journal/socket.
+        pub socket: Option<PathBuf> = None;
+    }
+}
+
 /// The facility of syslog messages without another one.
 pub(super) const DEFAULT_FACILITY: &str = "local0";
 
@@ -225,6 +233,8 @@ sink_types! {
     Cef(CefSettings) "cef", paths: ca_file path;
     /// A file of JSON lines.
     File(FileSettings) "file", paths: path;
+    /// The journal of systemd.
+    Journald(JournaldSettings) "journald", paths: socket;
 }
 
 /// The ranges of a section, whatever its type.

@@ -32,6 +32,8 @@ pub(in crate::output::alert) enum SinkTarget {
     Webhook(WebhookTarget),
     Syslog(SyslogTarget),
     File(FileTarget),
+    /// The socket.
+    Journald(PathBuf),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

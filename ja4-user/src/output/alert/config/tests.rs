@@ -162,7 +162,7 @@ fn unknown_keys_and_values_are_rejected_with_their_positions() {
         ("type = 'file'\nurl = 'x'", "s.toml:3:1: alerts.sink 1: unknown key 'url' for type 'file': expected name, "),
         (
             "type = 'mail'",
-            "s.toml:2:8: alerts.sink 1: type: unknown value 'mail': expected webhook, syslog, cef or file",
+            "s.toml:2:8: alerts.sink 1: type: unknown value 'mail': expected webhook, syslog, cef, file or journald",
         ),
         ("type = 'file'\nmin_severity = 'huge'", "s.toml:3:16: alerts.sink 1: min_severity: unknown severity 'huge'"),
         ("type = 'file'\ntimeout = '5 s'", "s.toml:3:11: alerts.sink 1: timeout: '5 s' is not a duration"),

@@ -4,6 +4,7 @@
 //! characters, bounded. Then it escapes the characters that are special in the format.
 
 mod cef;
+mod journald;
 mod slack;
 mod syslog;
 mod text;
@@ -11,6 +12,7 @@ mod text;
 use std::sync::Arc;
 
 use self::cef::CefFormat;
+use self::journald::JournaldFormat;
 use self::syslog::SyslogFormat;
 pub(super) use self::syslog::{SyslogContent, SyslogHeader};
 use super::line::AlertLine;
@@ -30,6 +32,7 @@ enum FormatKind {
     Slack,
     Syslog(Box<SyslogFormat>),
     Cef(CefFormat),
+    Journald(JournaldFormat),
 }
 
 impl AlertFormat {
@@ -54,7 +57,12 @@ impl AlertFormat {
         Self { raw, kind: FormatKind::Cef(CefFormat::new(context)) }
     }
 
-    /// Appends an alert as one line, without the line end.
+    /// Creates the format of journald.
+    pub(super) fn journald(raw: bool, context: &Context) -> Self {
+        Self { raw, kind: FormatKind::Journald(JournaldFormat::new(context)) }
+    }
+
+    /// Appends an alert as one line without the line end; for journald, as the lines of an entry.
     pub(super) fn write(&mut self, line: &AlertLine, out: &mut Vec<u8>) {
         let raw = line.raw.as_deref().filter(|_| self.raw);
         match &mut self.kind {
@@ -67,6 +75,7 @@ impl AlertFormat {
             FormatKind::Slack => slack::write(&line.alert, raw, out),
             FormatKind::Syslog(syslog) => syslog.write(&line.alert, raw, out),
             FormatKind::Cef(cef) => cef.write(&line.alert, raw, out),
+            FormatKind::Journald(journald) => journald.write(&line.alert, raw, out),
         }
     }
 }

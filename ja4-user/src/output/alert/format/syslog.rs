@@ -1,10 +1,10 @@
 //! Syslog messages (RFC 5424).
 
 use super::cef::CefFormat;
-use super::text::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, sentence, visible};
+use super::text::{fields, sentence, syslog_severity, visible};
 use crate::encode::Context;
 use crate::encode::clock::Clock;
-use crate::model::{Alert, Severity};
+use crate::model::Alert;
 
 /// The constant header fields of a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +62,7 @@ impl SyslogFormat {
 
     /// Appends one message, without framing.
     pub(super) fn write(&mut self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
-        let severity = match alert.severity {
-            Severity::Critical => 2,
-            Severity::High => 3,
-            Severity::Medium => 4,
-            Severity::Low => 5,
-        };
+        let severity = u32::from(syslog_severity(alert.severity));
         out.extend_from_slice(format!("<{}>1 ", u32::from(self.header.facility) * 8 + severity).as_bytes());
         self.clock.timestamp(alert.time, out);
         // A message has at most microseconds (section 6.2.3); the clock writes nanoseconds.
@@ -90,43 +85,7 @@ impl SyslogFormat {
     /// Appends the structured data.
     fn data(&self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("[ja4sensor@{}", self.header.enterprise).as_bytes());
-        let mut field = |name: &str, value: &str| {
-            let limit = if name == "reason" { MAX_REASON } else { MAX_VALUE };
-            parameter(name, value, limit, out);
-        };
-        field("rule", &alert.rule);
-        field("severity", alert.severity.name());
-        field("description", &alert.description);
-        field("reason", &alert.reason);
-        if let Some(category) = &alert.category {
-            field("category", category);
-        }
-        if let Some(confidence) = alert.confidence {
-            field("confidence", &confidence.to_string());
-        }
-        field("suppressed", &alert.suppressed.to_string());
-        if let Some(name) = alert.interface.and_then(|index| self.interfaces.get(index as usize)) {
-            field("in_iface", name);
-        }
-        if let Some(flow) = &alert.flow {
-            field("flow_id", &flow.id.to_string());
-            field("community_id", &String::from_utf8_lossy(flow.community.as_bytes()));
-            field("src_ip", &flow.client.0.to_string());
-            field("src_port", &flow.client.1.to_string());
-            field("dest_ip", &flow.server.0.to_string());
-            field("dest_port", &flow.server.1.to_string());
-            field("proto", &flow.proto.to_string());
-        }
-        for (name, value) in alert.group.iter().take(MAX_GROUP) {
-            field(&format!("group_{name}"), value);
-        }
-        if let Some((method, value)) = &alert.fingerprint {
-            field("fingerprint_type", method.name());
-            field("fingerprint", value);
-        }
-        if let Some(raw) = raw {
-            parameter("raw", raw, MAX_RAW, out);
-        }
+        fields(alert, raw, &self.interfaces, |name, value, limit| parameter(name, value, limit, out));
         out.push(b']');
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::encode::escape;
-use crate::model::Alert;
+use crate::model::{Alert, Severity};
 
 /// Longest value in syslog, CEF and Slack, bytes. A dozen values with every byte escaped stay below 8 KiB, the size at
 /// which syslog receivers truncate a message.
@@ -51,4 +51,56 @@ pub(super) fn sentence(alert: &Alert) -> String {
         let _ = write!(text, ", and {} like it", alert.suppressed);
     }
     text
+}
+
+/// Returns the severity of syslog (RFC 5424, section 6.2.1), which is also the PRIORITY of journald.
+pub(super) const fn syslog_severity(severity: Severity) -> u8 {
+    match severity {
+        Severity::Critical => 2,
+        Severity::High => 3,
+        Severity::Medium => 4,
+        Severity::Low => 5,
+    }
+}
+
+/// Calls `field` with name, value and longest value in bytes of every field of the alert.
+pub(super) fn fields(
+    alert: &Alert,
+    raw: Option<&str>,
+    interfaces: &[String],
+    mut field: impl FnMut(&str, &str, usize),
+) {
+    field("rule", &alert.rule, MAX_VALUE);
+    field("severity", alert.severity.name(), MAX_VALUE);
+    field("description", &alert.description, MAX_VALUE);
+    field("reason", &alert.reason, MAX_REASON);
+    if let Some(category) = &alert.category {
+        field("category", category, MAX_VALUE);
+    }
+    if let Some(confidence) = alert.confidence {
+        field("confidence", &confidence.to_string(), MAX_VALUE);
+    }
+    field("suppressed", &alert.suppressed.to_string(), MAX_VALUE);
+    if let Some(name) = alert.interface.and_then(|index| interfaces.get(index as usize)) {
+        field("in_iface", name, MAX_VALUE);
+    }
+    if let Some(flow) = &alert.flow {
+        field("flow_id", &flow.id.to_string(), MAX_VALUE);
+        field("community_id", &String::from_utf8_lossy(flow.community.as_bytes()), MAX_VALUE);
+        field("src_ip", &flow.client.0.to_string(), MAX_VALUE);
+        field("src_port", &flow.client.1.to_string(), MAX_VALUE);
+        field("dest_ip", &flow.server.0.to_string(), MAX_VALUE);
+        field("dest_port", &flow.server.1.to_string(), MAX_VALUE);
+        field("proto", &flow.proto.to_string(), MAX_VALUE);
+    }
+    for (name, value) in alert.group.iter().take(MAX_GROUP) {
+        field(&format!("group_{name}"), value, MAX_VALUE);
+    }
+    if let Some((method, value)) = &alert.fingerprint {
+        field("fingerprint_type", method.name(), MAX_VALUE);
+        field("fingerprint", value, MAX_VALUE);
+    }
+    if let Some(raw) = raw {
+        field("raw", raw, MAX_RAW);
+    }
 }

@@ -1,7 +1,8 @@
-//! Alert transports: webhook, syslog and file.
+//! Alert transports: webhook, syslog, file and journald.
 
 mod error;
 mod file;
+mod journald;
 mod stream;
 mod syslog;
 mod tls;
@@ -9,6 +10,7 @@ mod webhook;
 
 pub(super) use self::error::DeliveryError;
 pub(super) use self::file::AlertFile;
+pub(super) use self::journald::JournaldClient;
 pub(super) use self::syslog::SyslogClient;
 pub(super) use self::webhook::WebhookClient;
 
@@ -18,6 +20,7 @@ pub(super) enum AlertTransport {
     Webhook(Box<WebhookClient>),
     Syslog(Box<SyslogClient>),
     File(AlertFile),
+    Journald(JournaldClient),
 }
 
 impl AlertTransport {
@@ -27,6 +30,7 @@ impl AlertTransport {
             Self::Webhook(client) => client.deliver(message),
             Self::Syslog(client) => client.deliver(message),
             Self::File(file) => file.deliver(message),
+            Self::Journald(client) => client.deliver(message),
         }
     }
 
