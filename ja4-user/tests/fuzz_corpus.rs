@@ -8,13 +8,13 @@ mod checks;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::certificate::{Certificate, der, message};
 use tests::conversation::TcpConversation;
 use tests::dtls::{datagrams, fragment, record};
 use tests::fragment::Fragments;
 use tests::framing;
 use tests::hello::{Shape, records, server_flight_13, server_hello_12, server_hello_13};
+use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 use tests::packets::{Envelope, Extension};
 use tests::random::SplitMix64;
 
@@ -255,38 +255,38 @@ fn tunnel_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
         frames.iter().flat_map(|frame| [&(frame.len() as u16).to_be_bytes()[..], frame].concat()).collect()
     };
     let hello = records(&Shape::Device.client_hello("example.org", &mut SplitMix64::new(3)), usize::MAX);
-    let told = |carriers: Vec<Carrier>| -> Vec<Vec<u8>> {
-        let mut talk = TcpConversation::between("10.0.0.1:5000", "10.0.0.2:443").through(carriers);
+    let frames = |layers: Vec<OuterLayer>| -> Vec<Vec<u8>> {
+        let mut talk = TcpConversation::between("10.0.0.1:5000", "10.0.0.2:443").through(layers);
         talk.handshake().client(&hello);
         talk.packets().iter().map(|packet| packet.frame.clone()).collect()
     };
-    let between = |kind| Carrier::between("192.0.2.1", "192.0.2.2", kind);
-    let six = |kind| Carrier::between("2001:db8::1", "2001:db8::2", kind);
+    let between = |kind| OuterLayer::between("192.0.2.1", "192.0.2.2", kind);
+    let six = |kind| OuterLayer::between("2001:db8::1", "2001:db8::2", kind);
     let fields = Gre { checksum: true, key: Some(1), sequence: Some(2) };
     let options = vec![(0x0102, 3, vec![1; 8])];
     let extensions = vec![(0x85, vec![0x10, 9]), (0x40, vec![1, 2])];
-    let carriers = [
-        ("mpls", Carrier::Mpls(vec![16, 17, 18])),
-        ("ip", between(Tunnel::Ip)),
-        ("ip_in_ipv6", six(Tunnel::Ip)),
-        ("gre", between(Tunnel::Gre(fields))),
-        ("gre_ethernet", six(Tunnel::GreEthernet(Gre::default()))),
-        ("erspan", between(Tunnel::Erspan(5))),
-        ("vxlan", between(Tunnel::Vxlan(5))),
-        ("geneve", between(Tunnel::Geneve { vni: 5, options, ethernet: false })),
-        ("gtp_u", between(Tunnel::GtpU { teid: 5, sequence: Some(1), extensions })),
+    let layers = [
+        ("mpls", OuterLayer::Mpls(vec![16, 17, 18])),
+        ("ip", between(TunnelKind::Ip)),
+        ("ip_in_ipv6", six(TunnelKind::Ip)),
+        ("gre", between(TunnelKind::Gre(fields))),
+        ("gre_ethernet", six(TunnelKind::GreEthernet(Gre::default()))),
+        ("erspan", between(TunnelKind::Erspan(5))),
+        ("vxlan", between(TunnelKind::Vxlan(5))),
+        ("geneve", between(TunnelKind::Geneve { vni: 5, options, ethernet: false })),
+        ("gtp_u", between(TunnelKind::GtpU { teid: 5, sequence: Some(1), extensions })),
     ];
-    for (name, carrier) in &carriers {
-        add("tunnels", name, framed(&told(vec![carrier.clone()])));
+    for (name, layer) in &layers {
+        add("tunnels", name, framed(&frames(vec![layer.clone()])));
     }
-    let [_, ip, .., vxlan, geneve, _] = carriers.map(|(_, carrier)| carrier);
+    let [_, ip, .., vxlan, geneve, _] = layers.map(|(_, layer)| layer);
     let deep = [vec![vxlan.clone(), ip.clone(), geneve.clone()], vec![ip.clone(); 9]];
-    add("tunnels", "nested", framed(&deep.map(told).concat()));
-    let whole = told(vec![ip.clone(), ip]);
+    add("tunnels", "nested", framed(&deep.map(&frames).concat()));
+    let whole = frames(vec![ip.clone(), ip]);
     let cut: Vec<Vec<u8>> = (30..70).step_by(3).map(|length| whole[0][..length].to_vec()).collect();
     add("tunnels", "cut", framed(&cut));
-    let pieces = Fragments::of(&told(Vec::new())[3]).pieces(3);
-    let inside = pieces.iter().map(|piece| Carrier::wrap_all(&[vxlan.clone(), geneve.clone()], piece.clone()));
+    let pieces = Fragments::of(&frames(Vec::new())[3]).pieces(3);
+    let inside = pieces.iter().map(|piece| OuterLayer::wrap_all(&[vxlan.clone(), geneve.clone()], piece.clone()));
     add("tunnels", "fragments", framed(&inside.chain(pieces.iter().cloned()).collect::<Vec<_>>()));
 }
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::carrier::Carrier;
-use crate::packets::{self, ACK, Envelope, FIN, PSH, Packet, RST, SYN, Segment};
+use crate::outer_layer::OuterLayer;
+use crate::packets::{self, ACK, Envelope, FIN, PSH, RST, SYN, Sender, TcpSegment, TimedFrame};
 
 /// MSS 1460, SACK permitted, timestamps, NOP, window scale: the options a Linux host sends in a SYN.
 pub const LINUX_SYN_OPTIONS: &[u8] = &[2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x3a, 0x4f, 0x11, 0x02, 0, 0, 0, 0, 1, 3, 3, 7];
@@ -33,27 +33,20 @@ const STEP: Duration = Duration::from_micros(50);
 /// 2026-11-23 07:00:00 UTC, the time of the contract's example.
 pub(crate) const EPOCH: Duration = Duration::from_secs(1_795_417_200);
 
-/// Sender of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Client,
-    Server,
-}
-
 /// Builder of the frames of one TCP connection.
 #[derive(Clone, Debug)]
 pub struct TcpConversation {
     client: SocketAddr,
     server: SocketAddr,
     envelope: Envelope,
-    carriers: Vec<Carrier>,
+    layers: Vec<OuterLayer>,
     client_isn: u32,
     server_isn: u32,
     /// First stream offset not yet sent, per side.
     client_sent: u32,
     server_sent: u32,
     now: Duration,
-    packets: Vec<Packet>,
+    packets: Vec<TimedFrame>,
 }
 
 impl TcpConversation {
@@ -71,7 +64,7 @@ impl TcpConversation {
             client: client.parse().expect("an address with a port"),
             server: server.parse().expect("an address with a port"),
             envelope: Envelope::default(),
-            carriers: Vec::new(),
+            layers: Vec::new(),
             client_isn: 0x1000_0000,
             server_isn: 0x8000_0000,
             client_sent: 0,
@@ -88,8 +81,8 @@ impl TcpConversation {
     }
 
     /// Sets the tunnels of all later segments, outermost first.
-    pub fn through(mut self, carriers: Vec<Carrier>) -> Self {
-        self.carriers = carriers;
+    pub fn through(mut self, layers: Vec<OuterLayer>) -> Self {
+        self.layers = layers;
         self
     }
 
@@ -118,7 +111,7 @@ impl TcpConversation {
 
     /// Sends a SYN with this window and these options.
     pub fn syn_with(&mut self, window: u16, options: &[u8]) -> &mut Self {
-        self.push(Side::Client, Bits { flags: SYN, seq: self.client_isn, ack: 0, window, options }, &[])
+        self.push(Sender::Client, Bits { flags: SYN, seq: self.client_isn, ack: 0, window, options }, &[])
     }
 
     /// Sends the server's SYN-ACK.
@@ -129,14 +122,14 @@ impl TcpConversation {
     /// Sends a SYN-ACK with this window and these options.
     pub fn syn_ack_with(&mut self, window: u16, options: &[u8]) -> &mut Self {
         let ack = self.client_isn.wrapping_add(1);
-        self.push(Side::Server, Bits { flags: SYN | ACK, seq: self.server_isn, ack, window, options }, &[])
+        self.push(Sender::Server, Bits { flags: SYN | ACK, seq: self.server_isn, ack, window, options }, &[])
     }
 
     /// Sends the client's SYN with its first bytes as payload (RFC 7413).
     pub fn syn_with_data(&mut self, bytes: &[u8]) -> &mut Self {
         let bits = Bits { flags: SYN, seq: self.client_isn, ack: 0, window: 64_240, options: LINUX_SYN_OPTIONS };
         self.client_sent = bytes.len() as u32;
-        self.push(Side::Client, bits, bytes)
+        self.push(Sender::Client, bits, bytes)
     }
 
     /// Sends the server's SYN-ACK with its first bytes as payload. It acknowledges the payload of the client's SYN.
@@ -144,7 +137,7 @@ impl TcpConversation {
         let ack = self.client_isn.wrapping_add(1).wrapping_add(self.client_sent);
         let bits = Bits { flags: SYN | ACK, seq: self.server_isn, ack, window: 65_160, options: LINUX_SYN_ACK_OPTIONS };
         self.server_sent = bytes.len() as u32;
-        self.push(Side::Server, bits, bytes)
+        self.push(Sender::Server, bits, bytes)
     }
 
     /// Sends SYN, SYN-ACK and ACK with the latencies of [`JA4L`] and [`JA4LS`].
@@ -154,12 +147,12 @@ impl TcpConversation {
 
     /// Sends a bare ACK of the client for all bytes that the server has sent.
     pub fn client_ack(&mut self) -> &mut Self {
-        self.stream(Side::Client, ACK, self.client_sent, &[])
+        self.stream(Sender::Client, ACK, self.client_sent, &[])
     }
 
     /// Sends a bare ACK of the server for all bytes that the client has sent.
     pub fn server_ack(&mut self) -> &mut Self {
-        self.stream(Side::Server, ACK, self.server_sent, &[])
+        self.stream(Sender::Server, ACK, self.server_sent, &[])
     }
 
     /// Sends the client's next bytes in one segment.
@@ -174,31 +167,31 @@ impl TcpConversation {
 
     /// Sends a segment of the client with the bytes at this stream offset, regardless of the bytes sent before.
     pub fn client_at(&mut self, offset: u32, bytes: &[u8]) -> &mut Self {
-        self.stream(Side::Client, PSH | ACK, offset, bytes)
+        self.stream(Sender::Client, PSH | ACK, offset, bytes)
     }
 
     /// Sends a segment of the server with the bytes at this stream offset, regardless of the bytes sent before.
     pub fn server_at(&mut self, offset: u32, bytes: &[u8]) -> &mut Self {
-        self.stream(Side::Server, PSH | ACK, offset, bytes)
+        self.stream(Sender::Server, PSH | ACK, offset, bytes)
     }
 
     /// Sends a FIN from both sides, the client first, and the client's last ACK.
     pub fn close(&mut self) -> &mut Self {
-        self.stream(Side::Client, FIN | ACK, self.client_sent, &[]);
+        self.stream(Sender::Client, FIN | ACK, self.client_sent, &[]);
         self.client_sent = self.client_sent.wrapping_add(1);
-        self.stream(Side::Server, FIN | ACK, self.server_sent, &[]);
+        self.stream(Sender::Server, FIN | ACK, self.server_sent, &[]);
         self.server_sent = self.server_sent.wrapping_add(1);
         self.client_ack()
     }
 
     /// Sends a RST of the server.
     pub fn server_reset(&mut self) -> &mut Self {
-        self.stream(Side::Server, RST | ACK, self.server_sent, &[])
+        self.stream(Sender::Server, RST | ACK, self.server_sent, &[])
     }
 
     /// Sends a RST of the client.
     pub fn client_reset(&mut self) -> &mut Self {
-        self.stream(Side::Client, RST | ACK, self.client_sent, &[])
+        self.stream(Sender::Client, RST | ACK, self.client_sent, &[])
     }
 
     /// Starts a new connection between the same endpoints, with these initial sequence numbers.
@@ -209,7 +202,7 @@ impl TcpConversation {
     }
 
     /// Returns the packets sent so far, in order.
-    pub fn packets(&self) -> &[Packet] {
+    pub fn packets(&self) -> &[TimedFrame] {
         &self.packets
     }
 
@@ -221,36 +214,36 @@ impl TcpConversation {
         packets::capture_file(folder, name, &self.packets)
     }
 
-    fn stream(&mut self, side: Side, flags: u8, offset: u32, bytes: &[u8]) -> &mut Self {
+    fn stream(&mut self, sender: Sender, flags: u8, offset: u32, bytes: &[u8]) -> &mut Self {
         let client = self.client_isn.wrapping_add(1);
         let server = self.server_isn.wrapping_add(1);
         let end = offset.wrapping_add(bytes.len() as u32);
-        let (seq, ack) = match side {
-            Side::Client => {
+        let (seq, ack) = match sender {
+            Sender::Client => {
                 self.client_sent = self.client_sent.max(end);
                 (client.wrapping_add(offset), server.wrapping_add(self.server_sent))
             }
-            Side::Server => {
+            Sender::Server => {
                 self.server_sent = self.server_sent.max(end);
                 (server.wrapping_add(offset), client.wrapping_add(self.client_sent))
             }
         };
-        self.push(side, Bits { flags, seq, ack, window: 502, options: TIMESTAMP_OPTIONS }, bytes)
+        self.push(sender, Bits { flags, seq, ack, window: 502, options: TIMESTAMP_OPTIONS }, bytes)
     }
 
-    fn push(&mut self, side: Side, bits: Bits<'_>, payload: &[u8]) -> &mut Self {
-        let (from, to, ttl) = match side {
-            Side::Client => (self.client, self.server, CLIENT_TTL),
-            Side::Server => (self.server, self.client, SERVER_TTL),
+    fn push(&mut self, sender: Sender, bits: Bits<'_>, payload: &[u8]) -> &mut Self {
+        let (from, to, ttl) = match sender {
+            Sender::Client => (self.client, self.server, CLIENT_TTL),
+            Sender::Server => (self.server, self.client, SERVER_TTL),
         };
         let Bits { flags, seq, ack, window, options } = bits;
         let mut frame = Vec::new();
-        Segment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&self.envelope, &mut frame);
-        let frame = match side {
-            Side::Client => Carrier::wrap_all(&self.carriers, frame),
-            Side::Server => Carrier::wrap_all_back(&self.carriers, frame),
+        TcpSegment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&self.envelope, &mut frame);
+        let frame = match sender {
+            Sender::Client => OuterLayer::wrap_all(&self.layers, frame),
+            Sender::Server => OuterLayer::wrap_all_reversed(&self.layers, frame),
         };
-        self.packets.push(Packet { time: self.now, frame });
+        self.packets.push(TimedFrame { time: self.now, frame });
         // Packets without payload do not advance the clock, so that a test sets handshake latencies exactly.
         if !payload.is_empty() {
             self.now += STEP;

@@ -45,7 +45,7 @@ pub fn by_connection<'a>(events: &'a [Value], kind: &str) -> BTreeMap<String, Ve
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for event in fingerprints(events) {
         if event["fingerprint"]["type"] == kind {
-            let seen = Seen::new(event);
+            let seen = ComparedFingerprint::new(event);
             let value = event["fingerprint"]["value"].as_str().unwrap_or_else(|| panic!("no value: {event}"));
             found.entry(format!("{} > {}", seen.src, seen.dest)).or_default().push(value);
         }
@@ -62,13 +62,13 @@ pub fn stats_u64(event: &Value, path: &[&str]) -> u64 {
     found.as_u64().unwrap_or_else(|| panic!("no counter at {path:?} in {event:#}"))
 }
 
-/// Protocol fields of an event that [`Seen`] compares. They depend only on the packets.
+/// Protocol fields of an event that [`ComparedFingerprint`] compares. They depend only on the packets.
 const KNOWN: [&str; 7] = ["proto", "app_proto", "tls", "quic", "http", "ssh", "dhcp"];
 
 /// Fields of a fingerprint event that are equal whenever the same packets are processed: all except those that depend
 /// on the clock.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seen {
+pub struct ComparedFingerprint {
     kind: String,
     /// Sequence number among the fingerprints of the same type and connection.
     count: u64,
@@ -83,7 +83,7 @@ pub struct Seen {
     micros: Option<u64>,
 }
 
-impl Seen {
+impl ComparedFingerprint {
     /// Parses a fingerprint event.
     ///
     /// # Panics
@@ -130,7 +130,7 @@ impl Seen {
 /// If the runs differ; the message lists the fingerprints that only one run has.
 pub fn assert_same_fingerprints(left: &[Value], right: &[Value], tolerance: Duration) {
     let seen = |events: &[Value]| {
-        let mut seen: Vec<_> = fingerprints(events).into_iter().map(Seen::new).collect();
+        let mut seen: Vec<_> = fingerprints(events).into_iter().map(ComparedFingerprint::new).collect();
         seen.sort();
         seen
     };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::carrier::ip_packet;
+use crate::outer_layer::ip_packet;
 use crate::packets::{Checksum, ETHERTYPE_IPV4, ETHERTYPE_IPV6, length};
 
 /// Unit of fragment offsets, bytes (RFC 791, RFC 8200 section 4.5).

@@ -78,7 +78,7 @@ pub fn counted(datagram: &[u8]) -> Vec<u8> {
     [&(datagram.len() as u16).to_be_bytes()[..], datagram].concat()
 }
 
-/// Packet builder of one side of an OpenVPN session.
+/// TimedFrame builder of one side of an OpenVPN session.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenVpn {
     session: [u8; 8],

@@ -10,19 +10,18 @@
 //! | [`tunnel`] | a tunnel between the two hosts |
 //! | [`peers`], [`python`] | real clients and servers on those hosts |
 //! | [`scenes`] | traffic between the hosts, one function per protocol |
-//! | [`tape`] | tcpdump capture in parallel with the sensor |
+//! | [`tcpdump`] | tcpdump capture in parallel with the sensor |
 //! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
-//! | [`handmade`] | TLS hellos built extension by extension |
+//! | [`hello_builder`] | TLS hellos built extension by extension |
 //! | [`dtls`], [`certificate`] | crafted DTLS records, X.509 certificates |
 //! | [`quic`], [`http`], [`ssh`], [`dhcp`] | crafted QUIC packets, HTTP requests, SSH messages, DHCP messages |
-//! | [`udp`], [`carrier`], [`fragment`] | crafted datagrams, encapsulated frames, IP fragments |
+//! | [`udp`], [`outer_layer`], [`fragment`] | crafted datagrams, encapsulated frames, IP fragments |
 //! | [`pcapng`] | pcapng files with several sections and interfaces |
 //! | [`generate`] | large deterministic captures for benchmarks |
 //!
 //! Only `generate` and its dependencies are used by programs (`xtask bench`); `generate` returns its errors. The other
 //! modules are for tests only. They panic on failure, with a message that names the command and its output.
 pub mod bpf;
-pub mod carrier;
 pub mod certificate;
 pub mod conversation;
 pub mod dhcp;
@@ -31,11 +30,12 @@ pub mod events;
 pub mod fragment;
 pub mod framing;
 pub mod generate;
-pub mod handmade;
 pub mod hello;
+pub mod hello_builder;
 pub mod http;
 pub mod live;
 pub mod netns;
+pub mod outer_layer;
 pub mod packets;
 pub mod pcapng;
 pub mod peers;
@@ -44,19 +44,19 @@ pub mod process;
 pub mod python;
 pub mod quic;
 pub mod random;
+pub mod round_robin;
 pub mod scenes;
 pub mod sensor;
 pub mod sinks;
-pub mod spread;
 pub mod ssh;
-pub mod tape;
+pub mod tcpdump;
 pub mod tunnel;
 mod tuntap;
 pub mod udp;
 pub mod vlan;
 
 pub use events::{assert_same_fingerprints, fingerprints, stats_u64, values};
-pub use live::LiveSensor;
+pub use live::RunningSensor;
 pub use netns::{Namespace, Wire};
 pub use privilege::{require_bpf, require_root, require_tools};
 pub use python::{optional_python, require_python};

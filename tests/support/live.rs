@@ -23,14 +23,14 @@ const ATTACHED: &str = "attached";
 
 /// A `ja4sensor run` process in the background. It is killed on drop.
 #[derive(Debug)]
-pub struct LiveSensor {
+pub struct RunningSensor {
     child: Child,
     command: String,
-    stdout: Reader,
-    stderr: Reader,
+    stdout: PipeReader,
+    stderr: PipeReader,
 }
 
-impl LiveSensor {
+impl RunningSensor {
     /// Starts `ja4sensor run -i INTERFACE OPTIONS` in `host`, on the host's interface, and waits until it is attached.
     ///
     /// # Panics
@@ -69,8 +69,8 @@ impl LiveSensor {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
-        let stdout = Reader::start(child.stdout.take().expect("stdout is piped"));
-        let stderr = Reader::start(child.stderr.take().expect("stderr is piped"));
+        let stdout = PipeReader::start(child.stdout.take().expect("stdout is piped"));
+        let stderr = PipeReader::start(child.stderr.take().expect("stderr is piped"));
         Self { child, command: name, stdout, stderr }
     }
 
@@ -155,7 +155,7 @@ impl LiveSensor {
     }
 }
 
-impl Drop for LiveSensor {
+impl Drop for RunningSensor {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -164,12 +164,12 @@ impl Drop for LiveSensor {
 
 /// A thread that reads a pipe, so that the sensor never blocks on a full pipe.
 #[derive(Debug)]
-struct Reader {
+struct PipeReader {
     bytes: Arc<Mutex<Vec<u8>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Reader {
+impl PipeReader {
     fn start(pipe: impl Read + Send + 'static) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::clone(&bytes);
@@ -205,13 +205,13 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> LiveSensor {
+    fn shell(script: &str) -> RunningSensor {
         // A shell cannot trap a signal that was ignored when it started, and a script starts its background jobs with
         // SIGINT ignored.
         let mut command = Command::new("env");
         command.args(["--default-signal=INT", "sh"]);
         command.args(["-c", script]);
-        LiveSensor::spawn(command)
+        RunningSensor::spawn(command)
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
         let mut live = shell(script);
         live.wait_attached(1);
         live.wait_for("event", |events| events.len() == 1);
-        assert_eq!(live.stop().ok().says("generic").events().len(), 2);
+        assert_eq!(live.stop().ok().stderr_has("generic").events().len(), 2);
     }
 
     #[test]

@@ -19,7 +19,7 @@ const NAMES: &str = "/run/netns";
 
 /// Configuration of a wire.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Layout<'a> {
+pub struct WireLayout<'a> {
     /// VLAN tags between the hosts, outermost first (802.1Q; the outer of two is 802.1ad). The IP addresses are
     /// assigned to the VLAN devices.
     pub vlan: &'a [u16],
@@ -53,14 +53,14 @@ impl Wire {
     /// # Panics
     /// If the hosts cannot be created.
     pub fn new() -> Self {
-        Self::with(Layout::default())
+        Self::with(WireLayout::default())
     }
 
     /// Creates a wire with this layout.
     ///
     /// # Panics
     /// If the hosts cannot be created.
-    pub fn with(layout: Layout<'_>) -> Self {
+    pub fn with(layout: WireLayout<'_>) -> Self {
         // Unique names: several test programs may run at once, each with several tests.
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("ja4t{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
@@ -275,7 +275,7 @@ impl Namespace {
         format!("/sys/class/net/{}/operstate", self.interface)
     }
 
-    fn bring_up(&mut self, layout: Layout<'_>) {
+    fn bring_up(&mut self, layout: WireLayout<'_>) {
         let plain = layout.vlan.is_empty() && layout.delay.is_zero();
         let device = if plain { self.interface.clone() } else { "vlan".to_owned() };
         if !plain {

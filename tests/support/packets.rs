@@ -71,7 +71,7 @@ pub struct Envelope {
 
 /// One TCP segment.
 #[derive(Clone, Copy, Debug)]
-pub struct Segment<'a> {
+pub struct TcpSegment<'a> {
     /// Sender.
     pub from: SocketAddr,
     /// Receiver, of the same address family.
@@ -92,7 +92,7 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
 }
 
-impl Segment<'_> {
+impl TcpSegment<'_> {
     /// Appends the whole Ethernet frame to `out`.
     ///
     /// # Panics
@@ -238,9 +238,18 @@ impl Checksum {
     }
 }
 
+/// Sender of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// The client.
+    Client,
+    /// The server.
+    Server,
+}
+
 /// A frame and its capture time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packet {
+pub struct TimedFrame {
     /// Capture time since the Unix epoch.
     pub time: Duration,
     /// Frame, from the first byte of the link header.
@@ -320,7 +329,7 @@ impl<W: Write> PcapWriter<W> {
 ///
 /// # Panics
 /// If the file cannot be written.
-pub fn capture_file(folder: &Path, name: &str, packets: &[Packet]) -> PathBuf {
+pub fn capture_file(folder: &Path, name: &str, packets: &[TimedFrame]) -> PathBuf {
     let path = folder.join(name);
     let file = BufWriter::new(File::create(&path).expect("the folder is ours"));
     let mut pcap = PcapWriter::new(file, ETHERNET).expect("the disk has room");

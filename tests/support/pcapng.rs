@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::packets::Packet;
+use crate::packets::TimedFrame;
 
 /// Link type raw IP (<https://www.tcpdump.org/linktypes.html>).
 pub const RAW_IP: u16 = 101;
@@ -54,12 +54,12 @@ impl PcapngFile {
     }
 
     /// Adds a packet to an interface of the current section.
-    pub fn packet(&mut self, interface: u32, packet: &Packet) -> &mut Self {
+    pub fn packet(&mut self, interface: u32, packet: &TimedFrame) -> &mut Self {
         self.cut_packet(interface, packet, packet.frame.len())
     }
 
     /// Adds a packet truncated to at most `snaplen` bytes.
-    pub fn cut_packet(&mut self, interface: u32, Packet { time, frame }: &Packet, snaplen: usize) -> &mut Self {
+    pub fn cut_packet(&mut self, interface: u32, TimedFrame { time, frame }: &TimedFrame, snaplen: usize) -> &mut Self {
         let captured = &frame[..frame.len().min(snaplen)];
         let (time, length) = (time.as_nanos() as u64, frame.len() as u32);
         let fields = [interface, (time >> 32) as u32, time as u32, captured.len() as u32, length];

@@ -11,6 +11,7 @@ use aes_gcm::aead::{AeadInOut, KeyInit};
 use hkdf::Hkdf;
 use sha2::Sha256;
 
+use crate::packets::Sender;
 use crate::random::SplitMix64;
 
 const VERSION: [u8; 4] = [0, 0, 0, 1];
@@ -22,7 +23,7 @@ const TAG: usize = 16;
 /// Length of every packet number in this module, bytes.
 const NUMBER: usize = 2;
 
-/// Initial keys and connection IDs of both endpoints of a connection.
+/// Initial keys and connection IDs of both endpoints of a connection. The client has a zero-length connection ID.
 #[derive(Clone, Debug)]
 pub struct QuicEnds {
     keys: [Keys; 2],
@@ -30,15 +31,6 @@ pub struct QuicEnds {
     first: Vec<u8>,
     /// Connection ID of the server.
     server: Vec<u8>,
-}
-
-/// Sender of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    /// The client, which has a zero-length connection ID.
-    Client,
-    /// The server.
-    Server,
 }
 
 #[derive(Clone, Debug)]
@@ -70,10 +62,10 @@ impl QuicEnds {
     ///
     /// # Panics
     /// If the frames have fewer than two bytes, or do not fit the two-byte length field.
-    pub fn initial(&self, from: From, number: u16, frames: &[u8]) -> Vec<u8> {
+    pub fn initial(&self, from: Sender, number: u16, frames: &[u8]) -> Vec<u8> {
         match from {
-            From::Client => self.sealed(from, (&self.first, &[]), number, frames),
-            From::Server => self.sealed(from, (&[], &self.server), number, frames),
+            Sender::Client => self.sealed(from, (&self.first, &[]), number, frames),
+            Sender::Server => self.sealed(from, (&[], &self.server), number, frames),
         }
     }
 
@@ -82,15 +74,15 @@ impl QuicEnds {
     /// # Panics
     /// Same as [`initial`](Self::initial).
     pub fn later_initial(&self, number: u16, frames: &[u8]) -> Vec<u8> {
-        self.sealed(From::Client, (&self.server, &[]), number, frames)
+        self.sealed(Sender::Client, (&self.server, &[]), number, frames)
     }
 
-    fn sealed(&self, from: From, (to, own): (&[u8], &[u8]), number: u16, frames: &[u8]) -> Vec<u8> {
+    fn sealed(&self, from: Sender, (to, own): (&[u8], &[u8]), number: u16, frames: &[u8]) -> Vec<u8> {
         let mut frames = frames.to_vec();
         let mut packet = header(0xc0, to, own);
         packet.push(0); // no token
         let sealed = packet.len() + 2 + NUMBER + TAG;
-        if from == From::Client {
+        if from == Sender::Client {
             frames.resize(frames.len().max(SMALLEST - sealed), 0);
         }
         packet.extend(length(NUMBER + frames.len() + TAG));
@@ -98,10 +90,10 @@ impl QuicEnds {
     }
 
     /// Returns a Handshake packet with `size` random bytes after the header.
-    pub fn handshake(&self, from: From, size: usize, random: &mut SplitMix64) -> Vec<u8> {
+    pub fn handshake(&self, from: Sender, size: usize, random: &mut SplitMix64) -> Vec<u8> {
         let (to, own): (&[u8], &[u8]) = match from {
-            From::Client => (&self.server, &[]),
-            From::Server => (&[], &self.server),
+            Sender::Client => (&self.server, &[]),
+            Sender::Server => (&[], &self.server),
         };
         let mut packet = header(0xe0, to, own);
         packet.extend(length(size));
@@ -109,9 +101,9 @@ impl QuicEnds {
     }
 
     /// Returns a packet with a short header and `size` random bytes.
-    pub fn short(&self, from: From, size: usize, random: &mut SplitMix64) -> Vec<u8> {
+    pub fn short(&self, from: Sender, size: usize, random: &mut SplitMix64) -> Vec<u8> {
         let mut packet = vec![0x40 | random.below(0x20) as u8];
-        if from == From::Client {
+        if from == Sender::Client {
             packet.extend_from_slice(&self.server);
         }
         extend(packet, size, random)
@@ -197,7 +189,7 @@ mod tests {
             80bb38cc5a99f5ede4cf73c3ec2493a1839b3dbcba3f6ea46c5b7684df3548e7ddeb9c3bf9c73cc3f3bded74b562bfb19fb84022\
             f8ef4cdd93795d77d06edbb7aaf2f58891850abbdca3d20398c276456cbc42158407dd074ee");
         let ends = QuicEnds::new(&hex("8394c8f03e515708"), &hex("f067a5502a4262b5"));
-        assert_eq!(ends.initial(From::Server, 1, &frames), packet);
-        assert_eq!(ends.initial(From::Client, 2, &crypto(0, &frames)).len(), SMALLEST);
+        assert_eq!(ends.initial(Sender::Server, 1, &frames), packet);
+        assert_eq!(ends.initial(Sender::Client, 2, &crypto(0, &frames)).len(), SMALLEST);
     }
 }

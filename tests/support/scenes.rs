@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use crate::hello::{self, Shape};
 use crate::netns::Wire;
-use crate::peers::{self, Chain, DTLS_10, Dnsmasq, Key, Nginx, Sshd};
+use crate::peers::{self, Chain, DTLS_10, Dnsmasq, KeyType, Nginx, Sshd};
 use crate::privilege::require_tools;
 use crate::random::SplitMix64;
-use crate::tunnel::Tunnel;
+use crate::tunnel::LiveTunnel;
 
 /// Size of a request body in [`http1`] and [`http2`], bytes: many segments, none of which starts like a request.
 pub const BODY: usize = 100 * 1024;
@@ -27,7 +27,7 @@ pub const TLS_CONNECTIONS: usize = 10;
 /// # Panics
 /// If a peer fails. The same is true of the other functions of this module.
 pub fn tls(wire: &Wire) {
-    let chain = Chain::new(Key::Rsa);
+    let chain = Chain::new(KeyType::Rsa);
     let (client, server) = (wire.client(), wire.server());
     let nginx = require_tools(&["nginx"]).then(|| Nginx::start(server, 443, &chain));
     let _openssl = peers::openssl_server(server, 8443, &chain, &[]);
@@ -40,7 +40,7 @@ pub fn tls(wire: &Wire) {
         peers::openssl_client(client, address, 8443, &["-tls1_2"]);
         peers::openssl_client(client, address, 8443, &["-tls1_3", "-alpn", &protocols]);
         let pieces = [&hello[..1], &hello[1..1300], &hello[1300..]];
-        peers::send_pieces(client, server, (address, 9443).into(), &pieces, Duration::from_millis(5));
+        peers::send_segments(client, server, (address, 9443).into(), &pieces, Duration::from_millis(5));
     }
 }
 
@@ -51,15 +51,15 @@ pub const QUIC_CONNECTIONS: usize = 7;
 /// ClientHello in three Initial packets, early data on a second connection, an upgrade from version 1 to 2, and a
 /// Retry.
 pub fn quic(wire: &Wire, python: &Path) {
-    let chain = Chain::new(Key::Ec);
+    let chain = Chain::new(KeyType::Ec);
     let (client, server) = (wire.client(), wire.server());
     let _server = peers::quic_server(python, server, 443, &chain, &[]);
     let _retrying = peers::quic_server(python, server, 8443, &chain, &["--retry"]);
-    peers::quic_client(python, client, server.v4(), 443, &[]).has("version 0x1,");
-    peers::quic_client(python, client, server.v6(), 443, &["--version", "2"]).has("version 0x6b3343cf,");
+    peers::quic_client(python, client, server.v4(), 443, &[]).stdout_has("version 0x1,");
+    peers::quic_client(python, client, server.v6(), 443, &["--version", "2"]).stdout_has("version 0x6b3343cf,");
     peers::quic_client(python, client, server.v6(), 443, &["--protocols", "150"]);
-    peers::quic_client(python, client, server.v4(), 443, &["--resume"]).has("early data True");
-    peers::quic_client(python, client, server.v4(), 443, &["--upgrade"]).has("version 0x6b3343cf,");
+    peers::quic_client(python, client, server.v4(), 443, &["--resume"]).stdout_has("early data True");
+    peers::quic_client(python, client, server.v4(), 443, &["--upgrade"]).stdout_has("version 0x6b3343cf,");
     peers::quic_client(python, client, server.v4(), 8443, &[]);
 }
 
@@ -70,7 +70,7 @@ pub const DTLS_CONNECTIONS: usize = 4;
 /// client certificate. Each handshake has a cookie exchange.
 pub fn dtls(wire: &Wire) {
     const SMALL: [&str; 2] = ["-mtu", "300"];
-    let chain = Chain::new(Key::Rsa);
+    let chain = Chain::new(KeyType::Rsa);
     let (client, server) = (wire.client(), wire.server());
     let (leaf, key, protocols) = (chain.path("leaf.pem"), chain.path("leaf.key"), peers::many_protocols());
     let certificate = ["-dtls1_2", "-cert", &leaf, "-key", &key, "-mtu", "300"];
@@ -84,7 +84,7 @@ pub fn dtls(wire: &Wire) {
         let port = 4433 + number as u16;
         let _server = peers::dtls_server(server, port, &chain, serve);
         let address = if number % 2 == 0 { server.v4() } else { server.v6() };
-        peers::dtls_client(client, address, port, connect).has("Cipher is ");
+        peers::dtls_client(client, address, port, connect).stdout_has("Cipher is ");
     }
 }
 
@@ -93,7 +93,7 @@ pub const PROXIED_CONNECTIONS: [usize; 2] = [2, 2];
 
 /// Connects curl to nginx with a PROXY protocol header before TLS and before HTTP/1.
 pub fn proxied(wire: &Wire) {
-    let chain = Chain::new(Key::Ec);
+    let chain = Chain::new(KeyType::Ec);
     let (client, server) = (wire.client(), wire.server());
     let _nginx = Nginx::behind_proxy(server, 80, 443, &chain);
     for (address, tls) in [(server.v4(), "1.2"), (server.v6(), "1.3")] {
@@ -107,7 +107,7 @@ pub const OPENVPN_CONNECTIONS: usize = 3;
 
 /// Runs OpenVPN over UDP, without and with `tls-auth`, and over TCP.
 pub fn openvpn(wire: &Wire) {
-    let chain = Chain::new(Key::Ec);
+    let chain = Chain::new(KeyType::Ec);
     let (client, server) = (wire.client(), wire.server());
     let folder = TempDir::new().expect("a temporary folder");
     let key = folder.path().join("static.key").to_str().expect("temporary names are UTF-8").to_owned();
@@ -179,7 +179,7 @@ pub fn ssh(wire: &Wire) {
     let sshd = Sshd::start(wire.server(), 22);
     let (client, server) = (wire.client(), wire.server());
     let line = "echo a line that somebody types with some care, and more of it so that a window of packets is full";
-    sshd.types(client, server.v4(), line).has("with some care");
+    sshd.types(client, server.v4(), line).stdout_has("with some care");
     sshd.upload(client, server.v4(), COPY);
     sshd.download(client, server.v6(), COPY);
 }
@@ -196,8 +196,8 @@ pub fn dhcp(wire: &Wire) {
 }
 
 /// Connects curl to nginx through a tunnel: TLS 1.2 over IPv4, and TLS 1.3 over IPv6 if `v6` is set, else over IPv4.
-pub fn tunnelled(wire: &Wire, tunnel: &Tunnel, v6: bool) {
-    let chain = Chain::new(Key::Rsa);
+pub fn tunnelled(wire: &Wire, tunnel: &LiveTunnel, v6: bool) {
+    let chain = Chain::new(KeyType::Rsa);
     let _nginx = Nginx::start(wire.server(), 443, &chain);
     peers::curl(wire.client(), tunnel.server_v4(), 443, &["--tls-max", "1.2"]);
     let address = if v6 { tunnel.server_v6() } else { tunnel.server_v4() };

@@ -121,7 +121,7 @@ impl Outcome {
     ///
     /// # Panics
     /// If the assertion fails.
-    pub fn has(self, text: &str) -> Self {
+    pub fn stdout_has(self, text: &str) -> Self {
         assert!(self.stdout().contains(text), "stdout has no {text:?}:\n{}\n{self}", self.stdout());
         self
     }
@@ -130,7 +130,7 @@ impl Outcome {
     ///
     /// # Panics
     /// If the assertion fails.
-    pub fn says(self, text: &str) -> Self {
+    pub fn stderr_has(self, text: &str) -> Self {
         assert!(self.stderr().to_lowercase().contains(&text.to_lowercase()), "stderr has no {text:?}: {self}");
         self
     }
@@ -139,7 +139,7 @@ impl Outcome {
     ///
     /// # Panics
     /// If the assertion fails.
-    pub fn in_one_line(self) -> Self {
+    pub fn stderr_has_one_line(self) -> Self {
         assert_eq!(self.stderr().lines().filter(|line| !line.trim().is_empty()).count(), 1, "not one line: {self}");
         self
     }
@@ -192,7 +192,10 @@ mod tests {
     #[test]
     fn an_outcome_tells_what_a_program_did() {
         let outcome = shell(r#"cat; echo; echo "Alas: no such thing" >&2; exit 3"#);
-        assert_eq!(outcome.status(3).has("given").says("no such THING").in_one_line().stdout(), "given\n");
+        assert_eq!(
+            outcome.status(3).stdout_has("given").stderr_has("no such THING").stderr_has_one_line().stdout(),
+            "given\n"
+        );
     }
 
     #[test]

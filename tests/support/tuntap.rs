@@ -17,7 +17,7 @@ const TICK_MILLIS: u16 = 100;
 
 /// Type of device, by the packets that it exchanges with the host.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum DeviceKind {
     /// Ethernet frames.
     Tap,
     /// IP packets.
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
 
 /// Creates a device without packet information headers in the network namespace of the calling thread. The device
 /// exists until the file is closed.
-pub(crate) fn open(name: &str, kind: Kind) -> io::Result<File> {
+pub(crate) fn open(name: &str, kind: DeviceKind) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
     // SAFETY: all-zero is a valid ifreq, a structure of integers and byte arrays.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -34,8 +34,8 @@ pub(crate) fn open(name: &str, kind: Kind) -> io::Result<File> {
         *place = byte as libc::c_char;
     }
     let kind = match kind {
-        Kind::Tap => libc::IFF_TAP,
-        Kind::Tun => libc::IFF_TUN,
+        DeviceKind::Tap => libc::IFF_TAP,
+        DeviceKind::Tun => libc::IFF_TUN,
     };
     request.ifr_ifru.ifru_flags = (kind | libc::IFF_NO_PI) as libc::c_short;
     // SAFETY: TUNSETIFF reads and writes one ifreq, which outlives the call.

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::carrier::Carrier;
 use crate::conversation::EPOCH;
-use crate::packets::{self, Envelope, Packet, ethernet, ip, length};
+use crate::outer_layer::OuterLayer;
+use crate::packets::{self, Envelope, TimedFrame, ethernet, ip, length};
 
 const UDP: u8 = 17;
 const HEADER: usize = 8;
@@ -77,10 +77,10 @@ pub struct UdpConversation {
     client: SocketAddr,
     server: SocketAddr,
     envelope: Envelope,
-    carriers: Vec<Carrier>,
+    layers: Vec<OuterLayer>,
     surplus: Vec<u8>,
     now: Duration,
-    packets: Vec<Packet>,
+    packets: Vec<TimedFrame>,
 }
 
 impl UdpConversation {
@@ -96,7 +96,7 @@ impl UdpConversation {
             client: client.parse().expect("an address with a port"),
             server: server.parse().expect("an address with a port"),
             envelope: Envelope::default(),
-            carriers: Vec::new(),
+            layers: Vec::new(),
             surplus: Vec::new(),
             now: EPOCH,
             packets: Vec::new(),
@@ -110,8 +110,8 @@ impl UdpConversation {
     }
 
     /// Encapsulates each following datagram in these tunnels, outermost first.
-    pub fn through(mut self, carriers: Vec<Carrier>) -> Self {
-        self.carriers = carriers;
+    pub fn through(mut self, layers: Vec<OuterLayer>) -> Self {
+        self.layers = layers;
         self
     }
 
@@ -136,17 +136,17 @@ impl UdpConversation {
     /// Adds a datagram from the client.
     pub fn client(&mut self, payload: &[u8]) -> &mut Self {
         let [ttl, _] = Self::TTL;
-        self.push(Datagram { from: self.client, to: self.server, ttl, payload }, Carrier::wrap_all)
+        self.push(Datagram { from: self.client, to: self.server, ttl, payload }, OuterLayer::wrap_all)
     }
 
     /// Adds a datagram from the server.
     pub fn server(&mut self, payload: &[u8]) -> &mut Self {
         let [_, ttl] = Self::TTL;
-        self.push(Datagram { from: self.server, to: self.client, ttl, payload }, Carrier::wrap_all_back)
+        self.push(Datagram { from: self.server, to: self.client, ttl, payload }, OuterLayer::wrap_all_reversed)
     }
 
     /// Returns the packets added so far, in order.
-    pub fn packets(&self) -> &[Packet] {
+    pub fn packets(&self) -> &[TimedFrame] {
         &self.packets
     }
 
@@ -158,10 +158,10 @@ impl UdpConversation {
         packets::capture_file(folder, name, &self.packets)
     }
 
-    fn push(&mut self, datagram: Datagram<'_>, wrap: fn(&[Carrier], Vec<u8>) -> Vec<u8>) -> &mut Self {
+    fn push(&mut self, datagram: Datagram<'_>, wrap: fn(&[OuterLayer], Vec<u8>) -> Vec<u8>) -> &mut Self {
         let mut frame = Vec::new();
         datagram.write_with_surplus(&self.envelope, &self.surplus, &mut frame);
-        self.packets.push(Packet { time: self.now, frame: wrap(&self.carriers, frame) });
+        self.packets.push(TimedFrame { time: self.now, frame: wrap(&self.layers, frame) });
         self.now += STEP;
         self
     }

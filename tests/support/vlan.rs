@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use crate::tuntap::{self, FRAME, Kind, Pump};
+use crate::tuntap::{self, DeviceKind, FRAME, Pump};
 
 /// 802.1Q and 802.1ad tag protocols.
 const CUSTOMER: [u8; 2] = [0x81, 0x00];
@@ -35,7 +35,7 @@ impl VlanDevice {
     /// # Errors
     /// Returns the errors of the kernel, for example if it does not support TAP devices.
     pub fn new(name: &str, below: &str, tags: &[u16], delay: Duration) -> io::Result<Self> {
-        let (tap, wire) = (tuntap::open(name, Kind::Tap)?, raw_socket(below, libc::ETH_P_ALL as u16)?);
+        let (tap, wire) = (tuntap::open(name, DeviceKind::Tap)?, raw_socket(below, libc::ETH_P_ALL as u16)?);
         let tags: Vec<u8> = tags
             .iter()
             .enumerate()

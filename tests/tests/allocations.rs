@@ -18,7 +18,7 @@ use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{ShardBuffers, ShardLimits};
 use tests::conversation::{LINUX_SYN_ACK_OPTIONS, LINUX_SYN_OPTIONS, TIMESTAMP_OPTIONS};
 use tests::hello::{self, Shape};
-use tests::packets::{ACK, Envelope, FIN, PSH, SYN, Segment};
+use tests::packets::{ACK, Envelope, FIN, PSH, SYN, TcpSegment};
 use tests::random::SplitMix64;
 
 /// Flows opened and closed before counting starts. Not near a power of two, at which tables and queues grow.
@@ -248,7 +248,7 @@ impl Flow {
         let server = SocketAddr::from(([198, 51, 100, 7], 443));
         let (from, to) = if from_client { (client, server) } else { (server, client) };
         let mut frame = Vec::new();
-        Segment { from, to, ttl: 64, seq, ack: 0, flags, window: 64_240, options, payload }
+        TcpSegment { from, to, ttl: 64, seq, ack: 0, flags, window: 64_240, options, payload }
             .write(&Envelope::default(), &mut frame);
         frame
     }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 use tests::conversation::TcpConversation;
-use tests::generate::{self, Kind};
+use tests::generate::{self, CaptureKind};
 use tests::hello::{self, Shape};
 use tests::packets::PcapWriter;
 use tests::random::SplitMix64;
@@ -41,13 +41,20 @@ fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 
 #[test]
 fn a_missing_file_is_named() {
-    replay(Path::new("/nowhere/missing.pcap")).status(UNREADABLE).says("/nowhere/missing.pcap").in_one_line();
+    replay(Path::new("/nowhere/missing.pcap"))
+        .status(UNREADABLE)
+        .stderr_has("/nowhere/missing.pcap")
+        .stderr_has_one_line();
 }
 
 #[test]
 fn a_folder_is_not_a_capture() {
     let folder = TempDir::new().unwrap();
-    replay(folder.path()).status(UNREADABLE).says(folder.path().to_str().unwrap()).says("directory").in_one_line();
+    replay(folder.path())
+        .status(UNREADABLE)
+        .stderr_has(folder.path().to_str().unwrap())
+        .stderr_has("directory")
+        .stderr_has_one_line();
 }
 
 #[test]
@@ -55,9 +62,9 @@ fn an_empty_file_is_called_empty() {
     let folder = TempDir::new().unwrap();
     replay(&file(folder.path(), "nothing.pcap", &[]))
         .status(UNREADABLE)
-        .says("nothing.pcap")
-        .says("empty")
-        .in_one_line();
+        .stderr_has("nothing.pcap")
+        .stderr_has("empty")
+        .stderr_has_one_line();
 }
 
 #[test]
@@ -66,7 +73,11 @@ fn a_file_that_is_no_capture_is_refused_by_its_content() {
     for (name, bytes) in
         [("text.pcap", &b"Dear sir or madam,\n"[..]), ("short.pcap", &[0xd4][..]), ("zeros", &[0; 4096][..])]
     {
-        replay(&file(folder.path(), name, bytes)).status(UNREADABLE).says(name).says("capture").in_one_line();
+        replay(&file(folder.path(), name, bytes))
+            .status(UNREADABLE)
+            .stderr_has(name)
+            .stderr_has("capture")
+            .stderr_has_one_line();
     }
 }
 
@@ -77,7 +88,7 @@ fn a_file_cut_in_mid_packet_gives_all_that_is_whole_and_then_a_warning() {
     let bytes = fs::read(&whole).unwrap();
     // Cuts inside the last packet, a bare ACK after all packets that yield fingerprints.
     let cut = file(folder.path(), "cut.pcap", &bytes[..bytes.len() - 30]);
-    let outcome = replay(&cut).status(UNREADABLE).says("cut.pcap").says("truncated").in_one_line();
+    let outcome = replay(&cut).status(UNREADABLE).stderr_has("cut.pcap").stderr_has("truncated").stderr_has_one_line();
     let (events, whole) = (outcome.events(), replay(&whole).ok().events());
     for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
         assert_eq!(values(&events, kind), values(&whole, kind), "{kind}");
@@ -90,7 +101,8 @@ fn a_file_cut_in_a_packet_header_gives_a_warning_too() {
     let folder = TempDir::new().unwrap();
     let bytes = fs::read(capture(folder.path())).unwrap();
     let first = 24 + 16 + u32::from_le_bytes(bytes[32..36].try_into().unwrap()) as usize;
-    let outcome = replay(&file(folder.path(), "cut.pcap", &bytes[..first + 7])).status(UNREADABLE).says("truncated");
+    let outcome =
+        replay(&file(folder.path(), "cut.pcap", &bytes[..first + 7])).status(UNREADABLE).stderr_has("truncated");
     assert_eq!(values(&outcome.events(), "ja4t").len(), 1, "the SYN before the cut counts");
 }
 
@@ -102,7 +114,11 @@ fn a_link_type_nobody_here_speaks_is_named() {
     pcap.packet(1_000_000_000, &[0; 64]).unwrap();
     pcap.finish().unwrap();
     let folder = TempDir::new().unwrap();
-    replay(&file(folder.path(), "radio.pcap", &bytes)).status(UNREADABLE).says("radio.pcap").says("127").in_one_line();
+    replay(&file(folder.path(), "radio.pcap", &bytes))
+        .status(UNREADABLE)
+        .stderr_has("radio.pcap")
+        .stderr_has("127")
+        .stderr_has_one_line();
 }
 
 /// Returns a pcapng block: type, total length, body, total length again.
@@ -124,7 +140,7 @@ fn a_pcapng_block_of_absurd_length_is_refused_without_asking_for_the_memory() {
         let mut limited = Command::new("sh");
         limited.args(["-c", r#"ulimit -v 1048576; exec "$0" replay "$1""#]).arg(sensor.binary()).arg(&path);
         let outcome = Outcome::new(process::run(limited, &[], process::LIMIT));
-        outcome.status(UNREADABLE).says("absurd.pcapng").says("length").in_one_line();
+        outcome.status(UNREADABLE).stderr_has("absurd.pcapng").stderr_has("length").stderr_has_one_line();
     }
 }
 
@@ -135,7 +151,7 @@ fn standard_input_is_a_file_like_any_other() {
     let from_file = replay(&path).ok();
     let from_stdin = Sensor::new().run_with_stdin(&["replay", "-"], &fs::read(&path).unwrap()).ok();
     assert_eq!(from_stdin.stdout(), from_file.stdout());
-    Sensor::new().run(&["replay", "-"]).status(UNREADABLE).says("empty").in_one_line();
+    Sensor::new().run(&["replay", "-"]).status(UNREADABLE).stderr_has("empty").stderr_has_one_line();
 }
 
 #[test]
@@ -153,7 +169,10 @@ fn compressed_files_are_known_by_content_not_by_name() {
     }
     assert_eq!(Sensor::new().run_with_stdin(&["replay", "-"], &gzip).ok().stdout(), plain.stdout());
     // A truncated download.
-    replay(&file(folder.path(), "half.gz", &gzip[..gzip.len() / 2])).status(UNREADABLE).says("half.gz").in_one_line();
+    replay(&file(folder.path(), "half.gz", &gzip[..gzip.len() / 2]))
+        .status(UNREADABLE)
+        .stderr_has("half.gz")
+        .stderr_has_one_line();
 }
 
 #[test]
@@ -162,7 +181,7 @@ fn a_bad_file_does_not_hide_the_good_one_beside_it() {
     let good = capture(folder.path());
     let bad = file(folder.path(), "bad.pcap", b"no capture");
     let outcome = Sensor::new().run(&[OsStr::new("replay"), good.as_os_str(), bad.as_os_str()]);
-    let outcome = outcome.status(UNREADABLE).says("bad.pcap");
+    let outcome = outcome.status(UNREADABLE).stderr_has("bad.pcap");
     assert_eq!(values(&outcome.events(), "ja4"), [Shape::Curl.ja4()]);
 }
 
@@ -193,8 +212,8 @@ fn wrong_usage_is_not_a_failure_at_run_time() {
 #[test]
 fn an_interface_that_does_not_exist_is_named() {
     for name in ["nosuch0", "a-name-that-no-kernel-takes"] {
-        Sensor::new().run(&["run", "-i", name]).status(USAGE).says(name).in_one_line();
-        Sensor::new().run(&["run", "-i", "lo", "-i", name]).status(USAGE).says(name).in_one_line();
+        Sensor::new().run(&["run", "-i", name]).status(USAGE).stderr_has(name).stderr_has_one_line();
+        Sensor::new().run(&["run", "-i", "lo", "-i", name]).status(USAGE).stderr_has(name).stderr_has_one_line();
     }
 }
 
@@ -214,7 +233,12 @@ fn who_lacks_the_privilege_is_told_how_to_get_it() {
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary).args(["run", "-i", "lo"]);
     command.current_dir("/").env_remove("RUST_LOG");
     let outcome = Outcome::new(process::run(command, &[], process::LIMIT)).status(PRIVILEGE);
-    outcome.says("CAP_BPF").says("CAP_NET_ADMIN").says("CAP_PERFMON").says("setcap").in_one_line();
+    outcome
+        .stderr_has("CAP_BPF")
+        .stderr_has("CAP_NET_ADMIN")
+        .stderr_has("CAP_PERFMON")
+        .stderr_has("setcap")
+        .stderr_has_one_line();
 }
 
 /// Runs the sensor as root without these capabilities, which are also dropped from the bounding set.
@@ -241,8 +265,11 @@ fn a_missing_capability_is_named_before_anything_starts() {
         ("cap_bpf,cap_perfmon,cap_sys_admin,cap_net_admin", &NAMES),
     ] {
         for arguments in [&*run, "check -i lo"] {
-            let outcome =
-                without(dropped, arguments).status(PRIVILEGE).says("setcap").says("bounding set").in_one_line();
+            let outcome = without(dropped, arguments)
+                .status(PRIVILEGE)
+                .stderr_has("setcap")
+                .stderr_has("bounding set")
+                .stderr_has_one_line();
             let named: Vec<_> = NAMES.into_iter().filter(|name| outcome.stderr().contains(name)).collect();
             assert_eq!(named, missing, "{}", outcome.stderr());
         }
@@ -255,7 +282,7 @@ fn cap_sys_admin_is_a_substitute_for_the_newer_capabilities() {
     if !require_bpf() || !require_tools(&["capsh"]) {
         return;
     }
-    without("cap_bpf,cap_perfmon", "check -i lo").ok().has("loads the BPF programs");
+    without("cap_bpf,cap_perfmon", "check -i lo").ok().stdout_has("loads the BPF programs");
 }
 
 #[test]
@@ -267,7 +294,7 @@ fn root_of_a_user_namespace_lacks_the_capabilities_too() {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--"]).arg(Sensor::new().binary()).args(arguments);
         let outcome = Outcome::new(process::run(command, &[], process::LIMIT)).status(PRIVILEGE);
-        outcome.says("CAP_BPF").says("user namespace").in_one_line();
+        outcome.stderr_has("CAP_BPF").stderr_has("user namespace").stderr_has_one_line();
     }
 }
 
@@ -285,15 +312,22 @@ fn check_fails_where_a_run_would() {
     shell("SENSOR check -i lo").ok();
     let tunnel = "ip tuntap add dev tun9 mode tun && exec SENSOR";
     for arguments in ["check -i tun9", "run -i tun9 --http off"] {
-        shell(&format!("{tunnel} {arguments}")).status(USAGE).says("tun9").says("Ethernet interface").in_one_line();
+        shell(&format!("{tunnel} {arguments}"))
+            .status(USAGE)
+            .stderr_has("tun9")
+            .stderr_has("Ethernet interface")
+            .stderr_has_one_line();
     }
-    shell("mount -t tmpfs none /sys/kernel/btf && exec SENSOR check").status(PRIVILEGE).says("BTF").in_one_line();
+    shell("mount -t tmpfs none /sys/kernel/btf && exec SENSOR check")
+        .status(PRIVILEGE)
+        .stderr_has("BTF")
+        .stderr_has_one_line();
     // A configuration error takes precedence: it affects every user.
     let folder = TempDir::new().unwrap();
     let (good, bad) = (file(folder.path(), "good.toml", b""), file(folder.path(), "bad.toml", b"[captur]\n"));
     let check = |config: &Path| without("cap_net_admin", &format!("check --config {}", config.display()));
-    check(&bad).status(USAGE).says("captur").in_one_line();
-    check(&good).status(PRIVILEGE).says("CAP_NET_ADMIN").has("good.toml: valid");
+    check(&bad).status(USAGE).stderr_has("captur").stderr_has_one_line();
+    check(&good).status(PRIVILEGE).stderr_has("CAP_NET_ADMIN").stdout_has("good.toml: valid");
 }
 
 #[test]
@@ -319,7 +353,7 @@ fn check_finds_what_another_sensor_uses() {
     let outcome = Outcome::new(process::run(command, &[], process::LIMIT));
     let said = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     let all = ["err", "hook", "port", "history"].map(said).join("\n");
-    outcome.ok().has("hook 1\nport 1\nhistory 1\nrun 0\nall 0\n");
+    outcome.ok().stdout_has("hook 1\nport 1\nhistory 1\nrun 0\nall 0\n");
     for cause in ["XDP", "another process listens there", "x.db"] {
         assert!(all.contains(cause), "{cause}: {all}");
     }
@@ -328,7 +362,7 @@ fn check_finds_what_another_sensor_uses() {
 /// Starts a replay whose output exceeds the capacity of a pipe.
 fn long_replay(folder: &Path, stdout: Stdio) -> std::process::Child {
     let path = folder.join("long.pcap");
-    generate::write(Kind::Dense, 0.05, 1, &mut File::create(&path).unwrap()).unwrap();
+    generate::write(CaptureKind::Dense, 0.05, 1, &mut File::create(&path).unwrap()).unwrap();
     let mut command = Sensor::new().command(&[OsStr::new("replay"), path.as_os_str()]);
     command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -367,5 +401,5 @@ fn a_kernel_without_type_information_is_named() {
     let script = format!("mount -t tmpfs none /sys/kernel/btf && exec {} run -i lo", Sensor::new().binary().display());
     let mut command = Command::new("unshare");
     command.args(["--mount", "--", "sh", "-c", &script]);
-    Outcome::new(process::run(command, &[], process::LIMIT)).status(PRIVILEGE).says("BTF").in_one_line();
+    Outcome::new(process::run(command, &[], process::LIMIT)).status(PRIVILEGE).stderr_has("BTF").stderr_has_one_line();
 }

@@ -77,13 +77,13 @@ impl Site {
 fn the_example_is_in_order() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/ja4sensor.toml");
     let outcome = Sensor::new().run(&[OsStr::new("check"), OsStr::new("--config"), example.as_os_str()]);
-    in_order(outcome).has("kernel ").has("ja4sensor.toml: valid");
+    in_order(outcome).stdout_has("kernel ").stdout_has("ja4sensor.toml: valid");
 }
 
 #[test]
 fn an_unknown_key_is_named_with_its_line_and_the_one_that_was_meant() {
     let site = Site::new("[capture]\nhook = \"auto\"\nmax_conections = 10\n");
-    let outcome = site.check().status(USAGE).in_one_line();
+    let outcome = site.check().status(USAGE).stderr_has_one_line();
     assert_eq!(
         site.lines(&outcome),
         ["sensor.toml:3:1: capture: unknown key 'max_conections'; did you mean 'max_connections'?"]
@@ -146,9 +146,14 @@ fn invalid_database_and_socket_paths_are_reported_by_check() {
 #[test]
 fn a_missing_or_broken_file_is_reported_in_one_line() {
     let missing = Sensor::new().run(&["check", "--config", "/nowhere/sensor.toml"]);
-    missing.status(USAGE).says("/nowhere/sensor.toml: cannot open the file: No such file").in_one_line();
-    Sensor::new().run(&["check", "--config", "/"]).status(USAGE).says("directory").in_one_line();
-    Site::new("[capture\n").check().status(USAGE).says("sensor.toml:1:").says("not TOML").in_one_line();
+    missing.status(USAGE).stderr_has("/nowhere/sensor.toml: cannot open the file: No such file").stderr_has_one_line();
+    Sensor::new().run(&["check", "--config", "/"]).status(USAGE).stderr_has("directory").stderr_has_one_line();
+    Site::new("[capture\n")
+        .check()
+        .status(USAGE)
+        .stderr_has("sensor.toml:1:")
+        .stderr_has("not TOML")
+        .stderr_has_one_line();
 }
 
 #[test]
@@ -177,7 +182,7 @@ fn paths_are_relative_to_the_folder_of_the_file() {
          group_by = [\"src_ip\"]\nmeasure = \"count\"\nthreshold = { op = \"gt\", value = 5 }\nwindow = \"1m\"\n",
     )
     .with("key", "secret\n");
-    let outcome = site.check_in_order().has("sensor.toml: valid");
+    let outcome = site.check_in_order().stdout_has("sensor.toml: valid");
     let lines = site.lines(&outcome);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("warning: rules.toml:2:8: rule 'port_scan' replaces the built-in rule"), "{lines:?}");
@@ -201,25 +206,33 @@ fn a_directory_without_write_permission_is_reported() {
         check.args(["check", "--config"]).arg(site.path("sensor.toml"));
         outcome = Outcome::new(process::run(check, &[], process::LIMIT));
     }
-    outcome.status(USAGE).says("storage.path: cannot write to").says("Permission denied").in_one_line();
+    outcome
+        .status(USAGE)
+        .stderr_has("storage.path: cannot write to")
+        .stderr_has("Permission denied")
+        .stderr_has_one_line();
 }
 
 #[test]
 fn run_without_an_interface_names_the_flag_and_the_key() {
-    Sensor::new().run(&["run"]).status(USAGE).says("-i").says("capture.interfaces").in_one_line();
-    Site::new("").run(&["run"]).status(USAGE).says("capture.interfaces").in_one_line();
+    Sensor::new().run(&["run"]).status(USAGE).stderr_has("-i").stderr_has("capture.interfaces").stderr_has_one_line();
+    Site::new("").run(&["run"]).status(USAGE).stderr_has("capture.interfaces").stderr_has_one_line();
     let named = Site::new("[capture]\ninterfaces = [\"ja4-none\"]\n");
-    named.run(&["run"]).status(USAGE).says("cannot find interface \"ja4-none\"").in_one_line();
-    named.run(&["run", "-i", "ja4-other"]).status(USAGE).says("cannot find interface \"ja4-other\"").in_one_line();
+    named.run(&["run"]).status(USAGE).stderr_has("cannot find interface \"ja4-none\"").stderr_has_one_line();
+    named
+        .run(&["run", "-i", "ja4-other"])
+        .status(USAGE)
+        .stderr_has("cannot find interface \"ja4-other\"")
+        .stderr_has_one_line();
 }
 
 #[test]
 fn durations_on_the_command_line_have_units_or_are_seconds() {
     for wrong in [["--idle-timeout", "soon"], ["--idle-timeout", "2d"], ["--stats-interval", "5 m"]] {
-        Sensor::new().run(&[&["run", "-i", "ja4-none"], &wrong[..]].concat()).status(USAGE).says(wrong[0]);
+        Sensor::new().run(&[&["run", "-i", "ja4-none"], &wrong[..]].concat()).status(USAGE).stderr_has(wrong[0]);
     }
     let good = ["run", "-i", "ja4-none", "--idle-timeout", "2m", "--stats-interval", "0"];
-    Sensor::new().run(&good).status(USAGE).says("cannot find interface");
+    Sensor::new().run(&good).status(USAGE).stderr_has("cannot find interface");
 }
 
 #[test]
@@ -271,7 +284,7 @@ fn a_sink_of_unknown_type_hides_no_error_of_other_sinks() {
 fn accepted_host_names_are_checked() {
     Site::new("[http]\nhosts = [\"sensor.example\"]\n").check_in_order();
     let site = Site::new("[http]\nhosts = [\"sensor.example\", \"http://x/\"]\n");
-    let outcome = site.check().status(USAGE).in_one_line();
+    let outcome = site.check().status(USAGE).stderr_has_one_line();
     assert!(
         site.lines(&outcome)[0].starts_with("sensor.toml:2:28: http.hosts 2: 'http://x/' is not a host name"),
         "{outcome}"
@@ -307,7 +320,7 @@ fn a_rule_replaces_the_builtin_rule_of_its_name() {
     assert_eq!(warned.len(), 2, "{warned:?}");
     let wanted = "warning: rules.toml:2:8: rule 'first_seen' replaces the built-in rule of that name";
     assert!(warned[0].starts_with(wanted), "{warned:?}");
-    let outcome = site.replay(&[]).ok().says("replaces the built-in rule");
+    let outcome = site.replay(&[]).ok().stderr_has("replaces the built-in rule");
     let fired = alerts(&outcome);
     assert!(!fired.is_empty() && fired.iter().all(|(_, description)| description == "mine"), "{fired:?}");
 
@@ -325,7 +338,7 @@ fn a_rule_replaces_the_builtin_rule_of_its_name() {
 #[test]
 fn no_rule_replaces_alerts_about_the_database() {
     let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", &rule("storage_failure"));
-    let outcome = site.check().status(USAGE).in_one_line();
+    let outcome = site.check().status(USAGE).stderr_has_one_line();
     assert!(site.lines(&outcome)[0].starts_with("rules.toml:2:8: rule 'storage_failure': "), "{outcome}");
 }
 
@@ -357,7 +370,7 @@ fn too_many_rules_are_rejected_before_compilation() {
         site = site.with(&format!("r{file}.toml"), &rules);
     }
     let begun = Instant::now();
-    let outcome = site.check().status(USAGE).in_one_line();
+    let outcome = site.check().status(USAGE).stderr_has_one_line();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(site.lines(&outcome), ["r3.toml: 10000 rules are too many; at most 256 are supported"]);
 }

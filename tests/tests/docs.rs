@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-use tests::generate::{self, Kind};
+use tests::generate::{self, CaptureKind};
 use tests::process::{self, LIMIT};
 use tests::{Outcome, Sensor, require_bpf};
 
@@ -79,7 +79,7 @@ fn working_folder() -> TempDir {
         symlink(root().join(name), folder.path().join(name)).expect("the temporary folder is writable");
     }
     let mut capture = fs::File::create(folder.path().join("capture.pcap")).expect("the temporary folder is writable");
-    generate::write(Kind::Everything, SCALE, 14, &mut capture).expect("the capture can be written");
+    generate::write(CaptureKind::Everything, SCALE, 14, &mut capture).expect("the capture can be written");
     folder
 }
 

@@ -4,24 +4,24 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::conversation::TcpConversation;
 use tests::fragment::Fragments;
-use tests::generate::{self, Kind};
+use tests::generate::{self, CaptureKind};
 use tests::hello::{self, Shape};
-use tests::netns::Layout;
-use tests::packets::{self, Envelope, Extension, Packet};
-use tests::peers::{self, Chain, Key, Nginx};
+use tests::netns::WireLayout;
+use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
+use tests::packets::{self, Envelope, Extension, TimedFrame};
+use tests::peers::{self, Chain, KeyType, Nginx};
 use tests::random::SplitMix64;
-use tests::tape::{Recording, Tape, dissect};
+use tests::tcpdump::{Tcpdump, TcpdumpCapture, dissect};
 use tests::udp::UdpConversation;
 use tests::{Wire, require_root, require_tools};
 
 /// Records the traffic of `talk` at the server's end of the wire.
-fn recorded(wire: &Wire, talk: impl FnOnce()) -> Recording {
-    let tape = Tape::start(wire.server());
+fn recorded(wire: &Wire, talk: impl FnOnce()) -> TcpdumpCapture {
+    let tcpdump = Tcpdump::start(wire.server());
     talk();
-    tape.stop()
+    tcpdump.stop()
 }
 
 #[test]
@@ -29,12 +29,12 @@ fn curl_reaches_nginx_and_tcpdump_sees_it() {
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "openssl", "nginx", "curl", "tcpdump", "tc"]) {
         return;
     }
-    let (wire, chain) = (Wire::new(), Chain::new(Key::Rsa));
+    let (wire, chain) = (Wire::new(), Chain::new(KeyType::Rsa));
     let _nginx = Nginx::start(wire.server(), 443, &chain);
     let recording = recorded(&wire, || {
         for server in [wire.server().v4(), wire.server().v6()] {
-            peers::curl(wire.client(), server, 443, &["--tls-max", "1.2"]).has("hello");
-            peers::curl(wire.client(), server, 443, &["--tlsv1.3"]).has("hello");
+            peers::curl(wire.client(), server, 443, &["--tls-max", "1.2"]).stdout_has("hello");
+            peers::curl(wire.client(), server, 443, &["--tlsv1.3"]).stdout_has("hello");
         }
     });
     let text = recording.dissected(&["tcp[tcpflags] == tcp-syn or (ip6 and ip6[53] == 2)"]);
@@ -48,11 +48,12 @@ fn openssl_talks_to_openssl_across_vlans_in_more_than_one_segment() {
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "openssl", "tcpdump"]) {
         return;
     }
-    let (wire, chain) = (Wire::with(Layout { vlan: &[100, 7], ..Layout::default() }), Chain::new(Key::Ec));
+    let (wire, chain) = (Wire::with(WireLayout { vlan: &[100, 7], ..WireLayout::default() }), Chain::new(KeyType::Ec));
     let _server = peers::openssl_server(wire.server(), 8443, &chain, &["-tls1_3"]);
     let recording = recorded(&wire, || {
         let protocols = peers::many_protocols();
-        peers::openssl_client(wire.client(), wire.server().v4(), 8443, &["-alpn", &protocols]).has("Cipher is TLS_");
+        peers::openssl_client(wire.client(), wire.server().v4(), 8443, &["-alpn", &protocols])
+            .stdout_has("Cipher is TLS_");
     });
     let text = recording.dissected(&[]);
     assert!(text.contains("vlan 100") && text.contains("vlan 7"), "both tags are in the packet:\n{text}");
@@ -69,7 +70,7 @@ fn each_piece_is_a_segment() {
     let recording = recorded(&wire, || {
         let to = (wire.server().v6(), 443).into();
         let pause = Duration::from_millis(20);
-        peers::send_pieces(wire.client(), wire.server(), to, &[b"\x16", b"\x03\x01"], pause);
+        peers::send_segments(wire.client(), wire.server(), to, &[b"\x16", b"\x03\x01"], pause);
     });
     let text = recording.dissected(&[]);
     assert!(text.contains("seq 1:2,") && text.contains("seq 2:4,"), "{text}");
@@ -121,7 +122,7 @@ fn crafted_datagrams_and_their_fragments_are_right_by_the_word_of_tcpdump() {
 
         let whole = &talk.packets()[0];
         let pieces = Fragments::of(&whole.frame).numbered(7).pieces(3);
-        let pieces: Vec<_> = pieces.into_iter().map(|frame| Packet { frame, ..whole.clone() }).collect();
+        let pieces: Vec<_> = pieces.into_iter().map(|frame| TimedFrame { frame, ..whole.clone() }).collect();
         let text = dissect(&packets::capture_file(folder.path(), "pieces.pcap", &pieces), &[]);
         // 151 eight-byte units, 50 in each of the first two fragments.
         let expected = if client.starts_with('[') {
@@ -145,19 +146,19 @@ fn tunnels_are_right_by_the_word_of_tcpdump() {
     let gre = Gre { checksum: true, key: Some(7), sequence: Some(9) };
     let options = vec![(0x0102, 3, vec![1, 2, 3, 4]), (0x0103, 0x80, Vec::new())];
     let tunnels = [
-        (Tunnel::Ip, ""),
-        (Tunnel::Gre(Gre::default()), "GREv0"),
-        (Tunnel::Gre(gre), "key=0x7, seq 9"),
-        (Tunnel::GreEthernet(gre), "key=0x7, seq 9"),
-        (Tunnel::Vxlan(0x0a_0b0c), "vni 658188"),
-        (Tunnel::Geneve { vni: 5, options, ethernet: true }, "vni 0x5"),
-        (Tunnel::Geneve { vni: 5, options: Vec::new(), ethernet: false }, "vni 0x5"),
+        (TunnelKind::Ip, ""),
+        (TunnelKind::Gre(Gre::default()), "GREv0"),
+        (TunnelKind::Gre(gre), "key=0x7, seq 9"),
+        (TunnelKind::GreEthernet(gre), "key=0x7, seq 9"),
+        (TunnelKind::Vxlan(0x0a_0b0c), "vni 658188"),
+        (TunnelKind::Geneve { vni: 5, options, ethernet: true }, "vni 0x5"),
+        (TunnelKind::Geneve { vni: 5, options: Vec::new(), ethernet: false }, "vni 0x5"),
     ];
     let ends = [("10.0.0.1:51234", "10.0.0.2:443"), ("[2001:db8::1]:51234", "[2001:db8::2]:443")];
     let outside = [("198.51.100.1", "198.51.100.2"), ("fd00:1::1", "fd00:1::2")];
     for (tunnel, words) in tunnels {
         for ((client, server), (from, to)) in ends.into_iter().flat_map(|ends| outside.map(|outside| (ends, outside))) {
-            let carriers = vec![Carrier::Mpls(vec![17, 18]), Carrier::between(from, to, tunnel.clone())];
+            let carriers = vec![OuterLayer::Mpls(vec![17, 18]), OuterLayer::between(from, to, tunnel.clone())];
             let mut talk = TcpConversation::between(client, server).through(carriers);
             talk.handshake().client(&[7; 300]).close();
             let text = dissect(&talk.save(folder.path(), "tunnel.pcap"), &[]);
@@ -172,7 +173,7 @@ fn tunnels_are_right_by_the_word_of_tcpdump() {
 }
 
 /// Returns the first bytes of the SHA-256 of a generated capture and its packet count.
-fn digest(kind: Kind, scale: f64, seed: u64) -> (String, u64) {
+fn digest(kind: CaptureKind, scale: f64, seed: u64) -> (String, u64) {
     let mut bytes = Vec::new();
     let written = generate::write(kind, scale, seed, &mut bytes).unwrap();
     assert_eq!(written.bytes, bytes.len() as u64);
@@ -183,10 +184,10 @@ fn digest(kind: Kind, scale: f64, seed: u64) -> (String, u64) {
 fn generated_captures_are_the_same_everywhere() {
     // A change here makes earlier bench figures incomparable; record it in the changelog.
     for (kind, scale, first_bytes) in [
-        (Kind::Dense, 0.02, "ce197854bdadedb4"),
-        (Kind::Mix, 0.01, "38395869cf9afcd4"),
-        (Kind::Pq, 0.02, "c4acfc2ce72f394f"),
-        (Kind::Everything, 0.01, "01cedfb6b2526397"),
+        (CaptureKind::Dense, 0.02, "ce197854bdadedb4"),
+        (CaptureKind::Mix, 0.01, "38395869cf9afcd4"),
+        (CaptureKind::Pq, 0.02, "c4acfc2ce72f394f"),
+        (CaptureKind::Everything, 0.01, "01cedfb6b2526397"),
     ] {
         let (hash, packets) = digest(kind, scale, 1);
         assert_eq!(hash, first_bytes, "{kind:?}");
@@ -202,7 +203,7 @@ fn generated_captures_are_right_by_the_word_of_tcpdump() {
         return;
     }
     let folder = TempDir::new().unwrap();
-    for kind in Kind::ALL {
+    for kind in CaptureKind::ALL {
         let path = folder.path().join(kind.name());
         let written = generate::write(kind, 0.002, 7, &mut File::create(&path).unwrap()).unwrap();
         let text = dissect(&path, &["-v"]);
@@ -211,7 +212,7 @@ fn generated_captures_are_right_by_the_word_of_tcpdump() {
             let context = line.map(|line| text.lines().skip(line.saturating_sub(2)).take(3).collect::<Vec<_>>());
             assert_eq!(context, None, "{wrong} in {kind:?}");
         }
-        if !Kind::TLS.contains(&kind) {
+        if !CaptureKind::TLS.contains(&kind) {
             continue;
         }
         assert_eq!(text.matches("(correct)").count() as u64, written.packets, "{kind:?}");
@@ -229,7 +230,7 @@ fn endpoints(line: &str) -> String {
 #[test]
 fn flows_of_a_generated_capture_overlap() {
     let mut bytes = Vec::new();
-    generate::write(Kind::Dense, 0.05, 1, &mut bytes).unwrap();
+    generate::write(CaptureKind::Dense, 0.05, 1, &mut bytes).unwrap();
     // Parses the pcap file directly: each packet has a 16-byte header, followed by the frame.
     let (mut at, mut last, mut open, mut most) = (24, 0, 0_i64, 0);
     while at < bytes.len() {
@@ -255,7 +256,7 @@ fn flows_of_a_generated_capture_overlap() {
 #[test]
 #[ignore = "writes 0.9 GB of captures to nowhere; run in release to see sizes and speed"]
 fn full_size() {
-    for kind in Kind::ALL {
+    for kind in CaptureKind::ALL {
         let started = std::time::Instant::now();
         let written = generate::write(kind, 1.0, 1, &mut std::io::sink()).unwrap();
         eprintln!(

@@ -38,7 +38,11 @@ fn text(path: &Path) -> &str {
 
 #[test]
 fn a_value_of_the_builtin_table_has_its_name() {
-    run(&["lookup", "t13d3112h2_e8f1e7e78f70_b26ce05bbdd6"]).ok().has("ja4").has("curl").has("builtin");
+    run(&["lookup", "t13d3112h2_e8f1e7e78f70_b26ce05bbdd6"])
+        .ok()
+        .stdout_has("ja4")
+        .stdout_has("curl")
+        .stdout_has("builtin");
     let [answer] = &lookup(&["ge11nn030000_fe444ad14866_000000000000_000000000000"])[..] else { panic!("one type") };
     assert_eq!(answer["type"], "ja4h");
     assert_eq!(answer["label"]["name"], "curl");
@@ -49,11 +53,14 @@ fn a_value_of_the_builtin_table_has_its_name() {
 #[test]
 fn an_unknown_value_is_an_answer_and_nonsense_is_none() {
     let unknown = "t13d0101h2_000000000000_000000000000";
-    run(&["lookup", unknown]).ok().has("unknown");
+    run(&["lookup", unknown]).ok().stdout_has("unknown");
     assert_eq!(lookup(&[unknown]), [json!({ "type": "ja4", "value": unknown })]);
-    run(&["lookup", "no\u{1b}[2Jsense"]).status(USAGE).says("is not a fingerprint of any type").in_one_line();
-    run(&["lookup", unknown, "--type", "ja4s"]).status(USAGE).says("is not a ja4s").in_one_line();
-    run(&["lookup", unknown, "--type", "ja5"]).status(USAGE).says("expected ja4, ja4s");
+    run(&["lookup", "no\u{1b}[2Jsense"])
+        .status(USAGE)
+        .stderr_has("is not a fingerprint of any type")
+        .stderr_has_one_line();
+    run(&["lookup", unknown, "--type", "ja4s"]).status(USAGE).stderr_has("is not a ja4s").stderr_has_one_line();
+    run(&["lookup", unknown, "--type", "ja5"]).status(USAGE).stderr_has("expected ja4, ja4s");
 }
 
 #[test]
@@ -98,8 +105,11 @@ fn go_is_hardly_bad_and_says_why() {
     let bad = &answer["known_bad"];
     assert_eq!(bad["category"], "c2");
     assert!(bad["confidence"].as_u64().unwrap() < 40 && bad["note"].as_str().unwrap().contains("Go"), "{bad}");
-    run(&["lookup", "po10nn060000_cdb958d032b0_000000000000_000000000000"]).ok().has("Darkgate").has("malware");
-    run(&["lookup", "t13d880900_fcb5b95cb75a_b0d3b4ac2a14"]).ok().has("SoftEther").has("tunnel");
+    run(&["lookup", "po10nn060000_cdb958d032b0_000000000000_000000000000"])
+        .ok()
+        .stdout_has("Darkgate")
+        .stdout_has("malware");
+    run(&["lookup", "t13d880900_fcb5b95cb75a_b0d3b4ac2a14"]).ok().stdout_has("SoftEther").stdout_has("tunnel");
 }
 
 #[test]
@@ -144,9 +154,12 @@ fn all_errors_of_a_list_are_reported_at_once_with_their_positions() {
     );
     run(&["lookup", GO, "--known-bad", text(&list)])
         .status(USAGE)
-        .says("bad.toml:2:8: pattern 1: type: unknown value 'ja5'; did you mean 'ja4'?")
-        .says("bad.toml:5:14: pattern 1: confidence: expected an integer from 0 to 100, found 600");
-    run(&["lookup", GO, "--known-bad", "/nowhere/bad.toml"]).status(USAGE).says("/nowhere/bad.toml").in_one_line();
+        .stderr_has("bad.toml:2:8: pattern 1: type: unknown value 'ja5'; did you mean 'ja4'?")
+        .stderr_has("bad.toml:5:14: pattern 1: confidence: expected an integer from 0 to 100, found 600");
+    run(&["lookup", GO, "--known-bad", "/nowhere/bad.toml"])
+        .status(USAGE)
+        .stderr_has("/nowhere/bad.toml")
+        .stderr_has_one_line();
 }
 
 #[test]
@@ -156,15 +169,18 @@ fn a_syn_tells_of_path_and_system() {
     assert_eq!(client["hints"]["os"], "Windows");
     assert_eq!(client["hints"]["ipv4"], json!({ "mtu": 1420, "path": "wireguard", "confidence": 80, "tunnel": true }));
     assert_eq!(client["hints"]["ipv6"]["mtu"], 1440);
-    run(&["lookup", "64240_2-4-8-1-3_1460_7", "--type", "ja4t"]).ok().has("Linux").has("MTU 1500, ethernet");
+    run(&["lookup", "64240_2-4-8-1-3_1460_7", "--type", "ja4t"])
+        .ok()
+        .stdout_has("Linux")
+        .stdout_has("MTU 1500, ethernet");
 }
 
 #[test]
 fn ttls_and_ssh_windows_tell_what_they_can() {
     let hops = lookup(&["62_113", "--type", "ja4l"]);
     assert_eq!(hops, [json!({ "type": "ja4l", "value": "62_113", "hints": { "hops": 15 } })]);
-    run(&["lookup", "c76s76_c71s59_c0s70"]).ok().has("reverse");
-    run(&["lookup", "c0s1460_c0s200_c36s0"]).ok().has("download");
+    run(&["lookup", "c76s76_c71s59_c0s70"]).ok().stdout_has("reverse");
+    run(&["lookup", "c0s1460_c0s200_c36s0"]).ok().stdout_has("download");
     // The last, partial window has too few packets for a hint.
     assert!(lookup(&["c0s1460_c0s53_c6s0"])[0].get("hints").is_none());
 }
@@ -181,9 +197,9 @@ fn info_counts_rows_owners_and_bad_rows() {
     );
     let outcome = run(&["labels", "info", text(&database), "--format", "json"])
         .ok()
-        .says("some.csv:4:1: row skipped: has no name")
-        .says("some.csv:5:1: row skipped: 'nonsense' is not a ja4 value")
-        .says("some.csv:6:1: row skipped: has an unclosed quote");
+        .stderr_has("some.csv:4:1: row skipped: has no name")
+        .stderr_has("some.csv:5:1: row skipped: 'nonsense' is not a ja4 value")
+        .stderr_has("some.csv:6:1: row skipped: has an unclosed quote");
     let info: Value = serde_json::from_str(outcome.stdout()).unwrap();
     assert_eq!((&info["rows"], &info["bad_rows"]), (&json!(3), &json!(3)));
     assert_eq!(
@@ -193,7 +209,7 @@ fn info_counts_rows_owners_and_bad_rows() {
             { "type": "ja4h", "values": 0, "prefixes": 1, "owners": 1, "shared": 0 },
         ]),
     );
-    run(&["labels", "info", text(&database)]).ok().has("3 rows, 3 invalid");
+    run(&["labels", "info", text(&database)]).ok().stdout_has("3 rows, 3 invalid");
 }
 
 #[test]
@@ -202,13 +218,13 @@ fn an_import_says_the_same_and_overwrites_nothing() {
     let database = file(&folder, "some.csv", &format!("Application,ja4\n\"A, \"\"the\"\" app\",{GO}\nB,{GO}\n"));
     let out = folder.path().join("out.toml");
     let import = ["labels", "import", text(&database), "-o", text(&out)];
-    run(&import).ok().has("2 rows");
+    run(&import).ok().stdout_has("2 rows");
     let first = fs::read(&out).unwrap();
     let name = |database: &Path| lookup(&[GO, "--database", text(database)])[0]["label"]["name"].clone();
     assert_eq!(name(&out), "A, \"the\" app / B");
     assert_eq!(name(&out), name(&database));
 
-    run(&import).status(USAGE).says("file exists; name another file").in_one_line();
+    run(&import).status(USAGE).stderr_has("file exists; name another file").stderr_has_one_line();
     assert_eq!(fs::read(&out).unwrap(), first);
 }
 
@@ -217,16 +233,20 @@ fn an_invalid_label_file_is_rejected() {
     let folder = TempDir::new().unwrap();
     let refused = |name: &str, content: &str, says: &str| {
         let path = file(&folder, name, content);
-        run(&["lookup", GO, "--database", text(&path)]).status(USAGE).says(text(&path)).says(says).in_one_line();
-        run(&["labels", "info", text(&path)]).status(USAGE).says(says).in_one_line();
+        run(&["lookup", GO, "--database", text(&path)])
+            .status(USAGE)
+            .stderr_has(text(&path))
+            .stderr_has(says)
+            .stderr_has_one_line();
+        run(&["labels", "info", text(&path)]).status(USAGE).stderr_has(says).stderr_has_one_line();
     };
     refused("a.json", "[]", "is not a label file; expected a .csv file");
     refused("a.csv", "x,y\n1,2\n", "has no header");
     let path = file(&folder, "a.toml", "[[entry]]\ntype = 'ja4'\nvalue = 'x'\n");
     run(&["lookup", GO, "--database", text(&path)])
         .status(USAGE)
-        .says("a.toml:1:1: entry 1: missing key 'name'")
-        .says("a.toml:3:9: entry 1: 'x' is not a ja4 value");
+        .stderr_has("a.toml:1:1: entry 1: missing key 'name'")
+        .stderr_has("a.toml:3:9: entry 1: 'x' is not a ja4 value");
     refused("b.toml", "[[entry]]\nname = 'x\n", "b.toml:2:");
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use tests::hello::{self, Shape};
-use tests::packets::{ACK, ETHERNET, Envelope, PSH, PcapWriter, RST, SYN, Segment};
+use tests::packets::{ACK, ETHERNET, Envelope, PSH, PcapWriter, RST, SYN, TcpSegment};
 use tests::random::SplitMix64;
 use tests::{Sensor, events, stats_u64};
 
@@ -24,17 +24,17 @@ const OPEN: u32 = 16;
 
 /// Returns the segments of a connection: a SYN, optionally a ClientHello, and the server's RST. Clients are in a /16
 /// and vary their options, so that the per-host and per-value state fills up too.
-fn segments(number: u32, hello: &[u8]) -> impl Iterator<Item = Segment<'_>> {
+fn segments(number: u32, hello: &[u8]) -> impl Iterator<Item = TcpSegment<'_>> {
     const MSS: [&[u8]; 4] = [&[2, 4, 5, 180], &[2, 4, 5, 172], &[2, 4, 5, 100], &[2, 4, 4, 216]];
     let at = |address: u32, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(address)), port);
     let from = at(0x0a01_0000 | (number % 65_521), 1024 + (number / 65_521 * 997 % 60_000) as u16);
     let to = at(0xc633_6400 | (number % 251), 443);
     let window = (number % 1000) as u16 + 64_000;
     let options = MSS[number as usize % MSS.len()];
-    let syn = Segment { from, to, ttl: 64, seq: number, ack: 0, flags: SYN, window, options, payload: &[] };
+    let syn = TcpSegment { from, to, ttl: 64, seq: number, ack: 0, flags: SYN, window, options, payload: &[] };
     let next = number.wrapping_add(1);
-    let hello = Segment { seq: next, ack: 1, flags: PSH | ACK, options: &[], payload: hello, ..syn };
-    let reset = Segment { from: to, to: from, seq: 0, ack: next, flags: RST | ACK, options: &[], ..syn };
+    let hello = TcpSegment { seq: next, ack: 1, flags: PSH | ACK, options: &[], payload: hello, ..syn };
+    let reset = TcpSegment { from: to, to: from, seq: 0, ack: next, flags: RST | ACK, options: &[], ..syn };
     let (says, closes) = (number.is_multiple_of(HELLO), !number.is_multiple_of(OPEN));
     [Some(syn), says.then_some(hello), closes.then_some(reset)].into_iter().flatten()
 }

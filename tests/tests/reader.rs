@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
-use tests::generate::{self, Kind};
+use tests::generate::{self, CaptureKind};
 use tests::{Namespace, Sensor, Wire, events, process, require_bpf, require_tools, stats_u64};
 
 /// Timeout with margin for a busy machine.
@@ -34,7 +34,7 @@ fn unread(host: &Namespace) -> Child {
 fn connections(scale: f64) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("dense.pcap");
-    generate::write(Kind::Dense, scale, 1, &mut File::create(&file).unwrap()).unwrap();
+    generate::write(CaptureKind::Dense, scale, 1, &mut File::create(&file).unwrap()).unwrap();
     (folder, file)
 }
 

@@ -1,23 +1,23 @@
 //! Checks the traffic of the live tests with tcpdump.
 use std::collections::BTreeSet;
 
-use tests::tape::{Recording, Tape};
-use tests::tunnel::{Encapsulation, Tunnel};
+use tests::tcpdump::{Tcpdump, TcpdumpCapture};
+use tests::tunnel::{Encapsulation, LiveTunnel};
 use tests::{Wire, require_python, require_root, require_tools, scenes};
 
 /// Records the traffic of `talk` at the server's end of the wire. Returns `None` if the test cannot run.
-fn recorded(tools: &[&str], talk: impl FnOnce(&Wire)) -> Option<Recording> {
+fn recorded(tools: &[&str], talk: impl FnOnce(&Wire)) -> Option<TcpdumpCapture> {
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "tcpdump"]) || !require_tools(tools) {
         return None;
     }
     let wire = Wire::new();
-    let tape = Tape::start(wire.server());
+    let tcpdump = Tcpdump::start(wire.server());
     talk(&wire);
-    Some(tape.stop())
+    Some(tcpdump.stop())
 }
 
 /// Returns the tcpdump lines, one per packet, without link headers.
-fn lines(recording: &Recording, filter: &str) -> Vec<String> {
+fn lines(recording: &TcpdumpCapture, filter: &str) -> Vec<String> {
     let text = recording.dissected(&[filter]);
     let whole: Vec<_> = text.lines().map(str::to_owned).collect();
     let mut packets: Vec<String> = Vec::new();
@@ -156,7 +156,7 @@ fn dhcp() {
 fn tunnel(encapsulation: Encapsulation, filter: &str, names: &str) {
     let v6 = encapsulation != Encapsulation::IpInIp;
     let Some(recording) = recorded(&["curl", "nginx", "openssl"], |wire| {
-        let tunnel = Tunnel::new(wire, encapsulation);
+        let tunnel = LiveTunnel::new(wire, encapsulation);
         scenes::tunnelled(wire, &tunnel, v6);
     }) else {
         return;

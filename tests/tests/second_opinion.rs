@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use tests::tape::Tape;
-use tests::tunnel::{Encapsulation, Tunnel};
+use tests::tcpdump::Tcpdump;
+use tests::tunnel::{Encapsulation, LiveTunnel};
 use tests::{Outcome, Sensor, Wire, fingerprints, optional_python, process, require_root, require_tools, scenes};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/support/second_opinion.py");
@@ -274,9 +274,9 @@ fn asked(tools: &[&str], by: By, rules: &[Rule], scene: impl FnOnce(&Wire)) {
         return;
     }
     let wire = Wire::new();
-    let tape = Tape::start(wire.server());
+    let tcpdump = Tcpdump::start(wire.server());
     scene(&wire);
-    let recording = tape.stop();
+    let recording = tcpdump.stop();
     let (ours, version_2) = ours(&Sensor::new().replay(recording.file()), by);
     let mut differences = differences(&ours, &version_2, &theirs(&python, recording.file(), by));
     let mut used = BTreeSet::new();
@@ -349,7 +349,7 @@ fn tunnels() {
     {
         let rules = [Rule::OuterAddresses, Rule::LaterPacketC];
         asked(&["openssl", "curl", "nginx"], By::Ports, &rules, |wire| {
-            let tunnel = Tunnel::new(wire, encapsulation);
+            let tunnel = LiveTunnel::new(wire, encapsulation);
             scenes::tunnelled(wire, &tunnel, v6);
         });
     }

@@ -1,8 +1,8 @@
 //! The memory of a shard's connections stays within its bounds.
 
 use ::tests::conversation::TcpConversation;
-use ::tests::handmade::Handmade;
 use ::tests::hello;
+use ::tests::hello_builder::HelloBuilder;
 use ::tests::random::SplitMix64;
 use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
@@ -85,7 +85,7 @@ fn flood_within(reassembly: usize, extend: impl Fn(&mut TcpConversation, usize))
 fn named(alpn: &[&[u8]]) -> Vec<u8> {
     let name = [&[b'n'; 255 - 4][..], b".org"].concat();
     let entry = [&[1, 2, 0, 0, 255][..], &name].concat();
-    hello::records(&Handmade::new(0x0303, &[0x002f]).extension(0, &entry).alpn(alpn).client(), usize::MAX)
+    hello::records(&HelloBuilder::new(0x0303, &[0x002f]).extension(0, &entry).alpn(alpn).client(), usize::MAX)
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn flows_that_the_core_cannot_decode_do_not_stay_in_the_filter() {
 
 #[cfg(feature = "ja4plus")]
 mod ssh {
-    use ::tests::packets::Packet;
+    use ::tests::packets::TimedFrame;
     use ja4_common::reason::RecordClass;
     use ja4_common::record::{RecordHeader, flag};
 
@@ -194,7 +194,7 @@ mod ssh {
         let (mut flows, mut buffers) = (UserFlows::with_capacity(1), ShardBuffers::default());
         let mut values = Ja4ssh::default();
         let mut env = ShardEnv { flows: &mut flows, buffers: &mut buffers, events: &mut values };
-        for Packet { frame, .. } in talk.packets() {
+        for TimedFrame { frame, .. } in talk.packets() {
             let header = RecordHeader {
                 class: RecordClass::Ssh as u8,
                 flags: flag::FROM_CLIENT | flag::HEADERS_ONLY,

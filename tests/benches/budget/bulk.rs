@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tests::Wire;
-use tests::netns::Layout;
+use tests::netns::WireLayout;
 
 use crate::Scale;
 use crate::child::{self, Live};
@@ -18,7 +18,7 @@ const MODES: [(&str, Option<f64>); 3] = [("generic", Some(0.9)), ("native", None
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     child::require(&["ip", "ss", "ethtool", "iperf3"])?;
-    let wire = Wire::with(Layout { offloads: true, ..Layout::default() });
+    let wire = Wire::with(WireLayout { offloads: true, ..WireLayout::default() });
     let mut server = wire.server().spawn(&["iperf3", "--server"]);
     wire.server().wait_listening(&mut server, PORT);
     let seconds = scale.of(2, 1).to_string();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tests::conversation::{LINUX_SYN_ACK_OPTIONS, LINUX_SYN_OPTIONS, TIMESTAMP_OPTIONS};
 use tests::hello::{self, Shape};
-use tests::packets::{ACK, ETHERNET, Envelope, PSH, PcapWriter, SYN, Segment};
+use tests::packets::{ACK, ETHERNET, Envelope, PSH, PcapWriter, SYN, TcpSegment};
 use tests::random::SplitMix64;
 
 /// Lowest client port of the flows.
@@ -64,7 +64,7 @@ impl Flow {
         let server = SocketAddr::new(Ipv4Addr::new(198, 51, 100, 7).into(), 443);
         let (from, to) = if from_client { (client, server) } else { (server, client) };
         let mut frame = Vec::new();
-        Segment { from, to, ttl: 64, seq, ack: 0, flags, window: 64_240, options, payload }
+        TcpSegment { from, to, ttl: 64, seq, ack: 0, flags, window: 64_240, options, payload }
             .write(&Envelope::default(), &mut frame);
         frame
     }

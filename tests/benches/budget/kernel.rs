@@ -12,8 +12,9 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::reason::{PassReason, RecordClass};
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use ja4_user::capture::object;
-use tests::carrier::{Carrier, Tunnel};
-use tests::quic::{self, From, QuicEnds};
+use tests::outer_layer::{OuterLayer, TunnelKind};
+use tests::packets::Sender;
+use tests::quic::{self, QuicEnds};
 use tests::random::SplitMix64;
 use tests::udp::Datagram;
 use tests::{dtls, http, ssh};
@@ -110,7 +111,7 @@ impl Hook<'_> {
         self.meet(&[flow(5).bulk(), flow(5).bulk(), flow(5).bulk(), flow(5).bulk()])?;
         self.emits("SSH segment, headers only", &flow(5).bulk(), RecordClass::Ssh, SMALL, None)?;
 
-        let tunnel = Carrier::between("192.0.2.1", "192.0.2.2", Tunnel::Vxlan(42));
+        let tunnel = OuterLayer::between("192.0.2.1", "192.0.2.2", TunnelKind::Vxlan(42));
         self.emits("SYN inside VXLAN", &tunnel.wrap(&flow(6).syn()), RecordClass::Syn, MEDIUM, None)
     }
 
@@ -128,8 +129,8 @@ impl Hook<'_> {
         self.passes("UDP bulk, tracked (DTLS data)", &datagram(1, 4433, &data), PassReason::Tracked, Some(60.0))?;
 
         let ends = QuicEnds::new(b"8 bytes.", b"8 others");
-        let initial = ends.initial(From::Client, 0, &quic::crypto(0, &[1; 300]));
-        let short = ends.short(From::Client, 1200, &mut random);
+        let initial = ends.initial(Sender::Client, 0, &quic::crypto(0, &[1; 300]));
+        let short = ends.short(Sender::Client, 1200, &mut random);
         self.meet(&[datagram(2, 443, &initial)])?;
         self.passes("QUIC short header, tracked", &datagram(2, 443, &short), PassReason::Tracked, Some(60.0))?;
         self.emits("QUIC Initial", &datagram(3, 443, &initial), RecordClass::Quic, LARGE, None)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tests::Wire;
-use tests::generate::{self, Kind};
+use tests::generate::{self, CaptureKind};
 
 use crate::child::{self, Live};
 use crate::figure::Figure;
@@ -23,7 +23,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let flows = scale.of(100_000, 2_000);
     // All connections stay open until the end of the capture: only the clients send a FIN.
     let path = folder.path().join("dense.pcap");
-    generate::write(Kind::Dense, f64::from(flows) / 100_000.0, replay::SEED, &mut File::create(&path)?)?;
+    generate::write(CaptureKind::Dense, f64::from(flows) / 100_000.0, replay::SEED, &mut File::create(&path)?)?;
     let one = folder.path().join("one.pcap");
     frames::capture(&one, 1, |flow| flow.syn())?;
     let empty = child::replay(&[], &one)?.peak;
@@ -63,7 +63,7 @@ fn watched(folder: &Path, flows: u32, options: &[&str]) -> Result<Figure> {
 /// Measures a replay with a history database of `flows` connections, each with both hellos and none closed.
 fn open(folder: &Path, flows: u32) -> Result<Figure> {
     let path = folder.join("open.pcap");
-    generate::write(Kind::Dense, f64::from(flows) / 100_000.0, replay::SEED, &mut File::create(&path)?)?;
+    generate::write(CaptureKind::Dense, f64::from(flows) / 100_000.0, replay::SEED, &mut File::create(&path)?)?;
     let database = folder.join("open.db").display().to_string();
     let options = ["--types", "stats", "--max-connections", &flows.to_string(), "--db", &database];
     let peak = child::replay(&options, &path)?.peak;

@@ -13,7 +13,8 @@ use ja4_user::model::Time;
 use ja4_user::protocol::UdpDatagram;
 use ja4_user::protocol::quic::{QuicBuffers, QuicConnections};
 use tests::hello::Shape;
-use tests::quic::{self, From, QuicEnds};
+use tests::packets::Sender;
+use tests::quic::{self, QuicEnds};
 use tests::random::SplitMix64;
 
 use crate::Scale;
@@ -32,7 +33,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         let hello = shape.client_hello("www.example.org", &mut random);
         let pieces = hello.chunks(PIECE).enumerate();
         let datagram = |(number, piece): (usize, &[u8])| {
-            ends.initial(From::Client, number as u16, &quic::crypto(number * PIECE, piece))
+            ends.initial(Sender::Client, number as u16, &quic::crypto(number * PIECE, piece))
         };
         pieces.map(datagram).collect::<Vec<_>>()
     };

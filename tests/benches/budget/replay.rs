@@ -4,7 +4,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use anyhow::Result;
-use tests::generate::{self, Kind};
+use tests::generate::{self, CaptureKind};
 
 use crate::Scale;
 use crate::child::{self, Used};
@@ -16,7 +16,7 @@ pub(crate) const SEED: u64 = 1;
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let folder = tempfile::tempdir()?;
     let mut figures = Vec::new();
-    for kind in Kind::ALL {
+    for kind in CaptureKind::ALL {
         let path = folder.path().join(kind.name());
         let size = if scale.quick { 0.02 } else { 1.0 };
         let written = generate::write(kind, size, SEED, &mut File::create(&path)?)?;
@@ -45,8 +45,8 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
             let figure = Figure::new(what, wall, "s").note(note);
             // The budgets apply to full-size captures and one worker.
             figures.push(match kind {
-                Kind::Dense if !scale.quick && threads == "one worker" => figure.at_most(0.32),
-                Kind::Mix if !scale.quick && threads == "one worker" => figure.at_most(0.30),
+                CaptureKind::Dense if !scale.quick && threads == "one worker" => figure.at_most(0.32),
+                CaptureKind::Mix if !scale.quick && threads == "one worker" => figure.at_most(0.30),
                 _ => figure,
             });
             walls.push(wall);

@@ -19,11 +19,11 @@ use std::time::Duration;
 use std::vec::IntoIter;
 
 use super::{FULL_SEGMENT, HELLO_SEGMENT, NAMES, ends};
-use crate::carrier::{Carrier, Gre, Tunnel};
 use crate::conversation::TcpConversation;
 use crate::hello::{self, Shape};
-use crate::packets::Packet;
-use crate::quic::{self, From, QuicEnds};
+use crate::outer_layer::{Gre, OuterLayer, TunnelKind};
+use crate::packets::{Sender, TimedFrame};
+use crate::quic::{self, QuicEnds};
 use crate::random::SplitMix64;
 use crate::udp::UdpConversation;
 use crate::{certificate, dhcp, dtls, http, ssh};
@@ -32,16 +32,16 @@ use crate::{certificate, dhcp, dtls, http, ssh};
 const CRYPTO: usize = 1150;
 
 /// Remaining packets of a flow.
-pub(super) struct Told {
-    packets: IntoIter<Packet>,
+pub(super) struct PrebuiltFlow {
+    packets: IntoIter<TimedFrame>,
 }
 
-impl Told {
+impl PrebuiltFlow {
     pub(super) fn new(seed: u64, index: u64) -> Self {
         let mut random = SplitMix64::for_item(seed, index);
         let (client, server) = ends(index, &mut random);
-        let story = Story { client, server, carriers: carriers(index), random };
-        Self { packets: story.tell(index).into_iter() }
+        let builder = FlowBuilder { client, server, layers: layers(index), random };
+        Self { packets: builder.build(index).into_iter() }
     }
 
     /// Writes the next packet. Returns the delay until the packet after it, nanoseconds; `None` after the last one.
@@ -54,28 +54,28 @@ impl Told {
 }
 
 /// Returns the tunnels of a flow, outermost first.
-fn carriers(index: u64) -> Vec<Carrier> {
-    let between = |kind| vec![Carrier::between("192.0.2.1", "192.0.2.2", kind)];
+fn layers(index: u64) -> Vec<OuterLayer> {
+    let between = |kind| vec![OuterLayer::between("192.0.2.1", "192.0.2.2", kind)];
     match index % 50 {
-        9 => between(Tunnel::Vxlan(42)),
-        19 => between(Tunnel::Geneve { vni: 7, options: Vec::new(), ethernet: true }),
-        29 => between(Tunnel::Gre(Gre::default())),
-        39 => between(Tunnel::GtpU { teid: 9, sequence: None, extensions: Vec::new() }),
-        49 => vec![Carrier::Mpls(vec![16, 17])],
+        9 => between(TunnelKind::Vxlan(42)),
+        19 => between(TunnelKind::Geneve { vni: 7, options: Vec::new(), ethernet: true }),
+        29 => between(TunnelKind::Gre(Gre::default())),
+        39 => between(TunnelKind::GtpU { teid: 9, sequence: None, extensions: Vec::new() }),
+        49 => vec![OuterLayer::Mpls(vec![16, 17])],
         _ => Vec::new(),
     }
 }
 
 /// Builder of the packets of one flow.
-struct Story {
+struct FlowBuilder {
     client: SocketAddr,
     server: SocketAddr,
-    carriers: Vec<Carrier>,
+    layers: Vec<OuterLayer>,
     random: SplitMix64,
 }
 
-impl Story {
-    fn tell(mut self, index: u64) -> Vec<Packet> {
+impl FlowBuilder {
+    fn build(mut self, index: u64) -> Vec<TimedFrame> {
         match self.random.below(100) {
             0..35 => self.tls13(),
             35..45 => self.tls12(),
@@ -92,14 +92,14 @@ impl Story {
         let (client, server) = (self.client.to_string(), SocketAddr::new(self.server.ip(), port).to_string());
         let numbers = (self.random.next() as u32, self.random.next() as u32);
         let mut talk =
-            TcpConversation::between(&client, &server).through(self.carriers.clone()).numbered(numbers.0, numbers.1);
+            TcpConversation::between(&client, &server).through(self.layers.clone()).numbered(numbers.0, numbers.1);
         talk.handshake();
         talk
     }
 
     fn udp(&self, client: SocketAddr, port: u16) -> UdpConversation {
         let server = SocketAddr::new(self.server.ip(), port).to_string();
-        UdpConversation::between(&client.to_string(), &server).through(self.carriers.clone())
+        UdpConversation::between(&client.to_string(), &server).through(self.layers.clone())
     }
 
     /// Returns a random round-trip time of 2 to 40 ms.
@@ -129,7 +129,7 @@ impl Story {
         data
     }
 
-    fn tls13(mut self) -> Vec<Packet> {
+    fn tls13(mut self) -> Vec<TimedFrame> {
         let (shape, name) = (self.shape(), self.name());
         let mut talk = self.tcp(443);
         let hello = hello::records(&shape.client_hello(&name, &mut self.random), usize::MAX);
@@ -148,7 +148,7 @@ impl Story {
         talk.close().packets().to_vec()
     }
 
-    fn tls12(mut self) -> Vec<Packet> {
+    fn tls12(mut self) -> Vec<TimedFrame> {
         let name = self.name();
         let mut talk = self.tcp(443);
         talk.client(&hello::records(&Shape::Curl.client_hello(&name, &mut self.random), usize::MAX));
@@ -174,33 +174,33 @@ impl Story {
         talk.close().packets().to_vec()
     }
 
-    fn quic(mut self) -> Vec<Packet> {
+    fn quic(mut self) -> Vec<TimedFrame> {
         let shape = if self.random.below(2) == 0 { Shape::PostQuantum } else { Shape::Browser };
         let hello = shape.client_hello(&self.name(), &mut self.random);
         let ends = QuicEnds::new(&self.random.bytes::<8>(), &self.random.bytes::<8>());
         let mut talk = self.udp(self.client, 443);
         for (number, piece) in hello.chunks(CRYPTO).enumerate() {
-            talk.client(&ends.initial(From::Client, number as u16, &quic::crypto(number * CRYPTO, piece)));
+            talk.client(&ends.initial(Sender::Client, number as u16, &quic::crypto(number * CRYPTO, piece)));
         }
         let answer = [quic::ack(0), quic::crypto(0, &hello::server_hello_13(&mut self.random))].concat();
-        let initial = ends.initial(From::Server, 0, &answer);
+        let initial = ends.initial(Sender::Server, 0, &answer);
         talk.wait(self.round_trip());
-        talk.server(&[initial, ends.handshake(From::Server, 900, &mut self.random)].concat());
+        talk.server(&[initial, ends.handshake(Sender::Server, 900, &mut self.random)].concat());
         talk.client(
-            &[ends.later_initial(2, &quic::ack(0)), ends.handshake(From::Client, 80, &mut self.random)].concat(),
+            &[ends.later_initial(2, &quic::ack(0)), ends.handshake(Sender::Client, 80, &mut self.random)].concat(),
         );
         for number in 0..12 {
             if number % 4 == 0 {
-                let packet = ends.short(From::Client, 60, &mut self.random);
+                let packet = ends.short(Sender::Client, 60, &mut self.random);
                 talk.wait(self.round_trip()).client(&packet);
             } else {
-                talk.server(&ends.short(From::Server, 1200, &mut self.random));
+                talk.server(&ends.short(Sender::Server, 1200, &mut self.random));
             }
         }
         talk.packets().to_vec()
     }
 
-    fn http(mut self) -> Vec<Packet> {
+    fn http(mut self) -> Vec<TimedFrame> {
         let name = self.name();
         let mut talk = self.tcp(80);
         for path in ["/", "/news?page=2", "/image/7"] {
@@ -213,7 +213,7 @@ impl Story {
         talk.close().packets().to_vec()
     }
 
-    fn dtls(mut self) -> Vec<Packet> {
+    fn dtls(mut self) -> Vec<TimedFrame> {
         let mut random = [0xfe_u8; 34];
         random[1] = 0xfd;
         self.random.fill(&mut random[2..]);
@@ -227,17 +227,17 @@ impl Story {
         };
         let cookie = self.random.bytes::<20>();
         let mut talk = self.udp(self.client, 4433);
-        tell_all(&mut talk, true, dtls::datagrams(1, 0, &hello(&[]), 1200));
+        send_all(&mut talk, true, dtls::datagrams(1, 0, &hello(&[]), 1200));
         let verify = [&[0xfe, 0xff, 20][..], &cookie].concat();
         talk.wait(self.round_trip());
-        tell_all(&mut talk, false, dtls::datagrams(3, 0, &verify, 1200));
-        tell_all(&mut talk, true, dtls::datagrams(1, 1, &hello(&cookie), 1200));
+        send_all(&mut talk, false, dtls::datagrams(3, 0, &verify, 1200));
+        send_all(&mut talk, true, dtls::datagrams(1, 1, &hello(&cookie), 1200));
         let answer = [&random[..], &[0, 0xc0, 0x2b, 0, 0, 9, 0xff, 1, 0, 1, 0, 0, 23, 0, 0]].concat();
         let chain = certificate::message(&[&certificate::leaf(&self.name()).build()]);
         talk.wait(self.round_trip());
-        tell_all(&mut talk, false, dtls::datagrams(2, 1, &answer, 1200));
-        tell_all(&mut talk, false, dtls::datagrams(11, 2, &chain, 600));
-        tell_all(&mut talk, false, dtls::datagrams(14, 3, &[], 1200));
+        send_all(&mut talk, false, dtls::datagrams(2, 1, &answer, 1200));
+        send_all(&mut talk, false, dtls::datagrams(11, 2, &chain, 600));
+        send_all(&mut talk, false, dtls::datagrams(14, 3, &[], 1200));
         for size in [100, 900, 400] {
             let data = self.data(size);
             talk.client(&dtls::record(23, 1, &data));
@@ -245,7 +245,7 @@ impl Story {
         talk.packets().to_vec()
     }
 
-    fn ssh(mut self) -> Vec<Packet> {
+    fn ssh(mut self) -> Vec<TimedFrame> {
         let mut talk = self.tcp(22);
         talk.client(ssh::BANNER).wait(self.round_trip()).server(ssh::BANNER);
         talk.client(&ssh::kex_init(&mut self.random)[..]).server(&ssh::kex_init(&mut self.random));
@@ -266,7 +266,7 @@ impl Story {
     }
 
     /// Builds two client messages and the server's replies. Each client has its own addresses, so no two share a flow.
-    fn dhcp(mut self, index: u64) -> Vec<Packet> {
+    fn dhcp(mut self, index: u64) -> Vec<TimedFrame> {
         let [.., a, b, c, d] = index.to_be_bytes();
         let mac = [2, 0, a, b, c, d];
         let six = matches!(self.client.ip(), IpAddr::V6(_)) || self.random.below(10) < 3;
@@ -292,7 +292,7 @@ impl Story {
     }
 
     /// Builds a DNS query with its response, or a media call.
-    fn other(mut self) -> Vec<Packet> {
+    fn other(mut self) -> Vec<TimedFrame> {
         if self.random.below(2) == 0 {
             let mut talk = self.udp(self.client, 53);
             let [high, low] = self.random.bytes::<2>();
@@ -316,7 +316,7 @@ fn handshake(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind], &(body.len() as u32).to_be_bytes()[1..], body].concat()
 }
 
-fn tell_all(talk: &mut UdpConversation, from_client: bool, datagrams: Vec<Vec<u8>>) {
+fn send_all(talk: &mut UdpConversation, from_client: bool, datagrams: Vec<Vec<u8>>) {
     for datagram in datagrams {
         if from_client {
             talk.client(&datagram)

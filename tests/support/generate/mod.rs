@@ -21,7 +21,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::hello::Shape;
 use crate::packets::{ETHERNET, PcapWriter};
 use crate::random::SplitMix64;
-use everything::Told;
+use everything::PrebuiltFlow;
+use tls::TlsFlow;
 
 /// Nanoseconds in a microsecond; all times below are in nanoseconds.
 const MICRO: u64 = 1_000;
@@ -44,9 +45,9 @@ const NAMES: u64 = 4096;
 /// Size of the pool of random bytes, bytes. Encrypted payload is copied from it, which is faster than generating it.
 const POOL: usize = 1 << 18;
 
-/// Kind of a capture.
+/// CaptureKind of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CaptureKind {
     /// Handshakes only.
     Dense,
     /// Mostly bulk data.
@@ -57,7 +58,7 @@ pub enum Kind {
     Everything,
 }
 
-impl Kind {
+impl CaptureKind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Dense, Self::Mix, Self::Pq, Self::Everything];
     /// Kinds whose flows are all TCP with one ClientHello and one ServerHello.
@@ -126,15 +127,15 @@ pub struct Written {
 ///
 /// # Errors
 /// If `out` returns an error.
-pub fn write(kind: Kind, scale: f64, seed: u64, out: &mut impl Write) -> io::Result<Written> {
+pub fn write(kind: CaptureKind, scale: f64, seed: u64, out: &mut impl Write) -> io::Result<Written> {
     let mut pcap = PcapWriter::new(BufWriter::with_capacity(1 << 20, out), ETHERNET)?;
     let mut pool = vec![0; POOL];
     SplitMix64::for_item(seed, u64::MAX).fill(&mut pool);
     let mut frame = Vec::with_capacity(2048);
 
     let mut starts = SplitMix64::for_item(seed, u64::MAX - 1);
-    let (mut unborn, mut birth) = (0..kind.flows(scale), EPOCH);
-    let mut next_flow = unborn.next();
+    let (mut indices, mut start) = (0..kind.flows(scale), EPOCH);
+    let mut next_flow = indices.next();
     // Active flows are stored in reusable slots; the heap orders them by the time of their next packet.
     let mut slots: Vec<InFlight> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
@@ -142,11 +143,11 @@ pub fn write(kind: Kind, scale: f64, seed: u64, out: &mut impl Write) -> io::Res
 
     loop {
         if let Some(index) = next_flow
-            && due.peek().is_none_or(|Reverse((time, ..))| birth <= *time)
+            && due.peek().is_none_or(|Reverse((time, ..))| start <= *time)
         {
             let flow = match kind {
-                Kind::Everything => InFlight::Told(Told::new(seed, index)),
-                _ => InFlight::Tls(Box::new(tls::Flow::new(kind, seed, index))),
+                CaptureKind::Everything => InFlight::Prebuilt(PrebuiltFlow::new(seed, index)),
+                _ => InFlight::Tls(Box::new(TlsFlow::new(kind, seed, index))),
             };
             let slot = free.pop().unwrap_or(slots.len());
             if slot == slots.len() {
@@ -154,9 +155,9 @@ pub fn write(kind: Kind, scale: f64, seed: u64, out: &mut impl Write) -> io::Res
             } else {
                 slots[slot] = flow;
             }
-            due.push(Reverse((birth, index, slot)));
-            birth += starts.between(GAP / 2, GAP + GAP / 2);
-            next_flow = unborn.next();
+            due.push(Reverse((start, index, slot)));
+            start += starts.between(GAP / 2, GAP + GAP / 2);
+            next_flow = indices.next();
         }
         let Some(Reverse((time, index, slot))) = due.pop() else {
             break;
@@ -164,7 +165,7 @@ pub fn write(kind: Kind, scale: f64, seed: u64, out: &mut impl Write) -> io::Res
         frame.clear();
         let next = match &mut slots[slot] {
             InFlight::Tls(flow) => flow.emit(kind, &pool, &mut frame),
-            InFlight::Told(flow) => flow.emit(&mut frame),
+            InFlight::Prebuilt(flow) => flow.emit(&mut frame),
         };
         pcap.packet(time, &frame)?;
         match next {
@@ -180,9 +181,9 @@ pub fn write(kind: Kind, scale: f64, seed: u64, out: &mut impl Write) -> io::Res
 /// An active flow.
 enum InFlight {
     /// Built packet by packet.
-    Tls(Box<tls::Flow>),
+    Tls(Box<TlsFlow>),
     /// Built completely at the start of the flow.
-    Told(Told),
+    Prebuilt(PrebuiltFlow),
 }
 
 /// Returns the client and server endpoints of a flow, unique within a capture. The server port is 443.

@@ -2,19 +2,19 @@
 
 use std::net::SocketAddr;
 
-use super::{FULL_PER_ROUND, FULL_SEGMENT, HELLO_SEGMENT, Kind, MICRO, NAMES, POOL, ROUND, ends};
+use super::{CaptureKind, FULL_PER_ROUND, FULL_SEGMENT, HELLO_SEGMENT, MICRO, NAMES, POOL, ROUND, ends};
 use crate::conversation::{LINUX_SYN_ACK_OPTIONS, LINUX_SYN_OPTIONS, TIMESTAMP_OPTIONS};
 use crate::hello::{self, Shape};
-use crate::packets::{ACK, Envelope, FIN, PSH, SYN, Segment};
+use crate::packets::{ACK, Envelope, FIN, PSH, SYN, TcpSegment};
 use crate::random::SplitMix64;
 
 /// An active TLS flow.
-pub(super) struct Flow {
+pub(super) struct TlsFlow {
     random: SplitMix64,
     shape: Shape,
     client: SocketAddr,
     server: SocketAddr,
-    next: Step,
+    next: NextPacket,
     /// Next sequence number, per side.
     client_seq: u32,
     server_seq: u32,
@@ -28,7 +28,7 @@ pub(super) struct Flow {
 
 /// Next packet of a flow.
 #[derive(Clone, Copy)]
-enum Step {
+enum NextPacket {
     Syn,
     SynAck,
     Ack,
@@ -40,15 +40,15 @@ enum Step {
     Fin,
 }
 
-impl Flow {
-    pub(super) fn new(kind: Kind, seed: u64, index: u64) -> Self {
+impl TlsFlow {
+    pub(super) fn new(kind: CaptureKind, seed: u64, index: u64) -> Self {
         let mut random = SplitMix64::for_item(seed ^ kind.packets_per_flow().unwrap_or_default(), index);
         let (client, server) = ends(index, &mut random);
         Self {
             shape: kind.shape(&mut random),
             client,
             server,
-            next: Step::Syn,
+            next: NextPacket::Syn,
             client_seq: random.next() as u32,
             server_seq: random.next() as u32,
             client_ttl: if random.below(4) == 0 { 128 } else { 64 },
@@ -60,49 +60,49 @@ impl Flow {
     }
 
     /// Writes the next packet. Returns the delay until the packet after it, nanoseconds; `None` after the last one.
-    pub(super) fn emit(&mut self, kind: Kind, pool: &[u8], frame: &mut Vec<u8>) -> Option<u64> {
+    pub(super) fn emit(&mut self, kind: CaptureKind, pool: &[u8], frame: &mut Vec<u8>) -> Option<u64> {
         let soon = self.random.between(20 * MICRO, 400 * MICRO);
         let (next, delay) = match self.next {
-            Step::Syn => {
+            NextPacket::Syn => {
                 self.client(frame, SYN, 64_240, LINUX_SYN_OPTIONS, &[]);
-                (Step::SynAck, self.round_trip)
+                (NextPacket::SynAck, self.round_trip)
             }
-            Step::SynAck => {
+            NextPacket::SynAck => {
                 self.server(frame, SYN | ACK, 65_160, LINUX_SYN_ACK_OPTIONS, &[]);
-                (Step::Ack, soon)
+                (NextPacket::Ack, soon)
             }
-            Step::Ack => {
+            NextPacket::Ack => {
                 self.client(frame, ACK, 502, TIMESTAMP_OPTIONS, &[]);
-                (Step::Hello, soon)
+                (NextPacket::Hello, soon)
             }
-            Step::Hello => {
+            NextPacket::Hello => {
                 let name = format!("www.site-{:04}.example", self.random.below(NAMES));
                 let mut bytes = hello::records(&self.shape.client_hello(&name, &mut self.random), usize::MAX);
                 self.rest = bytes.split_off(bytes.len().min(HELLO_SEGMENT));
                 let whole = self.rest.is_empty();
                 self.client(frame, if whole { PSH | ACK } else { ACK }, 502, TIMESTAMP_OPTIONS, &bytes);
                 // The second segment follows 12 µs after the first.
-                if whole { (Step::ServerHello, self.round_trip) } else { (Step::HelloRest, 12 * MICRO) }
+                if whole { (NextPacket::ServerHello, self.round_trip) } else { (NextPacket::HelloRest, 12 * MICRO) }
             }
-            Step::HelloRest => {
+            NextPacket::HelloRest => {
                 let bytes = std::mem::take(&mut self.rest);
                 self.client(frame, PSH | ACK, 502, TIMESTAMP_OPTIONS, &bytes);
-                (Step::ServerHello, self.round_trip)
+                (NextPacket::ServerHello, self.round_trip)
             }
-            Step::ServerHello => {
+            NextPacket::ServerHello => {
                 let flight = match self.shape {
                     Shape::Device => hello::records(&hello::server_hello_12(&mut self.random), usize::MAX),
                     _ => hello::server_flight_13(&mut self.random, 64),
                 };
                 self.server(frame, PSH | ACK, 502, TIMESTAMP_OPTIONS, &flight);
-                (if kind.data_segments() > 0 { Step::Data(0) } else { Step::Fin }, soon)
+                (if kind.data_segments() > 0 { NextPacket::Data(0) } else { NextPacket::Fin }, soon)
             }
-            Step::Data(number) => {
+            NextPacket::Data(number) => {
                 self.data(number, pool, frame);
                 let last = number + 1 == kind.data_segments();
-                (if last { Step::Fin } else { Step::Data(number + 1) }, soon)
+                (if last { NextPacket::Fin } else { NextPacket::Data(number + 1) }, soon)
             }
-            Step::Fin => {
+            NextPacket::Fin => {
                 self.client(frame, FIN | ACK, 502, TIMESTAMP_OPTIONS, &[]);
                 return None;
             }
@@ -138,13 +138,13 @@ impl Flow {
         self.client_seq = seq.wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
         let ack = if flags & ACK != 0 { self.server_seq } else { 0 };
         let (from, to, ttl) = (self.client, self.server, self.client_ttl);
-        Segment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&Envelope::default(), frame);
+        TcpSegment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&Envelope::default(), frame);
     }
 
     fn server(&mut self, frame: &mut Vec<u8>, flags: u8, window: u16, options: &[u8], payload: &[u8]) {
         let seq = self.server_seq;
         self.server_seq = seq.wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
         let (from, to, ttl, ack) = (self.server, self.client, self.server_ttl, self.client_seq);
-        Segment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&Envelope::default(), frame);
+        TcpSegment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&Envelope::default(), frame);
     }
 }

@@ -9,9 +9,9 @@ use super::NAME;
 use crate::process::{self, LIMIT};
 use crate::sensor::Outcome;
 
-/// Key type of the server's certificate.
+/// KeyType type of the server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum KeyType {
     /// RSA, 2048 bits.
     Rsa,
     /// P-256.
@@ -29,11 +29,11 @@ impl Chain {
     ///
     /// # Panics
     /// If openssl fails.
-    pub fn new(key: Key) -> Self {
+    pub fn new(key: KeyType) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let algorithm: &[&str] = match key {
-            Key::Rsa => &["-newkey", "rsa:2048"],
-            Key::Ec => &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
+            KeyType::Rsa => &["-newkey", "rsa:2048"],
+            KeyType::Ec => &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
         };
         let openssl = |arguments: &[&str]| {
             let mut command = Command::new("openssl");

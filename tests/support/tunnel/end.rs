@@ -17,7 +17,7 @@ const ETHERTYPE_MPLS: u16 = 0x8847;
 
 /// Addresses of the two ends of the wire.
 #[derive(Debug)]
-pub(super) struct Ends {
+pub(super) struct WireEnds {
     pub(super) interface: String,
     pub(super) local: IpAddr,
     pub(super) remote: IpAddr,
@@ -30,7 +30,7 @@ pub(super) struct Ends {
 ///
 /// # Errors
 /// A system call failed.
-pub(super) fn pump(name: &str, ends: &Ends, encapsulation: Encapsulation) -> io::Result<Pump> {
+pub(super) fn pump(name: &str, ends: &WireEnds, encapsulation: Encapsulation) -> io::Result<Pump> {
     let device = tuntap::open(name, encapsulation.inside())?;
     let mut wire = Outside::open(ends, encapsulation)?;
     Ok(Pump::start(move || pass(&device, &mut wire, encapsulation)))
@@ -73,7 +73,7 @@ struct Outside {
 }
 
 impl Outside {
-    fn open(ends: &Ends, encapsulation: Encapsulation) -> io::Result<Self> {
+    fn open(ends: &WireEnds, encapsulation: Encapsulation) -> io::Result<Self> {
         let mut front = Vec::new();
         let mut has_ip = false;
         let mut raw = |protocol| {
@@ -96,14 +96,14 @@ impl Outside {
 }
 
 /// Opens a UDP socket connected to the remote host, with the same port on both sides.
-fn udp_socket(ends: &Ends, port: u16) -> io::Result<OwnedFd> {
+fn udp_socket(ends: &WireEnds, port: u16) -> io::Result<OwnedFd> {
     let socket = UdpSocket::bind((ends.local, port))?;
     socket.connect((ends.remote, port))?;
     Ok(socket.into())
 }
 
 /// Opens a raw IPv4 socket for `protocol`, connected to the remote host.
-fn raw_socket(ends: &Ends, protocol: libc::c_int) -> io::Result<OwnedFd> {
+fn raw_socket(ends: &WireEnds, protocol: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: socket(2) takes no pointers.
     let socket = check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, protocol) })?;
     // SAFETY: socket(2) has just returned this descriptor; it has no other owner.

@@ -1,7 +1,7 @@
 //! Tunnel headers between the outer and the inner packet.
 
 use super::Encapsulation;
-use crate::tuntap::Kind;
+use crate::tuntap::DeviceKind;
 
 const ETHERTYPE_V4: u16 = 0x0800;
 const ETHERTYPE_V6: u16 = 0x86dd;
@@ -20,10 +20,10 @@ const GTP_U: [u8; 12] = [0, 0, 0, 77, 0, 0, 0, 0x85, 1, 0x10, 9, 0];
 
 impl Encapsulation {
     /// Returns the device kind: TAP for Ethernet payloads, TUN for IP payloads.
-    pub(super) fn inside(self) -> Kind {
+    pub(super) fn inside(self) -> DeviceKind {
         match self {
-            Self::Vxlan | Self::ErspanTwo | Self::ErspanThree | Self::Geneve => Kind::Tap,
-            Self::Gre | Self::IpInIp | Self::Mpls | Self::GtpU => Kind::Tun,
+            Self::Vxlan | Self::ErspanTwo | Self::ErspanThree | Self::Geneve => DeviceKind::Tap,
+            Self::Gre | Self::IpInIp | Self::Mpls | Self::GtpU => DeviceKind::Tun,
         }
     }
 

@@ -41,11 +41,11 @@ pub enum Encapsulation {
 
 /// A tunnel. Dropping it stops its packet forwarding threads.
 #[derive(Debug)]
-pub struct Tunnel {
+pub struct LiveTunnel {
     _ends: Vec<Pump>,
 }
 
-impl Tunnel {
+impl LiveTunnel {
     /// Creates a tunnel between the IPv4 addresses of the hosts.
     ///
     /// # Panics
@@ -101,7 +101,7 @@ fn end(here: &Namespace, there: &Namespace, number: u8, encapsulation: Encapsula
         here.run(&["ethtool", "-K", NAME, "tso", "off", "gso", "off", "gro", "off"]).ok();
         None
     } else {
-        let ends = end::Ends {
+        let ends = end::WireEnds {
             interface: here.interface().to_owned(),
             local: here.v4(),
             remote: there.v4(),

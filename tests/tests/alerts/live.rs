@@ -8,7 +8,7 @@ use std::{fs, thread};
 use tests::conversation::TcpConversation;
 use tests::hello::{self, Shape};
 use tests::random::SplitMix64;
-use tests::{LiveSensor, Sensor, Wire, events, packets, require_bpf, require_tools, stats_u64};
+use tests::{RunningSensor, Sensor, Wire, events, packets, require_bpf, require_tools, stats_u64};
 
 use super::server::{Reply, Server, status};
 
@@ -36,7 +36,7 @@ fn a_sensor_that_ends_lets_its_sinks_finish() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sensor.toml");
     fs::write(&path, configuration(&server.url("http"), 100)).unwrap();
-    let sensor = LiveSensor::start(host, &["--config", path.to_str().unwrap(), "--http", "off"]);
+    let sensor = RunningSensor::start(host, &["--config", path.to_str().unwrap(), "--http", "off"]);
     let listener = host.with(|| TcpListener::bind((host.v4(), 0)).unwrap());
     let to = listener.local_addr().unwrap();
     let _client = wire.client().with(|| TcpStream::connect(to).unwrap());

@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::conversation::TcpConversation;
-use tests::handmade::Handmade;
-use tests::packets::{Packet, capture_file};
+use tests::hello_builder::HelloBuilder;
+use tests::packets::{TimedFrame, capture_file};
 use tests::process::{collect, until};
 use tests::udp::UdpConversation;
 use tests::{Sensor, dhcp, events, hello, require_tools, stats_u64};
@@ -34,7 +34,7 @@ fn capture(folder: &TempDir) -> String {
     let [sni, agent, host] = NAMES;
     let entry = [&[0][..], &(sni.len() as u16).to_be_bytes(), sni.as_bytes()].concat();
     let list = [&(entry.len() as u16).to_be_bytes()[..], &entry].concat();
-    let tls = Handmade::new(0x0303, &[0x1301, 0x1302]).extension(0, &list).versions(&[0x0304]);
+    let tls = HelloBuilder::new(0x0303, &[0x1301, 0x1302]).extension(0, &list).versions(&[0x0304]);
     let mut first = TcpConversation::between("10.0.0.1:40001", "192.0.2.1:443");
     first.handshake().client(&hello::records(&tls.client(), usize::MAX)).close();
     let request = format!("GET / HTTP/1.1\r\nHost: a.example\r\nUser-Agent: {agent}\r\nAccept: */*\r\n\r\n");
@@ -44,7 +44,7 @@ fn capture(folder: &TempDir) -> String {
     let asks = dhcp::v4(1, mac, &[(53, &[1]), (12, host.as_bytes()), (55, &[1, 3, 6])]);
     let mut third = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     third.at(Duration::from_secs(2)).client(&asks);
-    let packets: Vec<Packet> = [first.packets(), second.packets(), third.packets()].concat();
+    let packets: Vec<TimedFrame> = [first.packets(), second.packets(), third.packets()].concat();
     capture_file(folder.path(), "hostile.pcap", &packets).to_str().unwrap().to_owned()
 }
 

@@ -14,7 +14,7 @@ pub(super) fn with_mss(mss: u16) -> Vec<u8> {
 }
 
 /// Returns packets and bytes in a capture: client, then server.
-fn books(packets: &[Packet], client: &str) -> [[u64; 2]; 2] {
+fn books(packets: &[TimedFrame], client: &str) -> [[u64; 2]; 2] {
     let client: std::net::Ipv4Addr = client.parse().unwrap();
     let mut books = [[0; 2]; 2];
     for packet in packets {

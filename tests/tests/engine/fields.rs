@@ -6,8 +6,8 @@ use ja4_user::model::field::{Field, Known, place};
 use tests::certificate::{self, Certificate};
 use tests::dhcp;
 use tests::http::{browser_request, response};
-use tests::packets::Envelope;
-use tests::quic::{From, QuicEnds, crypto};
+use tests::packets::{Envelope, Sender};
+use tests::quic::{QuicEnds, crypto};
 use tests::udp::UdpConversation;
 
 use super::connections::with_mss;
@@ -134,13 +134,13 @@ fn a_site(rules: &str) -> Site {
 /// Returns a TLS 1.2 connection with SNI, ALPN and certificates, in a VLAN, inside a tunnel.
 fn tls_talk() -> TcpConversation {
     let name = b"\x00\x0f\x00\x00\x0cshop.example";
-    let hello = Handmade::new(0x0303, &[0xc02b, 0xc030]).extension(0, name).alpn(&[b"h2", b"http/1.1"]);
+    let hello = HelloBuilder::new(0x0303, &[0xc02b, 0xc030]).extension(0, name).alpn(&[b"h2", b"http/1.1"]);
     let hello = hello.extension(0xfe0d, &[0; 8]).client();
     let chain = [certificate::leaf("shop.example"), certificate::authority()];
     let chain: Vec<_> = chain.iter().map(Certificate::build).collect();
     let body = certificate::message(&chain.iter().map(Vec::as_slice).collect::<Vec<_>>());
     let message = [&[11][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
-    let answer = Handmade::new(0x0303, &[0xc030]).alpn(&[b"h2"]).server();
+    let answer = HelloBuilder::new(0x0303, &[0xc030]).alpn(&[b"h2"]).server();
     let flight = hello::records(&[answer, message, vec![14, 0, 0, 0]].concat(), 16_000);
     let vlan = Envelope { vlan: vec![100], ..Envelope::default() };
     let mut talk = talk("10.0.0.1:51234", "192.0.2.1:443", ms(0)).inside(vlan);
@@ -174,7 +174,7 @@ fn ssh_talk() -> TcpConversation {
 }
 
 /// Returns the packets of each sample conversation, by name.
-fn said_of_all() -> Vec<(&'static str, Vec<Packet>)> {
+fn said_of_all() -> Vec<(&'static str, Vec<TimedFrame>)> {
     let mac = [2, 0, 0, 0, 0, 1];
     let mut lease = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     lease.client(&dhcp::client_v4(1, mac));
@@ -183,8 +183,8 @@ fn said_of_all() -> Vec<(&'static str, Vec<Packet>)> {
     let mut quic = UdpConversation::between("10.0.0.1:5000", "192.0.2.1:443");
     let ends = QuicEnds::new(&[1; 8], &[2; 8]);
     let hello = Shape::Go.client_hello("a.example", &mut SplitMix64::new(1));
-    quic.client(&ends.initial(From::Client, 0, &crypto(0, &hello)));
-    quic.server(&ends.initial(From::Server, 0, &crypto(0, &hello::server_hello_13(&mut SplitMix64::new(2)))));
+    quic.client(&ends.initial(Sender::Client, 0, &crypto(0, &hello)));
+    quic.server(&ends.initial(Sender::Server, 0, &crypto(0, &hello::server_hello_13(&mut SplitMix64::new(2)))));
     vec![
         ("tls", tls_talk().packets().to_vec()),
         ("http", web_talk().packets().to_vec()),

@@ -8,7 +8,7 @@ use super::builtin::with_chain;
 use super::*;
 
 /// Returns many connections with few values, from many hosts and ports.
-fn crowd(at: u64) -> Vec<Packet> {
+fn crowd(at: u64) -> Vec<TimedFrame> {
     let hello = |number: u64| match number % 4 {
         0 => client_hello(Shape::Curl, "a.example"),
         1 => client_hello(Shape::Go, "b.example"),
@@ -111,14 +111,14 @@ fn a_value_that_is_new_to_a_host_alone_is_told_of_local_hosts() {
 fn a_restart_neither_forgets_nor_learns_anew() {
     let site = Site::new("[first_seen]\nlearning = \"1h\"\n[builtin.first_seen]\nenabled = false\n");
     let database = site.text("history.db");
-    let run = |packets: &[Packet]| site.replay(packets, &["--db", &database]);
+    let run = |packets: &[TimedFrame]| site.replay(packets, &["--db", &database]);
     let two_hours = 7_200_000;
     run(&crowd(0));
     // Known values stay known; the learning period does not restart.
     let later = crowd(two_hours);
     assert_eq!(firsts(&run(&later)).values().sum::<usize>(), 0);
     let odd = tls("10.0.0.1:9", "192.0.2.1:443", ms(two_hours + 5000), &odd_hello(77, "a.example"));
-    let odd_is_new = |packets: &[Packet]| of_kind(&run(packets), "ja4")[0]["first_seen"] == true;
+    let odd_is_new = |packets: &[TimedFrame]| of_kind(&run(packets), "ja4")[0]["first_seen"] == true;
     assert!(odd_is_new(odd.packets()), "the hour of learning was over long ago");
     assert!(!odd_is_new(odd.packets()), "now it is known");
 
@@ -130,7 +130,7 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     assert_eq!(network[0]["first"], "2026-11-23T07:00:00.030200000Z", "{}", network[0]);
 
     let delete = ["first-seen", "delete", "--db", &database, "--value", Shape::Curl.ja4()];
-    Sensor::new().run(&delete).ok().says("deleted");
+    Sensor::new().run(&delete).ok().stderr_has("deleted");
     assert!(list(&["--value", Shape::Curl.ja4()]).is_empty());
     let again = firsts(&run(&later));
     let told: Vec<_> = again.iter().filter(|(_, count)| **count > 0).map(|((_, value), _)| &**value).collect();
@@ -181,7 +181,7 @@ fn new_of(events: &[Value], port: u16) -> Vec<&Value> {
 }
 
 /// Asserts that the output is the same for any number of shards.
-fn replay_alike(site: &Site, packets: &[Packet]) -> Vec<Value> {
+fn replay_alike(site: &Site, packets: &[TimedFrame]) -> Vec<Value> {
     let one = site.replay(packets, &["--shards", "1"]);
     for shards in ["2", "4"] {
         assert_eq!(site.replay(packets, &["--shards", shards]), one, "--shards {shards}");

@@ -71,7 +71,7 @@ fn two_sensors_on_one_database_are_one_too_many() {
     let second =
         wire.client().run(&[&binary, "run", "-i", wire.client().interface(), "--http", "off", "--db", &database]);
     let pid = first.id().to_string();
-    second.status(1).says("history.db: another sensor writes to it").says(&pid).in_one_line();
+    second.status(1).stderr_has("history.db: another sensor writes to it").stderr_has(&pid).stderr_has_one_line();
     assert!(!wire.client().has_programs());
     terminate(first);
     // The lock is released.

@@ -123,7 +123,7 @@ fn rules_take_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
     the_alert(&events, "of_connection");
     // The label field does not exist for connections.
     let site = Site::new(config).with("rules.toml", &rule("wrong", "connection", "label.name", "curl"));
-    site.run(talk.packets(), &[]).status(2).says("label.name").in_one_line();
+    site.run(talk.packets(), &[]).status(2).stderr_has("label.name").stderr_has_one_line();
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_list_of_known_bad_values_replaces_the_builtin_one() {
     let none = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", "");
     assert!(alerts(&none.replay(talk.packets(), &[]), "known_bad").is_empty());
     let wrong = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("ja4h\"", "ja5\""));
-    wrong.run(talk.packets(), &[]).status(2).says("bad.toml:2:").says("ja5").in_one_line();
+    wrong.run(talk.packets(), &[]).status(2).stderr_has("bad.toml:2:").stderr_has("ja5").stderr_has_one_line();
 }
 
 fn pattern(kind: &str, matches: &str, note: &str) -> String {
@@ -230,9 +230,13 @@ fn extra_known_bad_patterns_add_to_the_list_in_force() {
     // An error is reported with file and line.
     let wrong =
         Site::new("[lookup]\nknown_bad_extra = \"bad.toml\"\n").with("bad.toml", "[[pattern]]\ntype = \"ja5\"\n");
-    wrong.run(talk.packets(), &[]).status(2).says("bad.toml:2:").says("ja5");
+    wrong.run(talk.packets(), &[]).status(2).stderr_has("bad.toml:2:").stderr_has("ja5");
     let missing = Site::new("[lookup]\nknown_bad_extra = \"none.toml\"\n");
-    missing.run(talk.packets(), &[]).status(2).says("sensor.toml:2:1: lookup.known_bad_extra: ").in_one_line();
+    missing
+        .run(talk.packets(), &[])
+        .status(2)
+        .stderr_has("sensor.toml:2:1: lookup.known_bad_extra: ")
+        .stderr_has_one_line();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::thread;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tests::{LiveSensor, Namespace, Wire, require_bpf, require_tools, stats_u64, values};
+use tests::{Namespace, RunningSensor, Wire, require_bpf, require_tools, stats_u64, values};
 
 use super::*;
 
@@ -57,20 +57,20 @@ pub(super) fn visit(to: SocketAddr, bytes: &[u8]) {
     stream.read_to_end(&mut Vec::new()).unwrap();
 }
 
-pub(super) fn signal(sensor: &LiveSensor, signal: Signal) {
+pub(super) fn signal(sensor: &RunningSensor, signal: Signal) {
     kill(Pid::from_raw(sensor.id().try_into().unwrap()), signal).unwrap();
 }
 
 /// Sends SIGTERM, as systemd does, waits for the exit, and returns the events.
-pub(super) fn terminate(sensor: LiveSensor) -> Vec<Value> {
+pub(super) fn terminate(sensor: RunningSensor) -> Vec<Value> {
     signal(&sensor, Signal::SIGTERM);
     sensor.wait().ok().events()
 }
 
 /// Starts a sensor with the site's configuration on the server's end of a wire.
-pub(super) fn start(wire: &Wire, site: &Site, options: &[&str]) -> LiveSensor {
+pub(super) fn start(wire: &Wire, site: &Site, options: &[&str]) -> RunningSensor {
     let config = site.text("sensor.toml");
-    LiveSensor::start(wire.server(), &[&["--config", &config, "--http", "off"], options].concat())
+    RunningSensor::start(wire.server(), &[&["--config", &config, "--http", "off"], options].concat())
 }
 
 /// Asserts that no packet of the kernel and no event of a shard was lost.
@@ -175,7 +175,7 @@ fn systemd_is_told_ready_alive_and_stopping() {
     };
     let mut command = Sensor::new().command(&["run", "-i", wire.server().interface(), "--http", "off"]);
     command.env("NOTIFY_SOCKET", site.path("notify")).env("WATCHDOG_USEC", "400000").env_remove("WATCHDOG_PID");
-    let sensor = LiveSensor::spawn(wire.server().enter(&command));
+    let sensor = RunningSensor::spawn(wire.server().enter(&command));
     assert_eq!(hear(), "READY=1");
     assert!(wire.server().has_programs(), "ready is when packets are seen");
     let before = std::time::Instant::now();

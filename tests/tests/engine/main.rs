@@ -20,9 +20,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::conversation::TcpConversation;
-use tests::handmade::Handmade;
 use tests::hello::{self, Shape};
-use tests::packets::{self, Packet};
+use tests::hello_builder::HelloBuilder;
+use tests::packets::{self, TimedFrame};
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, events};
 
@@ -54,7 +54,7 @@ impl Site {
     }
 
     /// Replays these packets with the configuration.
-    fn run(&self, packets: &[Packet], options: &[&str]) -> Outcome {
+    fn run(&self, packets: &[TimedFrame], options: &[&str]) -> Outcome {
         let capture = packets::capture_file(self.0.path(), "capture.pcap", packets);
         let config = self.path("sensor.toml");
         let mut arguments = vec![OsStr::new("replay"), OsStr::new("--config"), config.as_os_str()];
@@ -64,7 +64,7 @@ impl Site {
     }
 
     /// Replays these packets and returns the events.
-    fn replay(&self, packets: &[Packet], options: &[&str]) -> Vec<Value> {
+    fn replay(&self, packets: &[TimedFrame], options: &[&str]) -> Vec<Value> {
         self.run(packets, options).ok().events()
     }
 
@@ -78,7 +78,7 @@ impl Site {
 }
 
 /// Replays these packets with this configuration; returns the events.
-fn replay(config: &str, packets: &[Packet]) -> Vec<Value> {
+fn replay(config: &str, packets: &[TimedFrame]) -> Vec<Value> {
     Site::new(config).replay(packets, &[])
 }
 
@@ -109,7 +109,7 @@ fn odd_hello(number: u16, name: &str) -> Vec<u8> {
     let list = [&(entry.len() as u16).to_be_bytes()[..], &entry].concat();
     // The private-use cipher suites differ.
     let suites = [0x1301, 0xff00 | (number & 0xff), 0xfe00 | (number >> 8)];
-    let hello = Handmade::new(0x0303, &suites).extension(0, &list).versions(&[0x0304, 0x0303]);
+    let hello = HelloBuilder::new(0x0303, &suites).extension(0, &list).versions(&[0x0304, 0x0303]);
     hello::records(&hello.client(), usize::MAX)
 }
 
@@ -121,11 +121,11 @@ fn tls(client: &str, server: &str, at: Duration, hello: &[u8]) -> TcpConversatio
 }
 
 /// Returns all packets of these conversations, in time order.
-fn together<'a>(talks: impl IntoIterator<Item = &'a TcpConversation>) -> Vec<Packet> {
+fn together<'a>(talks: impl IntoIterator<Item = &'a TcpConversation>) -> Vec<TimedFrame> {
     in_order(talks.into_iter().flat_map(|talk| talk.packets().to_vec()).collect())
 }
 
-fn in_order(mut packets: Vec<Packet>) -> Vec<Packet> {
+fn in_order(mut packets: Vec<TimedFrame>) -> Vec<TimedFrame> {
     packets.sort_by_key(|packet| packet.time);
     packets
 }

@@ -8,14 +8,14 @@ use super::connections::with_mss;
 use super::*;
 
 /// Returns `usual` connections followed by one with an unusual value.
-fn habit(usual: u64, tell: impl Fn(&str, Duration, bool) -> TcpConversation) -> Vec<Packet> {
+fn habit(usual: u64, tell: impl Fn(&str, Duration, bool) -> TcpConversation) -> Vec<TimedFrame> {
     let talks: Vec<_> = (0..=usual)
         .map(|number| tell(&format!("10.0.0.1:{}", 1000 + number), ms(number * 10_000), number == usual))
         .collect();
     together(&talks)
 }
 
-fn hosts_ja4(usual: u64) -> Vec<Packet> {
+fn hosts_ja4(usual: u64) -> Vec<TimedFrame> {
     habit(usual, |client, at, is_odd| {
         let hello = if is_odd { odd_hello(1, "a.example") } else { client_hello(Shape::Curl, "a.example") };
         tls(client, "192.0.2.1:443", at, &hello)
@@ -64,7 +64,7 @@ fn every_kind_of_pair_has_its_habits() {
         "",
         &habit(50, |client, at, is_odd| {
             let suite = if is_odd { 0xc02f } else { 0xc030 };
-            let hello = Handmade::new(0x0303, &[suite]).extension(0xff01, &[0]).server();
+            let hello = HelloBuilder::new(0x0303, &[suite]).extension(0xff01, &[0]).server();
             let mut talk = talk(client, "192.0.2.1:443", at);
             talk.handshake().client(&client_hello(Shape::Go, "a.example"));
             talk.server(&hello::records(&hello, usize::MAX)).close();
@@ -80,7 +80,7 @@ fn habits_outlive_the_run_and_travel() {
     let site = Site::new("");
     let database = site.text("history.db");
     let packets = hosts_ja4(50);
-    let is_odd = |packet: &Packet| packet.time >= packets.last().unwrap().time - ms(5000);
+    let is_odd = |packet: &TimedFrame| packet.time >= packets.last().unwrap().time - ms(5000);
     let (odd, usual): (Vec<_>, Vec<_>) = packets.iter().cloned().partition(is_odd);
     assert!(unusual(&site.replay(&usual, &["--db", &database]), "host_ja4").is_empty());
 

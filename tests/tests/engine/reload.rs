@@ -6,7 +6,7 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 use tests::process::until;
-use tests::{LiveSensor, Wire, stats_u64, values};
+use tests::{RunningSensor, Wire, stats_u64, values};
 
 use super::live::{SOON, alone, assert_nothing_lost, connect, listen, signal, start, terminate, visit};
 use super::*;
@@ -21,7 +21,7 @@ const ADDED: &str = "[[rule]]\nname = \"added\"\non = \"connection\"\nwindow = \
                      where = [{ field = \"dest_port\", op = \"gte\", value = 7002 }, { field = \"dest_port\", op = \"lte\", value = 7009 }]\n";
 
 /// Sends SIGHUP; returns the sensor's stderr output.
-fn hang_up(sensor: &LiveSensor) -> String {
+fn hang_up(sensor: &RunningSensor) -> String {
     let before = sensor.stderr().len();
     signal(sensor, Signal::SIGHUP);
     let said = || sensor.stderr()[before..].to_owned();

@@ -19,7 +19,7 @@ fn site(rules: &str, allow: &str) -> Site {
 }
 
 /// Returns `number` short connections of a client that start at this second.
-fn burst(number: u64, second: u64) -> Vec<Packet> {
+fn burst(number: u64, second: u64) -> Vec<TimedFrame> {
     let talks: Vec<_> = (0..number)
         .map(|number| {
             let client = format!("10.0.0.1:{}", 10_000 + second % 1000 * 20 + number);
@@ -32,7 +32,8 @@ fn burst(number: u64, second: u64) -> Vec<Packet> {
 #[test]
 fn a_rule_of_the_same_name_takes_the_place_of_a_builtin_one_with_a_warning() {
     let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", &counting("port_scan", 2, ""));
-    let outcome = site.run(&burst(3, 0), &[]).ok().says("rules.toml:2:8").says("port_scan").in_one_line();
+    let outcome =
+        site.run(&burst(3, 0), &[]).ok().stderr_has("rules.toml:2:8").stderr_has("port_scan").stderr_has_one_line();
     let events = outcome.events();
     let alert = the_alert(&events, "port_scan");
     assert_eq!((&own(alert)["description"], &own(alert)["severity"]), (&json!("mine"), &json!("critical")));

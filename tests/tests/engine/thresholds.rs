@@ -2,14 +2,21 @@
 
 use tests::certificate::Certificate;
 use tests::dhcp;
-use tests::quic::{From, QuicEnds, crypto};
+use tests::packets::Sender;
+use tests::quic::{QuicEnds, crypto};
 use tests::udp::UdpConversation;
 
 use super::builtin::with_chain;
 use super::*;
 
 /// Asserts that a rule does not fire at its threshold and fires at one more, with the counts in the alert.
-fn crosses(rule: &str, threshold: usize, counted: &str, group: &[(&str, &str)], told: impl Fn(usize) -> Vec<Packet>) {
+fn crosses(
+    rule: &str,
+    threshold: usize,
+    counted: &str,
+    group: &[(&str, &str)],
+    told: impl Fn(usize) -> Vec<TimedFrame>,
+) {
     let below = replay(NEW, &told(threshold));
     assert!(alerts(&below, rule).is_empty(), "{rule} fires on {threshold}: {:#?}", alerts(&below, rule));
     let above = replay(NEW, &told(threshold + 1));
@@ -27,7 +34,7 @@ fn crosses(rule: &str, threshold: usize, counted: &str, group: &[(&str, &str)], 
 }
 
 /// Returns a SYN to each of these, ten milliseconds apart.
-fn syns(to: impl Iterator<Item = String>) -> Vec<Packet> {
+fn syns(to: impl Iterator<Item = String>) -> Vec<TimedFrame> {
     let talks: Vec<_> = (0..)
         .zip(to)
         .map(|(number, server)| {
@@ -40,7 +47,7 @@ fn syns(to: impl Iterator<Item = String>) -> Vec<Packet> {
 }
 
 /// Returns one connection for each number, from ports of one client.
-fn each(number: usize, tell: impl Fn(&str, u16) -> TcpConversation) -> Vec<Packet> {
+fn each(number: usize, tell: impl Fn(&str, u16) -> TcpConversation) -> Vec<TimedFrame> {
     let talks: Vec<_> =
         (0..number as u16).map(|number| tell(&format!("10.0.0.1:{}", 10_000 + number), number)).collect();
     together(&talks)
@@ -159,7 +166,7 @@ fn quic_initial_flood() {
             let client = format!("10.{}.{}.1:5000", number / 250, number % 250 + 1);
             let mut talk = UdpConversation::between(&client, "192.0.2.1:443");
             let ends = QuicEnds::new(&number.to_be_bytes(), &[1; 8]);
-            talk.at(ms(number)).client(&ends.initial(From::Client, 0, &crypto(0, &hello)));
+            talk.at(ms(number)).client(&ends.initial(Sender::Client, 0, &crypto(0, &hello)));
             packets.extend_from_slice(talk.packets());
         }
         packets
@@ -181,7 +188,7 @@ fn failed_handshake_burst() {
 fn rare_server_burst() {
     crosses("rare_server_burst", 10, "different dest_ip within 10m", &[("src_ip", CLIENT)], |number| {
         each(number, |client, number| {
-            let hello = Handmade::new(0x0303, &[0xff00 | number]).extension(0xff01, &[0]).server();
+            let hello = HelloBuilder::new(0x0303, &[0xff00 | number]).extension(0xff01, &[0]).server();
             let mut talk = talk(client, &format!("192.0.2.{}:443", number + 1), ms(u64::from(number) * 1000));
             talk.handshake().client(&client_hello(Shape::Curl, "a.example"));
             talk.server(&hello::records(&hello, usize::MAX)).close();

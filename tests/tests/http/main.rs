@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::process::until;
-use tests::{LiveSensor, Namespace, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
+use tests::{Namespace, RunningSensor, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
 
 /// Timeout of any wait. Most operations finish within milliseconds.
 const SOON: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ fn alone() -> Option<MutexGuard<'static, ()>> {
 /// A sensor on the server's end of a wire, with its HTTP server on that host's loopback interface.
 struct Served {
     wire: Wire,
-    sensor: LiveSensor,
+    sensor: RunningSensor,
     address: SocketAddr,
 }
 
@@ -51,7 +51,7 @@ impl Served {
         let run = ["run", "-i", host.interface(), "--http", "127.0.0.1:0", "--stats-interval", "1"];
         let mut command = Sensor::new().command(&[&run[..], options].concat());
         command.envs(environment.iter().copied());
-        let sensor = LiveSensor::spawn(host.enter(&command));
+        let sensor = RunningSensor::spawn(host.enter(&command));
         let mut address = None;
         let told = until(SOON, || {
             let said = sensor.stderr();

@@ -67,7 +67,7 @@ fn prometheus_can_read_it() {
     let read = Outcome::new(process::run(command, text.as_bytes(), process::LIMIT)).ok();
     let samples = text.lines().filter(|line| !line.starts_with('#')).count();
     assert_eq!(read.stdout().lines().count(), samples, "{text}");
-    read.has(r#"["ja4sensor_kernel_seen_total", {"direction": "ingress"}, "#)
-        .has(r#"["ja4sensor_uptime_seconds", {}, "#);
+    read.stdout_has(r#"["ja4sensor_kernel_seen_total", {"direction": "ingress"}, "#)
+        .stdout_has(r#"["ja4sensor_uptime_seconds", {}, "#);
     served.sensor.stop().ok();
 }

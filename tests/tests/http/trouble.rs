@@ -180,8 +180,8 @@ fn a_port_that_is_taken_ends_it_before_anything_is_attached() {
     let said = format!(
         "cannot serve HTTP on {address}: another process listens there; name another port, or stop that process"
     );
-    ran.status(1).in_one_line().says(&said);
+    ran.status(1).stderr_has_one_line().stderr_has(&said);
     let ran = Sensor::new().run(&["run", "-i", "lo", "--http", "192.0.2.1:9404"]);
-    ran.status(2).says("this host has no such address");
-    Sensor::new().run(&["run", "-i", "lo", "--http", "localhost"]).status(2).says("--http");
+    ran.status(2).stderr_has("this host has no such address");
+    Sensor::new().run(&["run", "-i", "lo", "--http", "localhost"]).status(2).stderr_has("--http");
 }

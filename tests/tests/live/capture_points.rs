@@ -1,6 +1,6 @@
 //! A connection seen at several capture points: each packet counts once, and none is missing.
 
-use tests::spread::{NEAR, SpreadCable};
+use tests::round_robin::{RoundRobinLink, SERVER_INTERFACES};
 
 use super::fragments::Routed;
 use super::*;
@@ -10,7 +10,7 @@ const UPLOAD: u64 = 400_000;
 
 /// Uploads a file over TLS.
 fn upload(client: &Namespace, server: &Namespace, address: IpAddr) {
-    let (folder, chain) = (TempDir::new().unwrap(), Chain::new(Key::Ec));
+    let (folder, chain) = (TempDir::new().unwrap(), Chain::new(KeyType::Ec));
     let _server = peers::openssl_server(server, 443, &chain, &["-quiet"]);
     let file = folder.path().join("upload");
     std::fs::write(&file, vec![b'u'; UPLOAD as usize]).unwrap();
@@ -36,8 +36,8 @@ fn a_connection_spread_over_two_interfaces_is_whole() {
     let Some(_alone) = alone() else { return };
     for hook in ["generic", "tc"] {
         let wire = Wire::new();
-        let spread = SpreadCable::new(&wire);
-        let sensor = LiveSensor::start_on(Some(wire.server()), &NEAR, &["--hook", hook]);
+        let spread = RoundRobinLink::new(&wire);
+        let sensor = RunningSensor::start_on(Some(wire.server()), &SERVER_INTERFACES, &["--hook", hook]);
         upload(wire.client(), wire.server(), spread.server());
         // A retransmission on the other interface within a second is indistinguishable from a duplicate.
         assert!(assert_whole(&sensor.stop().ok().events()) < 5, "{hook}");

@@ -2,7 +2,7 @@
 //! connections.
 
 use tests::events::by_connection;
-use tests::tunnel::{Encapsulation, Tunnel};
+use tests::tunnel::{Encapsulation, LiveTunnel};
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn inside(encapsulation: Encapsulation, v6: bool, options: &[&str]) {
     }
     let Some(_alone) = alone() else { return };
     let wire = Wire::new();
-    let tunnel = Tunnel::new(&wire, encapsulation);
+    let tunnel = LiveTunnel::new(&wire, encapsulation);
     let seen = witnessed(wire.server(), options, || scenes::tunnelled(&wire, &tunnel, v6));
     // Two connections have more packets than this, and no packet bypasses the tunnel.
     let carried =

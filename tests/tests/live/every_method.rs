@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use tests::events::by_connection;
-use tests::quic::{From, QuicEnds, crypto};
+use tests::packets::Sender;
+use tests::quic::{QuicEnds, crypto};
 use tests::random::SplitMix64;
 use tests::require_python;
 
@@ -199,11 +200,11 @@ fn ssh_in_frames_as_large_as_offloads_make_them() {
         return;
     }
     let Some(_alone) = alone() else { return };
-    let wire = Wire::with(Layout { offloads: true, ..Layout::default() });
-    let sensor = LiveSensor::start(wire.client(), &["--hook", "tc"]);
-    let tape = Tape::start(wire.client());
+    let wire = Wire::with(WireLayout { offloads: true, ..WireLayout::default() });
+    let sensor = RunningSensor::start(wire.client(), &["--hook", "tc"]);
+    let tcpdump = Tcpdump::start(wire.client());
     scenes::ssh(&wire);
-    let recorded = tape.stop().dissected(&["greater", "3000"]);
+    let recorded = tcpdump.stop().dissected(&["greater", "3000"]);
     assert!(recorded.lines().count() > 50, "there are such frames:\n{recorded}");
     let events = sensor.stop().ok().events();
     let connections = by_connection(&events, "ja4ssh");
@@ -234,21 +235,21 @@ fn quic_in_frames_as_large_as_offloads_make_them() {
         return;
     }
     let Some(_alone) = alone() else { return };
-    let wire = Wire::with(Layout { offloads: true, ..Layout::default() });
-    let sensors = [wire.client(), wire.server()].map(|host| LiveSensor::start(host, &["--hook", "tc"]));
-    let tape = Tape::start(wire.client());
+    let wire = Wire::with(WireLayout { offloads: true, ..WireLayout::default() });
+    let sensors = [wire.client(), wire.server()].map(|host| RunningSensor::start(host, &["--hook", "tc"]));
+    let tcpdump = Tcpdump::start(wire.client());
     let hello = Shape::PostQuantum.client_hello("one.example", &mut SplitMix64::new(1));
     let (first, second) = hello.split_at(1000);
     for (number, server) in [(1, wire.server().v4()), (2, wire.server().v6())] {
         let ends = QuicEnds::new(&[number; 8], &[0x80 | number; 8]);
-        let initial = |number, offset, data| ends.initial(From::Client, number, &crypto(offset, data));
+        let initial = |number, offset, data| ends.initial(Sender::Client, number, &crypto(offset, data));
         let datagrams = [initial(0, 0, first), initial(1, first.len(), second)];
         assert_eq!(datagrams[0].len(), datagrams[1].len());
         let bytes: String = datagrams.concat().iter().map(|byte| format!("{byte:02x}")).collect();
         let size = datagrams[0].len().to_string();
         wire.client().run(&["python3", "-c", SEND, &server.to_string(), &size, &bytes]).ok();
     }
-    let recorded = tape.stop().dissected(&["greater", "2000"]);
+    let recorded = tcpdump.stop().dissected(&["greater", "2000"]);
     assert_eq!(recorded.lines().filter(|line| line.contains("443")).count(), 2, "there are such frames:\n{recorded}");
     for (sensor, host) in sensors.into_iter().zip(["client", "server"]) {
         sensor.wait_for("both hellos", |events| values(events, "ja4").len() >= 2);

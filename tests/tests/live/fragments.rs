@@ -23,13 +23,13 @@ fn duplicates(events: &[Value]) -> u64 {
 
 /// Sends, for each address, a ClientHello and a server flight in datagrams that exceed the MTU of the wire.
 fn dtls(client: &Namespace, server: &Namespace, addresses: &[IpAddr]) {
-    let (chain, protocols) = (Chain::new(Key::Rsa), peers::many_protocols());
+    let (chain, protocols) = (Chain::new(KeyType::Rsa), peers::many_protocols());
     for (number, address) in addresses.iter().enumerate() {
         let port = 4433 + number as u16;
         let options = [&["-dtls1_2"], &DTLS_MTU[..]].concat();
         let _server = peers::dtls_server(server, port, &chain, &options);
         let options = [&["-dtls1_2", "-alpn", &protocols], &DTLS_MTU[..]].concat();
-        peers::dtls_client(client, *address, port, &options).has("Cipher is ");
+        peers::dtls_client(client, *address, port, &options).stdout_has("Cipher is ");
     }
 }
 
@@ -82,7 +82,7 @@ fn quic_initials_in_fragments_of_the_kernel() {
     let Some(python) = require_python("aioquic") else { return };
     let Some(_alone) = alone() else { return };
     let events = on_a_narrow_wire("native", |wire| {
-        let chain = Chain::new(Key::Ec);
+        let chain = Chain::new(KeyType::Ec);
         let _server = peers::quic_server(&python, wire.server(), 443, &chain, &["--datagram", "1400"]);
         for address in [wire.server().v4(), wire.server().v6()] {
             peers::quic_client(&python, wire.client(), address, 443, &["--datagram", "1400"]);
@@ -101,7 +101,7 @@ fn fragments_on_loopback_count_once() {
     let wire = Wire::new();
     let host = wire.server();
     host.ip(&["link", "set", "lo", "mtu", NARROW]);
-    let sensor = LiveSensor::start_on(Some(host), &["lo"], &[]);
+    let sensor = RunningSensor::start_on(Some(host), &["lo"], &[]);
     dtls(host, host, &[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     let events = sensor.stop().ok().events();
     assert_dtls_once(&events, 2);
@@ -138,8 +138,8 @@ impl Routed {
     }
 
     /// Starts a sensor on both interfaces of the router.
-    pub(super) fn sensor(&self) -> LiveSensor {
-        LiveSensor::start_on(Some(self.router()), &[self.router().interface(), self.far.client().interface()], &[])
+    pub(super) fn sensor(&self) -> RunningSensor {
+        RunningSensor::start_on(Some(self.router()), &[self.router().interface(), self.far.client().interface()], &[])
     }
 
     pub(super) fn server(&self) -> (&Namespace, IpAddr) {
@@ -179,7 +179,7 @@ fn segments_that_a_router_cuts_into_fragments_count_once() {
     // The MTU is set on the route: an interface would reject packets larger than its MTU.
     let second = routed.far.client().interface();
     routed.router().ip(&["route", "replace", "10.97.0.0/24", "dev", second, "mtu", "lock", NARROW]);
-    let chain = Chain::new(Key::Rsa);
+    let chain = Chain::new(KeyType::Rsa);
     let _server = peers::openssl_server(server, 443, &chain, &[]);
     let sensor = routed.sensor();
     peers::openssl_client(client, address, 443, &["-tls1_3", "-alpn", &peers::many_protocols()]);
@@ -204,7 +204,7 @@ fn a_hello_in_a_jumbo_frame() {
         // The protocol names total 7 KiB; the fingerprinted fields are before and after them.
         let protocols: Vec<_> = (0..60).map(|number| format!("{number}-{}", "n".repeat(110))).collect();
         let protocols = protocols.join(",");
-        let chain = Chain::new(Key::Ec);
+        let chain = Chain::new(KeyType::Ec);
         let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
         let seen = witnessed(wire.server(), &["--hook", hook], || {
             for address in [wire.server().v4(), wire.server().v6()] {

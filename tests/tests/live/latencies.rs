@@ -30,7 +30,7 @@ fn assert_half_of_two_delays(witnessed: &Witnessed, kind: &str) {
 }
 
 fn far_apart(talk: impl FnOnce(&Wire)) -> Witnessed {
-    let wire = Wire::with(Layout { delay: DELAY, ..Layout::default() });
+    let wire = Wire::with(WireLayout { delay: DELAY, ..WireLayout::default() });
     witnessed(wire.server(), &[], || talk(&wire))
 }
 
@@ -38,7 +38,7 @@ fn far_apart(talk: impl FnOnce(&Wire)) -> Witnessed {
 fn of_tcp() {
     let Some(_alone) = alone() else { return };
     let witnessed = far_apart(|wire| {
-        let chain = Chain::new(Key::Ec);
+        let chain = Chain::new(KeyType::Ec);
         let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
         for _ in 0..CONNECTIONS {
             peers::openssl_client(wire.client(), wire.server().v4(), 443, &[]);
@@ -54,7 +54,7 @@ fn of_quic() {
     let Some(python) = require_python("aioquic") else { return };
     let Some(_alone) = alone() else { return };
     let witnessed = far_apart(|wire| {
-        let chain = Chain::new(Key::Ec);
+        let chain = Chain::new(KeyType::Ec);
         let _server = peers::quic_server(&python, wire.server(), 443, &chain, &[]);
         for _ in 0..CONNECTIONS {
             peers::quic_client(&python, wire.client(), wire.server().v4(), 443, &[]);
@@ -75,7 +75,7 @@ fn of_tcp_fast_open() {
     // Enabled for clients and all listening servers, without a cookie.
     const ALWAYS: &str = "net.ipv4.tcp_fastopen=1543";
     let witnessed = far_apart(|wire| {
-        let chain = Chain::new(Key::Ec);
+        let chain = Chain::new(KeyType::Ec);
         for host in [wire.client(), wire.server()] {
             host.run(&["sysctl", "-qw", ALWAYS]).ok();
         }

@@ -54,7 +54,7 @@ fn tc_at_the_client() {
 
 fn tagged(vlan: &[u16]) {
     let Some(_alone) = alone() else { return };
-    let wire = Wire::with(Layout { vlan, ..Layout::default() });
+    let wire = Wire::with(WireLayout { vlan, ..WireLayout::default() });
     let events = live_equals_replay(&wire, wire.server(), &[]);
     for event in fingerprints(&events) {
         assert_eq!(event["vlan"], serde_json::json!(vlan), "{event}");
@@ -74,7 +74,7 @@ fn two_vlans() {
 #[test]
 fn frames_as_large_as_offloads_make_them() {
     let Some(_alone) = alone() else { return };
-    let wire = Wire::with(Layout { offloads: true, ..Layout::default() });
+    let wire = Wire::with(WireLayout { offloads: true, ..WireLayout::default() });
     live_equals_replay(&wire, wire.server(), &[]);
     live_equals_replay(&wire, wire.client(), &["--hook", "tc"]);
 }

@@ -19,14 +19,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::generate::{self, Kind};
+use tests::generate::{self, CaptureKind};
 use tests::hello::Shape;
-use tests::netns::Layout;
-use tests::peers::{self, Chain, Key};
+use tests::netns::WireLayout;
+use tests::peers::{self, Chain, KeyType};
 use tests::process::until;
-use tests::tape::{Recording, Tape};
+use tests::tcpdump::{Tcpdump, TcpdumpCapture};
 use tests::{
-    LiveSensor, Namespace, Sensor, Wire, assert_same_fingerprints, events, fingerprints, require_bpf, require_tools,
+    Namespace, RunningSensor, Sensor, Wire, assert_same_fingerprints, events, fingerprints, require_bpf, require_tools,
     scenes, stats_u64, values,
 };
 
@@ -52,16 +52,16 @@ fn live_equals_replay_of(host: &Namespace, options: &[&str], talk: impl FnOnce()
 struct Witnessed {
     live: Vec<Value>,
     replayed: Vec<Value>,
-    recording: Recording,
+    recording: TcpdumpCapture,
 }
 
 /// See [`live_equals_replay_of`].
 fn witnessed(host: &Namespace, options: &[&str], talk: impl FnOnce()) -> Witnessed {
-    let tape = Tape::start(host);
-    let sensor = LiveSensor::start(host, options);
+    let tcpdump = Tcpdump::start(host);
+    let sensor = RunningSensor::start(host, options);
     talk();
-    // stop() of the tape waits for the last packets; the sensor receives them meanwhile.
-    let recording = tape.stop();
+    // `Tcpdump::stop` waits for the last packets; the sensor receives them meanwhile.
+    let recording = tcpdump.stop();
     let live = sensor.stop().ok().events();
     let replayed = Sensor::new().replay(recording.file());
     assert_same_fingerprints(&live, &replayed, CLOCKS);
@@ -96,9 +96,9 @@ fn assert_directions(events: &[Value], client: &str, server: &str) {
 fn only_the_direction_asked_for_is_seen() {
     let Some(_alone) = alone() else { return };
     for (direction, seen, unseen) in [("ingress", "ja4", "ja4s"), ("egress", "ja4s", "ja4")] {
-        let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
+        let (wire, chain) = (Wire::new(), Chain::new(KeyType::Ec));
         let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
-        let sensor = LiveSensor::start(wire.server(), &["--direction", direction]);
+        let sensor = RunningSensor::start(wire.server(), &["--direction", direction]);
         peers::openssl_client(wire.client(), wire.server().v4(), 443, &[]);
         let events = sensor.stop().ok().events();
         assert_eq!((values(&events, seen).len(), values(&events, unseen).len()), (1, 0), "{direction}");
@@ -108,10 +108,10 @@ fn only_the_direction_asked_for_is_seen() {
 #[test]
 fn loopback_gives_each_fingerprint_once() {
     let Some(_alone) = alone() else { return };
-    let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
+    let (wire, chain) = (Wire::new(), Chain::new(KeyType::Ec));
     let host = wire.server();
     let _server = peers::openssl_server(host, 443, &chain, &[]);
-    let sensor = LiveSensor::start_on(Some(host), &["lo"], &[]);
+    let sensor = RunningSensor::start_on(Some(host), &["lo"], &[]);
     peers::openssl_client(host, Ipv4Addr::LOCALHOST.into(), 443, &[]);
     let events = sensor.stop().ok().events();
     for kind in ["ja4", "ja4s", "ja4t", "ja4ts"] {
@@ -122,9 +122,9 @@ fn loopback_gives_each_fingerprint_once() {
 #[test]
 fn a_fingerprint_is_printed_while_the_connection_lives() {
     let Some(_alone) = alone() else { return };
-    let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
+    let (wire, chain) = (Wire::new(), Chain::new(KeyType::Ec));
     let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
-    let sensor = LiveSensor::start(wire.server(), &[]);
+    let sensor = RunningSensor::start(wire.server(), &[]);
     peers::openssl_client(wire.client(), wire.server().v4(), 443, &[]);
     sensor.wait_for("ja4", |events| values(events, "ja4").len() == 1);
     sensor.stop().ok();

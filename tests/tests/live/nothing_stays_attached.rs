@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn after(hook: &str, end: impl FnOnce(LiveSensor)) {
+fn after(hook: &str, end: impl FnOnce(RunningSensor)) {
     let Some(_alone) = alone() else { return };
     let wire = Wire::new();
     let host = wire.server();
     assert!(!host.has_programs());
-    let sensor = LiveSensor::start(host, &["--hook", hook]);
+    let sensor = RunningSensor::start(host, &["--hook", hook]);
     assert!(host.has_programs(), "the check itself sees what is attached");
     end(sensor);
     // The kernel detaches the programs during process teardown, which may end slightly after the exit is reported.

@@ -29,9 +29,9 @@ fn memory_is_flat_and_counters_balance_in_a_soak_test() {
     let captures: Vec<_> = (0..CAPTURES).map(|seed| folder.path().join(format!("{seed}.pcap"))).collect();
     let mut packets = 0;
     for (seed, file) in (0..).zip(&captures) {
-        packets += generate::write(Kind::Dense, 0.1, seed, &mut File::create(file).unwrap()).unwrap().packets;
+        packets += generate::write(CaptureKind::Dense, 0.1, seed, &mut File::create(file).unwrap()).unwrap().packets;
     }
-    let sensor = LiveSensor::start(wire.server(), &["--types", "stats"]);
+    let sensor = RunningSensor::start(wire.server(), &["--types", "stats"]);
     let interface = wire.client().interface();
     let start = Instant::now();
     let (mut rounds, mut first, mut second) = (0, 0, 0);

@@ -15,7 +15,7 @@ fn a_signal_at_any_moment_of_the_start_ends_it_with_nothing_attached() {
     let host = wire.server();
     for after in [5, 20, 50, 100, 200, 400] {
         let command = host.enter(&Sensor::new().command(&["run", "-i", host.interface()]));
-        let sensor = LiveSensor::spawn(command);
+        let sensor = RunningSensor::spawn(command);
         sleep(Duration::from_millis(after));
         let sent = Instant::now();
         kill(Pid::from_raw(sensor.id() as i32), Signal::SIGTERM).unwrap();
@@ -31,10 +31,10 @@ fn a_signal_at_any_moment_of_the_start_ends_it_with_nothing_attached() {
 #[test]
 fn connections_during_the_start_are_seen_in_both_directions_or_not_at_all() {
     let Some(_alone) = alone() else { return };
-    let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
+    let (wire, chain) = (Wire::new(), Chain::new(KeyType::Ec));
     let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
     let host = wire.server();
-    let sensor = LiveSensor::spawn(host.enter(&Sensor::new().command(&["run", "-i", host.interface()])));
+    let sensor = RunningSensor::spawn(host.enter(&Sensor::new().command(&["run", "-i", host.interface()])));
     let began = Instant::now();
     let mut made = 0;
     while made < 20 || !sensor.stderr().contains("attached") {

@@ -25,7 +25,7 @@ pub(super) fn assert_conserved(events: &[Value]) -> &Value {
 fn balance_after_real_traffic() {
     let Some(_alone) = alone() else { return };
     let wire = Wire::new();
-    let sensor = LiveSensor::start(wire.server(), &[]);
+    let sensor = RunningSensor::start(wire.server(), &[]);
     scenes::tls(&wire);
     let events = sensor.stop().ok().events();
     let last = assert_conserved(&events);
@@ -46,8 +46,8 @@ fn balance_under_a_burst_as_fast_as_it_goes() {
     let wire = Wire::new();
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("dense.pcap");
-    let written = generate::write(Kind::Dense, 0.5, 1, &mut File::create(&file).unwrap()).unwrap();
-    let sensor = LiveSensor::start(wire.server(), &[]);
+    let written = generate::write(CaptureKind::Dense, 0.5, 1, &mut File::create(&file).unwrap()).unwrap();
+    let sensor = RunningSensor::start(wire.server(), &[]);
     let interface = wire.client().interface();
     wire.client().run(&["tcpreplay", "--topspeed", "-q", "-i", interface, file.to_str().unwrap()]).ok();
     let events = sensor.stop().ok().events();

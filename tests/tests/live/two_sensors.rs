@@ -6,10 +6,10 @@ use super::*;
 /// Asserts that two sensors on the server's interface, with these options, produce the same output.
 fn see_the_same(first: &[&str], second: &[&str]) {
     let Some(_alone) = alone() else { return };
-    let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
+    let (wire, chain) = (Wire::new(), Chain::new(KeyType::Ec));
     let host = wire.server();
     let _server = peers::openssl_server(host, 443, &chain, &[]);
-    let start = |options: &[&str]| LiveSensor::start(host, &[&["--http", "off"], options].concat());
+    let start = |options: &[&str]| RunningSensor::start(host, &[&["--http", "off"], options].concat());
     let (first, second) = (start(first), start(second));
     for address in [host.v4(), host.v6()] {
         peers::openssl_client(wire.client(), address, 443, &[]);

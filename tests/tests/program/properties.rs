@@ -12,8 +12,8 @@ use ja4_common::reason::RecordClass;
 use ja4_common::record::{FrameInfo, flag};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::fragment::Fragments;
+use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 use tests::packets::{ACK, Envelope};
 use tests::udp::Datagram;
 
@@ -237,10 +237,10 @@ proptest! {
         prop_assert_eq!(met.len(), 1, "fragments");
 
         let inner = Setting::default().segment((1, 2), 3, ACK, &[]);
-        let tunnel = |from, to, kind| Carrier::Tunnel { from, to, kind };
-        let (one, two) = (tunnel(here, there, Tunnel::Vxlan(1)), tunnel(here, there, Tunnel::Gre(Gre::default())));
-        let outer = tunnel([192, 0, 2, 1].into(), [192, 0, 2, 2].into(), Tunnel::Ip);
-        let nested = [&one, &two].map(|middle| [outer.wrap(&middle.wrap(&inner)), outer.back().wrap(&middle.back().wrap(&inner))]);
+        let tunnel = |from, to, kind| OuterLayer::Tunnel { from, to, kind };
+        let (one, two) = (tunnel(here, there, TunnelKind::Vxlan(1)), tunnel(here, there, TunnelKind::Gre(Gre::default())));
+        let outer = tunnel([192, 0, 2, 1].into(), [192, 0, 2, 2].into(), TunnelKind::Ip);
+        let nested = [&one, &two].map(|middle| [outer.wrap(&middle.wrap(&inner)), outer.reversed().wrap(&middle.reversed().wrap(&inner))]);
         let met: BTreeSet<_> = nested.iter().flatten().map(|frame| unopened(frame, shards)).collect();
         prop_assert_eq!(met.len(), 1, "tunnels in a tunnel");
     }

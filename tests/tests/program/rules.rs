@@ -5,8 +5,8 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::parse::ParseStart;
 use ja4_common::reason::{PassReason, RecordClass};
 use ja4_common::record::{FrameInfo, RecordHeader, flag};
-use tests::carrier::{Carrier, Tunnel};
 use tests::fragment::Fragments;
+use tests::outer_layer::{OuterLayer, TunnelKind};
 use tests::packets::{ACK, Envelope, Extension, FIN, PSH, SYN};
 
 use crate::duel::SEED;
@@ -57,7 +57,8 @@ fn moved(mut judgement: Judgement, by: usize) -> Judgement {
 fn what_is_in_a_tunnel_is_judged_as_it_is_outside() {
     for frame in inner() {
         let outside = moved(judge(&mut fresh(), &frame), 0);
-        let through = carriers().into_iter().flat_map(|carrier| [carrier.wrap(&frame), carrier.back().wrap(&frame)]);
+        let through =
+            carriers().into_iter().flat_map(|carrier| [carrier.wrap(&frame), carrier.reversed().wrap(&frame)]);
         for wrapped in through.chain(other_tunnels(&frame)) {
             let inside = judge(&mut fresh(), &wrapped);
             // Tunnels of IP packets omit the inner link header and tags.
@@ -68,13 +69,14 @@ fn what_is_in_a_tunnel_is_judged_as_it_is_outside() {
 
 #[test]
 fn tunnels_in_tunnels_go_to_user_space_whole() {
-    let [outer, middle] = [Tunnel::Vxlan(1), Tunnel::Ip].map(|kind| Carrier::between("192.0.2.1", "192.0.2.2", kind));
+    let [outer, middle] =
+        [TunnelKind::Vxlan(1), TunnelKind::Ip].map(|kind| OuterLayer::between("192.0.2.1", "192.0.2.2", kind));
     let frame = outer.wrap(&middle.wrap(&Setting::default().segment((5000, 443), 1, SYN, &[])));
     let (class, header) = chosen(&mut fresh(), &frame).unwrap();
     assert_eq!((class, header.captured as usize), (RecordClass::Nested, frame.len()));
     // MPLS labels do not count as a tunnel.
     assert_eq!(
-        self::class(&mut fresh(), &Carrier::Mpls(vec![16, 17]).wrap(&outer.wrap(&inner()[0]))),
+        self::class(&mut fresh(), &OuterLayer::Mpls(vec![16, 17]).wrap(&outer.wrap(&inner()[0]))),
         Some(RecordClass::Syn)
     );
 }
@@ -85,8 +87,8 @@ fn more_extension_headers_of_gtp_than_are_followed_make_no_tunnel() {
     for (count, expected) in [(4, Some(RecordClass::Syn)), (5, None), (6, None)] {
         // The contents of the extension headers look like the first byte of an IP header.
         let extensions = vec![(0x45, vec![0x45, 0x45]); count];
-        let tunnel = Tunnel::GtpU { teid: 1, sequence: None, extensions };
-        let frame = Carrier::between("192.0.2.1", "192.0.2.2", tunnel).wrap(&syn);
+        let tunnel = TunnelKind::GtpU { teid: 1, sequence: None, extensions };
+        let frame = OuterLayer::between("192.0.2.1", "192.0.2.2", tunnel).wrap(&syn);
         assert_eq!(class(&mut fresh(), &frame), expected, "{count} extension headers");
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 
 use tests::certificate;
 use tests::dtls::{datagrams, fragment, record};
-use tests::handmade::Handmade;
+use tests::hello_builder::HelloBuilder;
 use tests::udp::UdpConversation;
 
 /// Types of the handshake messages (RFC 8446, section 4; RFC 6347, section 4.3.2).
@@ -28,8 +28,8 @@ fn whole(kind: u8, seq: u16, body: &[u8]) -> Vec<u8> {
 }
 
 /// Returns a hello whose random consists of this byte.
-fn hello(random: u8) -> Handmade {
-    let hello = Handmade::new(0xfefd, &[0xc02f, 0xc02b]).random([random; 32]).extension(0x0017, &[]);
+fn hello(random: u8) -> HelloBuilder {
+    let hello = HelloBuilder::new(0xfefd, &[0xc02f, 0xc02b]).random([random; 32]).extension(0x0017, &[]);
     hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804])
 }
 
@@ -46,7 +46,7 @@ fn named(random: u8, name: &str) -> Vec<u8> {
 
 /// Returns `ServerHello`, Certificate and `ServerHelloDone`, numbered from 0.
 fn server_flight() -> Vec<u8> {
-    let hello = Handmade::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]);
+    let hello = HelloBuilder::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]);
     let chain = certificate::message(&[&certificate::leaf("example.org").build()]);
     let messages = [(SERVER_HELLO, hello.server_body()), (CERTIFICATE, chain), (SERVER_HELLO_DONE, Vec::new())];
     messages.iter().zip(0..).flat_map(|((kind, body), seq)| whole(*kind, seq, body)).collect()

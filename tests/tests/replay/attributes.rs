@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-use tests::handmade::{self, Handmade};
+use tests::hello_builder::{self, HelloBuilder};
+use tests::packets::Sender;
 use tests::{certificate, quic, udp};
 
 /// Returns the only connection event.
@@ -22,9 +23,9 @@ fn server_name(name: &str) -> Vec<u8> {
 
 #[test]
 fn of_tls() {
-    let client = Handmade::new(0x0303, &[0xc02f, 0xc02b]).extension(0, &server_name("www.example.org"));
+    let client = HelloBuilder::new(0x0303, &[0xc02f, 0xc02b]).extension(0, &server_name("www.example.org"));
     let client = client.alpn(&[b"h2", b"http/1.1"]).extension(0xfe0d, &[0]);
-    let server = Handmade::new(0x0303, &[0xc02f]).alpn(&[b"http/1.1"]);
+    let server = HelloBuilder::new(0x0303, &[0xc02f]).alpn(&[b"http/1.1"]);
     let body =
         certificate::message(&[&certificate::leaf("www.example.org").build(), &certificate::authority().build()]);
     let message = [&[11][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
@@ -52,9 +53,10 @@ fn of_tls() {
 /// The group of a HelloRetryRequest is known at once, and is that of the ServerHello after it.
 #[test]
 fn of_tls_13() {
-    let client = hello::records(&Handmade::new(0x0303, &[0x1301]).versions(&[0x0304]).client(), usize::MAX);
-    let server = |group: &[u8]| Handmade::new(0x0303, &[0x1301]).extension(0x002b, &[3, 4]).extension(0x0033, group);
-    let retry = server(&[0x11, 0xec]).random(handmade::RETRY).server();
+    let client = hello::records(&HelloBuilder::new(0x0303, &[0x1301]).versions(&[0x0304]).client(), usize::MAX);
+    let server =
+        |group: &[u8]| HelloBuilder::new(0x0303, &[0x1301]).extension(0x002b, &[3, 4]).extension(0x0033, group);
+    let retry = server(&[0x11, 0xec]).random(hello_builder::RETRY).server();
     let answer = server(&[0x11, 0xec, 0, 2, 7, 7]).server();
     for answers in [vec![&answer], vec![&retry], vec![&retry, &answer]] {
         let mut talk = TcpConversation::new();
@@ -134,7 +136,7 @@ fn of_quic() {
     let ends = quic::QuicEnds::new(&[1; 8], &[0x81; 8]);
     let hello = Shape::Go.client_hello("example.org", &mut SplitMix64::new(1));
     let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
-    talk.client(&ends.initial(quic::From::Client, 0, &quic::crypto(0, &hello)));
+    talk.client(&ends.initial(Sender::Client, 0, &quic::crypto(0, &hello)));
     let events = replay_packets(talk.packets(), &[]);
     let connection = connection(&events);
     assert_eq!((&connection["quic"], &connection["app_proto"]), (&json!({"version": "1"}), &"quic".into()));

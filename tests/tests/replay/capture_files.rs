@@ -20,8 +20,8 @@ fn replay_file(file: &PcapngFile, options: &[&str]) -> Outcome {
 }
 
 /// Returns the packet after a radiotap header; an Ethernet interface captures no such frame.
-fn radio(packet: &Packet) -> Packet {
-    Packet { time: packet.time, frame: [&[0, 0, 8, 0, 0, 0, 0, 0][..], &packet.frame].concat() }
+fn radio(packet: &TimedFrame) -> TimedFrame {
+    TimedFrame { time: packet.time, frame: [&[0, 0, 8, 0, 0, 0, 0, 0][..], &packet.frame].concat() }
 }
 
 /// Returns the values of all fingerprints, in output order.
@@ -56,7 +56,12 @@ fn packets_of_an_unsupported_link_type_are_skipped_and_the_file_goes_on() {
         let count = talk.packets().len();
         for shards in ["1", "2", "3"] {
             let outcome = replay_file(&file, &["--shards", shards]).ok();
-            let outcome = outcome.says("mixed.pcapng").says("packet 1").says("127").says("skipped").in_one_line();
+            let outcome = outcome
+                .stderr_has("mixed.pcapng")
+                .stderr_has("packet 1")
+                .stderr_has("127")
+                .stderr_has("skipped")
+                .stderr_has_one_line();
             let events = outcome.events();
             assert_eq!(all_values(&events), alone);
             assert_eq!(unsupported(&events, 2 * count), count as u64);
@@ -95,7 +100,7 @@ fn a_file_without_any_supported_packet_is_refused() {
     for packet in talk.packets() {
         file.packet(0, packet);
     }
-    let outcome = replay_file(&file, &[]).status(1).says("cannot decode ").says("127");
+    let outcome = replay_file(&file, &[]).status(1).stderr_has("cannot decode ").stderr_has("127");
     assert_eq!(unsupported(&outcome.events(), talk.packets().len()), talk.packets().len() as u64);
 }
 
@@ -111,8 +116,8 @@ fn two_sections_with_other_interfaces_are_one_capture() {
         file.packet(1, packet);
     }
     file.section().interface(RAW_IP, "tun0");
-    for Packet { time, frame } in &talk.packets()[handshake..] {
-        file.packet(0, &Packet { time: *time, frame: frame[ETHERNET_HEADER..].to_vec() });
+    for TimedFrame { time, frame } in &talk.packets()[handshake..] {
+        file.packet(0, &TimedFrame { time: *time, frame: frame[ETHERNET_HEADER..].to_vec() });
     }
     let outcome = replay_file(&file, &[]).ok();
     assert_eq!(outcome.stderr(), "", "an interface without packets is no reason for a warning");

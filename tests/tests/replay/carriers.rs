@@ -2,10 +2,10 @@
 
 use super::*;
 
-use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::dtls::datagrams;
 use tests::fragment::Fragments;
-use tests::handmade::Handmade;
+use tests::hello_builder::HelloBuilder;
+use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 use tests::udp::UdpConversation;
 
 /// Types of the handshake messages (RFC 8446, section 4; RFC 6347, section 4.3.2).
@@ -14,8 +14,8 @@ const SERVER_HELLO: u8 = 2;
 const HELLO_VERIFY_REQUEST: u8 = 3;
 
 /// Returns a hello with suites `c02b,c02f`, extensions `000a,000d,0017` and algorithms `0403,0804`.
-fn dtls_hello() -> Handmade {
-    let hello = Handmade::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
+fn dtls_hello() -> HelloBuilder {
+    let hello = HelloBuilder::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
     hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804])
 }
 
@@ -25,7 +25,7 @@ fn dtls() -> UdpConversation {
 
 #[test]
 fn dtls_with_a_cookie_exchange_is_one_client_and_one_server() {
-    let server = Handmade::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]);
+    let server = HelloBuilder::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]);
     let verify = [&[0xfe, 0xff, 20][..], &[9; 20]].concat();
     let mut talk = dtls();
     talk.client(&datagrams(CLIENT_HELLO, 0, &dtls_hello().dtls_client(&[]), 1000)[0]);
@@ -77,9 +77,9 @@ fn fragmented(client: &str, server: &str, cut: impl FnOnce(&[u8]) -> Vec<Vec<u8>
     let mut talk = TcpConversation::between(client, server);
     talk.handshake().client(&client_hello(Shape::PostQuantum)).server(&server_flight()).close();
     let mut packets = talk.packets().to_vec();
-    let Packet { time, frame } = packets[3].clone();
+    let TimedFrame { time, frame } = packets[3].clone();
     assert!(frame.len() > 1600, "the hello");
-    packets.splice(3..4, cut(&frame).into_iter().map(|frame| Packet { time, frame }));
+    packets.splice(3..4, cut(&frame).into_iter().map(|frame| TimedFrame { time, frame }));
     replay_packets(&packets, &[])
 }
 
@@ -143,17 +143,17 @@ fn a_hello_with_a_fragment_missing_is_no_hello() {
 #[derive(Clone, Debug)]
 enum Step {
     /// Encapsulation in a tunnel.
-    In(Carrier),
+    In(OuterLayer),
     /// Fragmentation on a link that carries this many bytes of content per packet.
     Cut(usize),
 }
 
 fn gre() -> Step {
-    Step::In(Carrier::between("198.51.100.1", "198.51.100.2", Tunnel::Gre(Gre::default())))
+    Step::In(OuterLayer::between("198.51.100.1", "198.51.100.2", TunnelKind::Gre(Gre::default())))
 }
 
 fn vxlan() -> Step {
-    Step::In(Carrier::between("2001:db8:f::1", "2001:db8:f::2", Tunnel::Vxlan(7)))
+    Step::In(OuterLayer::between("2001:db8:f::1", "2001:db8:f::2", TunnelKind::Vxlan(7)))
 }
 
 /// Returns the frames after all steps; each fragmented packet has its own identification.
@@ -161,7 +161,7 @@ fn travel(frame: &[u8], back: bool, steps: &[Step], number: &mut u32) -> Vec<Vec
     let mut frames = vec![frame.to_vec()];
     for step in steps {
         let each = |frame: Vec<u8>| match step {
-            Step::In(carrier) if back => vec![carrier.back().wrap(&frame)],
+            Step::In(carrier) if back => vec![carrier.reversed().wrap(&frame)],
             Step::In(carrier) => vec![carrier.wrap(&frame)],
             Step::Cut(size) => {
                 *number += 1;
@@ -188,10 +188,10 @@ fn fragments_in_tunnels_in_tunnels_and_fragments_of_fragments() {
         let mut talk = TcpConversation::between(client, server);
         talk.handshake().client(&client_hello(Shape::PostQuantum)).server(&server_flight()).close();
         let (mut number, mut packets) = (0, Vec::new());
-        for (place, Packet { time, frame }) in talk.packets().iter().enumerate() {
+        for (place, TimedFrame { time, frame }) in talk.packets().iter().enumerate() {
             // The server sends SYN-ACK, ServerHello and FIN.
             let frames = travel(frame, [1, 4, 6].contains(&place), way, &mut number);
-            packets.extend(frames.into_iter().map(|frame| Packet { time: *time, frame }));
+            packets.extend(frames.into_iter().map(|frame| TimedFrame { time: *time, frame }));
         }
         assert!(packets.len() > talk.packets().len() + 1, "something was cut");
         let events = replay_packets(&packets, &[]);
@@ -205,22 +205,27 @@ fn fragments_in_tunnels_in_tunnels_and_fragments_of_fragments() {
 }
 
 /// Returns all carriers, tunnels with IPv4 and with IPv6 endpoints.
-fn carriers() -> Vec<Carrier> {
+fn carriers() -> Vec<OuterLayer> {
     let fields = Gre { checksum: true, key: Some(7), sequence: Some(9) };
     let kinds = [
-        Tunnel::Ip,
-        Tunnel::Gre(Gre::default()),
-        Tunnel::Gre(fields),
-        Tunnel::GreEthernet(Gre::default()),
-        Tunnel::Erspan(5),
-        Tunnel::Vxlan(42),
-        Tunnel::Geneve { vni: 9, options: vec![(0x0102, 0x80, vec![1; 8]), (0x0103, 1, Vec::new())], ethernet: true },
-        Tunnel::Geneve { vni: 9, options: Vec::new(), ethernet: false },
-        Tunnel::GtpU { teid: 77, sequence: Some(3), extensions: vec![(0x85, vec![0x10, 9]), (0x40, vec![0; 6])] },
+        TunnelKind::Ip,
+        TunnelKind::Gre(Gre::default()),
+        TunnelKind::Gre(fields),
+        TunnelKind::GreEthernet(Gre::default()),
+        TunnelKind::Erspan(5),
+        TunnelKind::Vxlan(42),
+        TunnelKind::Geneve {
+            vni: 9,
+            options: vec![(0x0102, 0x80, vec![1; 8]), (0x0103, 1, Vec::new())],
+            ethernet: true,
+        },
+        TunnelKind::Geneve { vni: 9, options: Vec::new(), ethernet: false },
+        TunnelKind::GtpU { teid: 77, sequence: Some(3), extensions: vec![(0x85, vec![0x10, 9]), (0x40, vec![0; 6])] },
     ];
     let ends = [("192.0.2.1", "192.0.2.2"), ("2001:db8:f::1", "2001:db8:f::2")];
-    let tunnels = ends.iter().flat_map(|(from, to)| kinds.iter().map(|kind| Carrier::between(from, to, kind.clone())));
-    tunnels.chain([Carrier::Mpls(vec![16, 17])]).collect()
+    let tunnels =
+        ends.iter().flat_map(|(from, to)| kinds.iter().map(|kind| OuterLayer::between(from, to, kind.clone())));
+    tunnels.chain([OuterLayer::Mpls(vec![16, 17])]).collect()
 }
 
 #[test]
@@ -230,9 +235,12 @@ fn every_carrier_in_every_other_carries_the_same_values() {
     let alone = carriers.iter().map(|carrier| vec![carrier.clone()]);
     let pairs = carriers.iter().flat_map(|outer| carriers.iter().map(move |inner| vec![outer.clone(), inner.clone()]));
     // MPLS labels require a link header or a tunnel with an EtherType.
-    let has_labels = |carrier: &Carrier| matches!(carrier, Carrier::Mpls(_));
-    let takes_labels = |carrier: &Carrier| {
-        !matches!(carrier, Carrier::Mpls(_) | Carrier::Tunnel { kind: Tunnel::Ip | Tunnel::GtpU { .. }, .. })
+    let has_labels = |carrier: &OuterLayer| matches!(carrier, OuterLayer::Mpls(_));
+    let takes_labels = |carrier: &OuterLayer| {
+        !matches!(
+            carrier,
+            OuterLayer::Mpls(_) | OuterLayer::Tunnel { kind: TunnelKind::Ip | TunnelKind::GtpU { .. }, .. }
+        )
     };
     let ways = alone.chain(pairs.filter(|pair| !has_labels(&pair[1]) || takes_labels(&pair[0])));
     let ways: Vec<_> = [Vec::new()].into_iter().chain(ways).collect();

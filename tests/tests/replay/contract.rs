@@ -118,7 +118,8 @@ fn raw_forms_come_only_when_asked_for() {
 
 #[test]
 fn csv_is_a_table_with_a_head() {
-    let outcome = run(&plain(), &["--format", "csv", "--types", "ja4,ja4t"]).has(Shape::Browser.ja4()).has(JA4T);
+    let outcome =
+        run(&plain(), &["--format", "csv", "--types", "ja4,ja4t"]).stdout_has(Shape::Browser.ja4()).stdout_has(JA4T);
     let lines: Vec<_> = outcome.stdout().lines().collect();
     assert!(lines[0].contains("src_ip") && lines[0].contains("value"), "a head: {}", lines[0]);
     let columns = |line: &str| line.split(',').count();
@@ -130,7 +131,10 @@ fn csv_is_a_table_with_a_head() {
 
 #[test]
 fn table_is_for_the_eye() {
-    let outcome = run(&plain(), &["--format", "table"]).has(Shape::Browser.ja4()).has("example.org").has("10.0.0.1");
+    let outcome = run(&plain(), &["--format", "table"])
+        .stdout_has(Shape::Browser.ja4())
+        .stdout_has("example.org")
+        .stdout_has("10.0.0.1");
     assert!(!outcome.stdout().contains("{\""), "{}", outcome.stdout());
 }
 
@@ -147,7 +151,7 @@ fn the_version_says_which_kernel_programs_the_binary_carries() {
     assert!(record.contains(&format!("object-sha256 = \"{digest}\"")), "{digest}");
     assert!(lines[2].starts_with("built with: rustc "), "{}", lines[2]);
     let command = Sensor::new().run(&["version"]).ok();
-    command.has(long.stdout()).has("programs: ja4_xdp (XDP ingress").has("methods: ja4, ");
+    command.stdout_has(long.stdout()).stdout_has("programs: ja4_xdp (XDP ingress").stdout_has("methods: ja4, ");
 }
 
 #[test]
@@ -187,7 +191,7 @@ fn characters_that_show_nothing_are_visible_in_table_and_csv() {
     assert_eq!(json[0]["http"]["hostname"], host);
     let shown = format!("shop{}.example", HIDDEN.map(|hidden| hidden.escape_unicode().to_string()).concat());
     for format in ["table", "csv"] {
-        let outcome = run(&talk, &["--types", "ja4h", "--format", format]).has(&shown);
+        let outcome = run(&talk, &["--types", "ja4h", "--format", format]).stdout_has(&shown);
         assert!(!outcome.stdout().contains(HIDDEN), "{}", outcome.stdout());
     }
 }

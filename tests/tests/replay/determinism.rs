@@ -3,7 +3,7 @@
 use super::conformance::conformance;
 use super::*;
 
-fn generated(folder: &Path, kind: Kind, scale: f64) -> PathBuf {
+fn generated(folder: &Path, kind: CaptureKind, scale: f64) -> PathBuf {
     let path = folder.join(kind.name());
     generate::write(kind, scale, 1, &mut File::create(&path).unwrap()).unwrap();
     path
@@ -31,7 +31,9 @@ fn the_same_however_it_is_run(file: &Path) -> usize {
 #[test]
 fn generated_captures_print_the_same_bytes_for_any_number_of_shards() {
     let folder = TempDir::new().unwrap();
-    for (kind, scale) in [(Kind::Dense, 0.02), (Kind::Mix, 0.02), (Kind::Pq, 0.02), (Kind::Everything, 0.02)] {
+    for (kind, scale) in
+        [(CaptureKind::Dense, 0.02), (CaptureKind::Mix, 0.02), (CaptureKind::Pq, 0.02), (CaptureKind::Everything, 0.02)]
+    {
         let printed = the_same_however_it_is_run(&generated(folder.path(), kind, scale));
         assert!(printed as u64 > kind.flows(scale), "{kind:?}: {printed}");
     }
@@ -48,7 +50,7 @@ fn public_captures_print_the_same_bytes_for_any_number_of_shards() {
 #[test]
 fn every_flow_of_a_generated_capture_is_fingerprinted() {
     let folder = TempDir::new().unwrap();
-    for (kind, scale) in [(Kind::Dense, 0.05), (Kind::Mix, 0.02), (Kind::Pq, 0.05)] {
+    for (kind, scale) in [(CaptureKind::Dense, 0.05), (CaptureKind::Mix, 0.02), (CaptureKind::Pq, 0.05)] {
         let events = Sensor::new().replay(&generated(folder.path(), kind, scale));
         for fingerprint in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
             assert_eq!(values(&events, fingerprint).len() as u64, kind.flows(scale), "{kind:?}: {fingerprint}");
@@ -62,9 +64,9 @@ fn every_flow_of_a_generated_capture_is_fingerprinted() {
 fn everything_holds_every_method_and_what_is_in_it_is_read() {
     let folder = TempDir::new().unwrap();
     let outcome =
-        Sensor::new().run(&[OsStr::new("replay"), generated(folder.path(), Kind::Everything, 0.05).as_os_str()]);
+        Sensor::new().run(&[OsStr::new("replay"), generated(folder.path(), CaptureKind::Everything, 0.05).as_os_str()]);
     let events = outcome.ok().events();
-    let flows = Kind::Everything.flows(0.05) as usize;
+    let flows = CaptureKind::Everything.flows(0.05) as usize;
     let share = |percent: usize| flows * percent / 100;
     for (fingerprint, least) in [
         ("ja4", share(60)),

@@ -334,7 +334,7 @@ fn other_traffic_on_these_ports_is_no_dhcp() {
     // A QUIC client may use such a port as its ephemeral port.
     let hello = Shape::Go.client_hello("one.example", &mut SplitMix64::new(1));
     let ends = tests::quic::QuicEnds::new(&[1; 8], &[0x81; 8]);
-    let initial = ends.initial(tests::quic::From::Client, 0, &tests::quic::crypto(0, &hello));
+    let initial = ends.initial(packets::Sender::Client, 0, &tests::quic::crypto(0, &hello));
     let mut quic = UdpConversation::between("10.0.0.9:4011", "10.0.0.1:443");
     quic.client(&initial);
     assert_eq!(values(&replay_packets(quic.packets(), &[]), "ja4").len(), 1);

@@ -3,7 +3,7 @@
 use super::*;
 
 use serde_json::json;
-use tests::handmade::{Handmade, RETRY};
+use tests::hello_builder::{HelloBuilder, RETRY};
 
 /// First ALPN protocol and its two characters (specification, section 1, table).
 const ALPN: [(&[u8], &str); 16] = [
@@ -26,7 +26,7 @@ const ALPN: [(&[u8], &str); 16] = [
 ];
 
 /// Sends a TCP handshake and this `ClientHello` in one record.
-fn client(talk: &mut TcpConversation, hello: &Handmade) {
+fn client(talk: &mut TcpConversation, hello: &HelloBuilder) {
     talk.handshake();
     for segment in hello::records(&hello.client(), usize::MAX).chunks(1400) {
         talk.client(segment);
@@ -34,14 +34,14 @@ fn client(talk: &mut TcpConversation, hello: &Handmade) {
 }
 
 /// Sends a TCP handshake, a client's hello and this `ServerHello`.
-fn both(talk: &mut TcpConversation, server: &Handmade) {
+fn both(talk: &mut TcpConversation, server: &HelloBuilder) {
     talk.handshake().client(&client_hello(Shape::Device)).server(&hello::records(&server.server(), usize::MAX));
 }
 
 #[test]
 fn the_clients_first_protocol_prints_as_the_table_says() {
     let events = replay_each(ALPN, |talk, (name, _)| {
-        client(talk, &Handmade::new(0x0303, &[0x002f]).alpn(&[name, b"h2"]));
+        client(talk, &HelloBuilder::new(0x0303, &[0x002f]).alpn(&[name, b"h2"]));
     });
     // One suite, 002f; the only extension is ALPN, which section c excludes.
     let wanted: Vec<_> = ALPN.map(|(_, code)| format!("t12i0101{code}_ba72b8082249_000000000000")).into();
@@ -51,7 +51,7 @@ fn the_clients_first_protocol_prints_as_the_table_says() {
 #[test]
 fn the_servers_protocol_prints_as_the_table_says() {
     let events = replay_each(ALPN, |talk, (name, _)| {
-        both(talk, &Handmade::new(0x0303, &[0xc02f]).alpn(&[name]));
+        both(talk, &HelloBuilder::new(0x0303, &[0xc02f]).alpn(&[name]));
     });
     let wanted: Vec<_> = ALPN.map(|(_, code)| format!("t1201{code}_c02f_0b08e3dcc50f")).into();
     assert_eq!(values(&events, "ja4s"), wanted);
@@ -61,7 +61,7 @@ fn the_servers_protocol_prints_as_the_table_says() {
 fn protocol_names_beyond_a_bound_are_not_kept() {
     let names = [&[b'a'; 100][..], &[b'b'; 100], &[b'c'; 56], b"d"];
     let events = replay_each([&names[..], &[&[b'a'; 255], b"ab", b"c"], &[&b"h2"[..]; 20]], |talk, names| {
-        client(talk, &Handmade::new(0x0303, &[0x002f]).alpn(names));
+        client(talk, &HelloBuilder::new(0x0303, &[0x002f]).alpn(names));
     });
     let kept: Vec<_> = fingerprints(&events)
         .iter()
@@ -88,7 +88,7 @@ fn of_one_connection_two_hellos_are_told() {
 
 #[test]
 fn an_alpn_extension_without_a_first_name_prints_zeros() {
-    let hello = || Handmade::new(0x0303, &[0x002f]);
+    let hello = || HelloBuilder::new(0x0303, &[0x002f]);
     // An empty list; no list; an empty name before another.
     let cases = [hello().extension(0x0010, &[0, 0]), hello().extension(0x0010, &[]), hello().alpn(&[b"", b"h2"])];
     let events = replay_each(&cases, client);
@@ -103,10 +103,10 @@ fn many(first: u16) -> Vec<u16> {
 #[test]
 fn of_more_than_99_the_count_stops_and_the_hash_does_not() {
     let suites: Vec<u16> = many(0x4000).into_iter().rev().collect();
-    let extended = |hello| many(0x5000).into_iter().fold(hello, |hello: Handmade, kind| hello.extension(kind, &[]));
+    let extended = |hello| many(0x5000).into_iter().fold(hello, |hello: HelloBuilder, kind| hello.extension(kind, &[]));
     let mut talk = TcpConversation::new();
-    client(&mut talk, &extended(Handmade::new(0x0303, &suites)));
-    let server = extended(Handmade::new(0x0303, &[0xc030]));
+    client(&mut talk, &extended(HelloBuilder::new(0x0303, &suites)));
+    let server = extended(HelloBuilder::new(0x0303, &[0xc030]));
     talk.server(&hello::records(&server.server(), usize::MAX)).close();
 
     let events = run(&talk, &["--raw"]).events();
@@ -122,8 +122,8 @@ fn of_more_than_99_the_count_stops_and_the_hash_does_not() {
 #[test]
 fn hellos_without_an_extension_block() {
     let mut talk = TcpConversation::new();
-    client(&mut talk, &Handmade::new(0x0301, &[0x0004, 0x0005]).without_extensions());
-    let server = Handmade::new(0x0300, &[0x0005]).without_extensions();
+    client(&mut talk, &HelloBuilder::new(0x0301, &[0x0004, 0x0005]).without_extensions());
+    let server = HelloBuilder::new(0x0300, &[0x0005]).without_extensions();
     talk.server(&hello::records(&server.server(), usize::MAX)).close();
     let events = run(&talk, &["--raw"]).events();
     assert_eq!(values(&events, "ja4"), ["t10i020000_6e254592683c_000000000000"]);
@@ -136,12 +136,12 @@ fn hellos_without_an_extension_block() {
 fn a_retry_is_the_servers_first_hello_and_makes_no_second_client() {
     // GREASE in suites, versions, groups and algorithms; the second hello contains the cookie.
     let hello = || {
-        let hello = Handmade::new(0x0303, &[0x1a1a, 0x1302, 0x1301]).versions(&[0xfafa, 0x0304, 0x0303]);
+        let hello = HelloBuilder::new(0x0303, &[0x1a1a, 0x1302, 0x1301]).versions(&[0xfafa, 0x0304, 0x0303]);
         hello.extension(0x000a, &[0, 4, 0x3a, 0x3a, 0, 0x1d]).algorithms(&[0x0a0a, 0x0403, 0x0804])
     };
     let first = hello().extension(0x0033, &[0, 0]);
     let second = hello().extension(0x0033, &[0, 5, 0, 0x1d, 0, 1, 9]).extension(0x002c, &[0, 1, 5]);
-    let retry = Handmade::new(0x0303, &[0x1302]).random(RETRY).extension(0x002b, &[3, 4]);
+    let retry = HelloBuilder::new(0x0303, &[0x1302]).random(RETRY).extension(0x002b, &[3, 4]);
     let retry = retry.extension(0x0033, &[0, 0x1d]).extension(0x002c, &[0, 1, 5]);
     const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
 

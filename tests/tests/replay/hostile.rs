@@ -1,6 +1,6 @@
 //! Injected and lost packets do not hide a handshake.
 
-use tests::carrier::{Carrier, Tunnel};
+use tests::outer_layer::{OuterLayer, TunnelKind};
 
 use super::*;
 
@@ -232,12 +232,15 @@ fn packets_that_a_mirror_has_cut_count_with_their_whole_length() {
         talk.client(&[0x80; 36]).server(&[0x81; 1448]).server(&[0x81; 1448]);
     }
     talk.close();
-    let tunnel = Carrier::between("192.0.2.1", "192.0.2.2", Tunnel::Vxlan(1));
+    let tunnel = OuterLayer::between("192.0.2.1", "192.0.2.2", TunnelKind::Vxlan(1));
     let told = [usize::MAX, 128].map(|most| {
         let packets: Vec<_> = talk
             .packets()
             .iter()
-            .map(|Packet { time, frame }| Packet { time: *time, frame: tunnel.wrap(&frame[..frame.len().min(most)]) })
+            .map(|TimedFrame { time, frame }| TimedFrame {
+                time: *time,
+                frame: tunnel.wrap(&frame[..frame.len().min(most)]),
+            })
             .collect();
         let events = replay_packets(&packets, &[]);
         assert_eq!(events::stats_u64(counters(&events), &["kernel", "unparseable_by", "ip_length"]), 0);

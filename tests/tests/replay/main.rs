@@ -35,9 +35,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::conversation::{JA4L, JA4LS, JA4T, JA4TS, TcpConversation};
-use tests::generate::{self, Kind};
+use tests::generate::{self, CaptureKind};
 use tests::hello::{self, JA4S_12, JA4S_13, Shape};
-use tests::packets::{self, Envelope, Extension, Packet, PcapWriter};
+use tests::packets::{self, Envelope, Extension, PcapWriter, TimedFrame};
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, events, fingerprints, privilege, process, require_tools, values};
 
@@ -61,7 +61,7 @@ fn run(talk: &TcpConversation, options: &[&str]) -> Outcome {
 }
 
 /// Returns the events of these packets, replayed with these options.
-fn replay_packets(packets: &[Packet], options: &[&str]) -> Vec<Value> {
+fn replay_packets(packets: &[TimedFrame], options: &[&str]) -> Vec<Value> {
     let folder = TempDir::new().unwrap();
     let file = packets::capture_file(folder.path(), "packets.pcap", packets);
     let mut arguments = vec![OsStr::new("replay")];

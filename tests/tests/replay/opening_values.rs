@@ -2,7 +2,7 @@
 
 use super::*;
 
-use tests::packets::{ACK, SYN, Segment};
+use tests::packets::{ACK, SYN, TcpSegment};
 
 /// Returns the JA4T of a lone SYN with these options.
 fn ja4t(window: u16, options: &[u8]) -> String {
@@ -74,10 +74,11 @@ fn congestion_bits_do_not_disqualify_a_syn_or_a_syn_ack() {
     let (client, server) = ("10.0.0.1:51234".parse().unwrap(), "10.0.0.2:443".parse().unwrap());
     let mut packets = Vec::new();
     for (from, to, flags, ack) in [(client, server, SYN | ECE | CWR, 0), (server, client, SYN | ACK | ECE, 1001)] {
-        let segment = Segment { from, to, ttl: 64, seq: 1000, ack, flags, window: 8192, options: &MSS, payload: &[] };
+        let segment =
+            TcpSegment { from, to, ttl: 64, seq: 1000, ack, flags, window: 8192, options: &MSS, payload: &[] };
         let mut frame = Vec::new();
         segment.write(&Envelope::default(), &mut frame);
-        packets.push(Packet { time: Duration::from_secs(1_795_417_200 + packets.len() as u64), frame });
+        packets.push(TimedFrame { time: Duration::from_secs(1_795_417_200 + packets.len() as u64), frame });
     }
     let events = replay_packets(&packets, &[]);
     assert_eq!(values(&events, "ja4t"), ["8192_2_1460_00"]);

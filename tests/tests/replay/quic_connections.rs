@@ -3,8 +3,9 @@
 use super::*;
 
 use tests::dtls::{datagrams, record};
-use tests::handmade::Handmade;
-use tests::quic::{From, QuicEnds, ack, crypto};
+use tests::hello_builder::HelloBuilder;
+use tests::packets::Sender;
+use tests::quic::{QuicEnds, ack, crypto};
 use tests::udp::UdpConversation;
 
 /// JA4 of [`Shape::Go`] over QUIC.
@@ -23,16 +24,16 @@ fn ends(number: u8) -> QuicEnds {
 
 /// Returns the first Initial of a client, with this SNI.
 fn asks(ends: &QuicEnds, name: &str) -> Vec<u8> {
-    ends.initial(From::Client, 0, &crypto(0, &Shape::Go.client_hello(name, &mut SplitMix64::new(1))))
+    ends.initial(Sender::Client, 0, &crypto(0, &Shape::Go.client_hello(name, &mut SplitMix64::new(1))))
 }
 
 /// Sends the server's hello and Handshake packet, then the client's Handshake packet, 1 ms apart.
 fn answers(talk: &mut UdpConversation, ends: &QuicEnds) {
     let mut random = SplitMix64::new(2);
     let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
-    let flight = [ends.initial(From::Server, 0, &hello), ends.handshake(From::Server, 900, &mut random)].concat();
+    let flight = [ends.initial(Sender::Server, 0, &hello), ends.handshake(Sender::Server, 900, &mut random)].concat();
     talk.wait(Duration::from_millis(1)).server(&flight).wait(Duration::from_millis(1));
-    talk.client(&[ends.later_initial(1, &ack(0)), ends.handshake(From::Client, 80, &mut random)].concat());
+    talk.client(&[ends.later_initial(1, &ack(0)), ends.handshake(Sender::Client, 80, &mut random)].concat());
 }
 
 fn events(talk: &UdpConversation) -> Vec<Value> {
@@ -110,13 +111,14 @@ fn a_handshake_packet_of_no_connection_moves_no_latency() {
     talk.client(&asks(&genuine, "one.example"));
     let mut random = SplitMix64::new(2);
     let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
-    let flight = [genuine.initial(From::Server, 0, &hello), genuine.handshake(From::Server, 900, &mut random)].concat();
+    let flight =
+        [genuine.initial(Sender::Server, 0, &hello), genuine.handshake(Sender::Server, 900, &mut random)].concat();
     talk.wait(Duration::from_millis(1)).server(&flight).wait(Duration::from_secs(1));
     // From another source ID: the client's does not change during the handshake (RFC 9000, section 7.2).
-    let mut forged = forged.handshake(From::Client, 80, &mut random);
+    let mut forged = forged.handshake(Sender::Client, 80, &mut random);
     forged.splice(14..15, [2, 7, 7]);
     talk.client(&forged).wait(Duration::from_secs(1));
-    talk.client(&genuine.handshake(From::Client, 80, &mut random));
+    talk.client(&genuine.handshake(Sender::Client, 80, &mut random));
     assert_eq!(values(&events(&talk), "ja4l"), ["1000050_64"]);
 }
 
@@ -125,16 +127,16 @@ fn only_the_clients_first_handshake_packet_ends_its_latency() {
     let ends = ends(1);
     let mut random = SplitMix64::new(2);
     let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
-    let flight = ends.initial(From::Server, 0, &hello);
+    let flight = ends.initial(Sender::Server, 0, &hello);
     // The server's preceding Handshake packet is missing from the capture, or present.
     for (captured, told) in [(false, vec![]), (true, vec!["525_64"])] {
         let mut talk = talk();
         talk.client(&asks(&ends, "one.example")).wait(Duration::from_millis(1));
-        let handshake = if captured { ends.handshake(From::Server, 900, &mut random) } else { Vec::new() };
+        let handshake = if captured { ends.handshake(Sender::Server, 900, &mut random) } else { Vec::new() };
         talk.server(&[flight.clone(), handshake].concat()).wait(Duration::from_millis(1));
-        talk.client(&ends.handshake(From::Client, 80, &mut random)).wait(Duration::from_millis(1));
-        talk.server(&ends.handshake(From::Server, 80, &mut random)).wait(Duration::from_secs(1));
-        talk.client(&ends.handshake(From::Client, 80, &mut random));
+        talk.client(&ends.handshake(Sender::Client, 80, &mut random)).wait(Duration::from_millis(1));
+        talk.server(&ends.handshake(Sender::Server, 80, &mut random)).wait(Duration::from_secs(1));
+        talk.client(&ends.handshake(Sender::Client, 80, &mut random));
         assert_eq!(values(&events(&talk), "ja4l"), told);
     }
 }
@@ -149,9 +151,9 @@ fn an_initial_behind_another_packet_of_its_datagram_is_read() {
     let early = [&[0xd0, 0, 0, 0, 1, 8][..], &[1; 8], &[0, 0x41, 0x2c], &[7; 300]].concat();
     let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
     let mut talk = talk();
-    talk.client(&ends.initial(From::Client, 0, &crypto(0, first)));
-    talk.client(&[early, ends.initial(From::Client, 1, &crypto(first.len(), second))].concat());
-    talk.server(&[ends.handshake(From::Server, 200, &mut random), ends.initial(From::Server, 0, &hello)].concat());
+    talk.client(&ends.initial(Sender::Client, 0, &crypto(0, first)));
+    talk.client(&[early, ends.initial(Sender::Client, 1, &crypto(first.len(), second))].concat());
+    talk.server(&[ends.handshake(Sender::Server, 200, &mut random), ends.initial(Sender::Server, 0, &hello)].concat());
     let events = events(&talk);
     assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4], vec![JA4S]));
 }
@@ -207,7 +209,7 @@ fn a_decoy_does_not_hide_the_server() {
 
 /// Returns a hello with suites `c02b,c02f`, extensions `000a,000d,0017` and algorithms `0403,0804`.
 fn dtls_hello() -> Vec<u8> {
-    let hello = Handmade::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
+    let hello = HelloBuilder::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
     let hello = hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804]);
     datagrams(1, 0, &hello.dtls_client(&[]), 1000).remove(0)
 }
@@ -260,21 +262,21 @@ fn a_client_that_moves_to_another_id_of_the_server_has_its_latency() {
         let millis = Duration::from_millis;
         talk.at(millis(0)).client(&asks(&first, "one.example"));
         let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
-        talk.at(millis(1)).server(&first.initial(From::Server, 0, &hello));
-        talk.at(millis(2)).server(&first.handshake(From::Server, 900, &mut random));
-        talk.at(millis(4)).server(&first.handshake(From::Server, 900, &mut random));
+        talk.at(millis(1)).server(&first.initial(Sender::Server, 0, &hello));
+        talk.at(millis(2)).server(&first.handshake(Sender::Server, 900, &mut random));
+        talk.at(millis(4)).server(&first.handshake(Sender::Server, 900, &mut random));
         // An Initial that acknowledges the server's may share the datagram of the Handshake packet, or precede it.
         let initial = moved.later_initial(1, &ack(0));
-        let handshake = moved.handshake(From::Client, 80, &mut random);
+        let handshake = moved.handshake(Sender::Client, 80, &mut random);
         if with_initial {
             talk.at(millis(7)).client(&[initial, handshake].concat());
         } else {
             talk.at(millis(6)).client(&initial).at(millis(7)).client(&handshake);
         }
         // Further packets to this and to other IDs.
-        talk.at(millis(9)).server(&first.handshake(From::Server, 90, &mut random));
-        talk.at(millis(11)).client(&moved.handshake(From::Client, 80, &mut random));
-        talk.at(millis(12)).client(&first.moved_to(&[0x92; 8]).handshake(From::Client, 80, &mut random));
+        talk.at(millis(9)).server(&first.handshake(Sender::Server, 90, &mut random));
+        talk.at(millis(11)).client(&moved.handshake(Sender::Client, 80, &mut random));
+        talk.at(millis(12)).client(&first.moved_to(&[0x92; 8]).handshake(Sender::Client, 80, &mut random));
         let events = events(&talk);
         let wanted = [("ja4", JA4), ("ja4s", JA4S), ("ja4ls", "500_57"), ("ja4l", "1500_64")];
         assert_eq!(types_and_values(&events), wanted.map(|(kind, value)| (kind.to_owned(), value.to_owned())));
@@ -292,11 +294,12 @@ fn an_unknown_id_belongs_to_none_of_several_connections() {
     talk.client(&asks(&one, "one.example")).client(&asks(&other, "two.example"));
     for ends in [&one, &other] {
         let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
-        talk.wait(Duration::from_millis(1))
-            .server(&[ends.initial(From::Server, 0, &hello), ends.handshake(From::Server, 900, &mut random)].concat());
+        talk.wait(Duration::from_millis(1)).server(
+            &[ends.initial(Sender::Server, 0, &hello), ends.handshake(Sender::Server, 900, &mut random)].concat(),
+        );
     }
-    talk.wait(Duration::from_millis(2)).client(&one.moved_to(&[0x91; 8]).handshake(From::Client, 80, &mut random));
-    talk.wait(Duration::from_millis(1)).client(&other.handshake(From::Client, 80, &mut random));
+    talk.wait(Duration::from_millis(2)).client(&one.moved_to(&[0x91; 8]).handshake(Sender::Client, 80, &mut random));
+    talk.wait(Duration::from_millis(1)).client(&other.handshake(Sender::Client, 80, &mut random));
     let events = events(&talk);
     let latencies: Vec<_> = told(&events).into_iter().filter(|(kind, ..)| *kind == "ja4l").collect();
     assert_eq!(latencies, [("ja4l", 1, "two.example")]);

@@ -12,14 +12,14 @@ const ENDS: [(&str, &str); 3] =
     [("10.0.0.1:51234", "10.0.0.2:22"), ("10.0.0.1:51234", "10.0.0.2:2222"), ("[fd00::1]:51234", "[fd00::2]:2222")];
 
 /// Returns the packets from this endpoint.
-fn only_from(talk: &TcpConversation, client: &str) -> Vec<Packet> {
+fn only_from(talk: &TcpConversation, client: &str) -> Vec<TimedFrame> {
     let port: u16 = client.rsplit(':').next().unwrap().parse().unwrap();
     let l4 = if client.starts_with('[') { 14 + 40 } else { 14 + 20 };
-    let from_client = |packet: &&Packet| packet.frame[l4..l4 + 2] == port.to_be_bytes();
+    let from_client = |packet: &&TimedFrame| packet.frame[l4..l4 + 2] == port.to_be_bytes();
     talk.packets().iter().filter(from_client).cloned().collect()
 }
 
-fn ja4ssh(packets: &[Packet]) -> Vec<String> {
+fn ja4ssh(packets: &[TimedFrame]) -> Vec<String> {
     values(&replay_packets(packets, &[]), "ja4ssh").into_iter().map(str::to_owned).collect()
 }
 

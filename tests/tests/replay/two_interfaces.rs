@@ -17,7 +17,7 @@ const CLIENT_HELLO: u8 = 1;
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 7];
 
 /// Interface of the capture, and a packet captured there.
-type Met = (u32, Packet);
+type Met = (u32, TimedFrame);
 
 /// Returns the events of a pcapng file with two Ethernet interfaces.
 fn replay_met(packets: &[Met]) -> Vec<Value> {
@@ -37,7 +37,7 @@ fn replay_file(file: &PcapngFile) -> Vec<Value> {
 
 /// Returns each frame at interface 0 and again at interface 1, its time shifted by 20 µs: alternating, or all frames at
 /// interface 0 first.
-fn forwarded(frames: &[Packet], by_turns: bool) -> Vec<Met> {
+fn forwarded(frames: &[TimedFrame], by_turns: bool) -> Vec<Met> {
     let mut met: Vec<_> = frames.iter().map(|packet| (0, packet.clone())).collect();
     let left = frames.iter().enumerate().map(|(number, packet)| {
         let mut packet = packet.clone();
@@ -51,11 +51,11 @@ fn forwarded(frames: &[Packet], by_turns: bool) -> Vec<Met> {
 }
 
 /// Splits every packet into this many fragments.
-fn cut(packets: &[Packet], count: usize) -> Vec<Packet> {
-    let pieces = |(number, packet): (usize, &Packet)| {
+fn cut(packets: &[TimedFrame], count: usize) -> Vec<TimedFrame> {
+    let pieces = |(number, packet): (usize, &TimedFrame)| {
         let whole = Fragments::of(&packet.frame).numbered(number as u32 + 1);
         let time = packet.time;
-        whole.pieces(count).into_iter().map(move |frame| Packet { time, frame })
+        whole.pieces(count).into_iter().map(move |frame| TimedFrame { time, frame })
     };
     packets.iter().enumerate().flat_map(pieces).collect()
 }
@@ -68,7 +68,7 @@ fn dhcp_requests() -> UdpConversation {
 }
 
 fn dtls_hello() -> UdpConversation {
-    let hello = tests::handmade::Handmade::new(0xfefd, &[0xc02b]).extension(0x0017, &[]);
+    let hello = tests::hello_builder::HelloBuilder::new(0xfefd, &[0xc02b]).extension(0x0017, &[]);
     let mut talk = UdpConversation::between("[2001:db8::1]:51234", "[2001:db8::2]:4433");
     talk.client(&datagrams(CLIENT_HELLO, 0, &hello.dtls_client(&[]), 1000)[0]);
     talk
@@ -146,13 +146,13 @@ fn fragments_of_two_interfaces_do_not_mix() {
     let whole = Fragments::of(&packet.frame);
     let pieces = whole.pieces(2);
     let noise = whole.forged(pieces[0].len() - 34, &vec![0xa5; whole.content().len() - (pieces[0].len() - 34)], false);
-    let met = |interface, frame: &[u8]| (interface, Packet { time: packet.time, frame: frame.to_vec() });
+    let met = |interface, frame: &[u8]| (interface, TimedFrame { time: packet.time, frame: frame.to_vec() });
     let events = replay_met(&[met(0, &pieces[0]), met(1, &noise), met(0, &pieces[1])]);
     assert_eq!(values(&events, "ja4d"), &values(&replay_packets(talk.packets(), &[]), "ja4d")[..1]);
 }
 
 /// Returns a TLS and an SSH connection with bulk data: more packets than are remembered individually.
-fn long_talks() -> Vec<Packet> {
+fn long_talks() -> Vec<TimedFrame> {
     let mut tls = plain_without_end();
     let mut ssh = TcpConversation::between("[2001:db8::1]:40000", "[2001:db8::2]:22");
     ssh.handshake().server(b"SSH-2.0-OpenSSH_9.2\r\n").client_ack().client(b"SSH-2.0-PuTTY_0.78\r\n").server_ack();
@@ -178,7 +178,7 @@ fn plain_without_end() -> TcpConversation {
 }
 
 /// Returns each packet at interface 0 only.
-fn alone(packets: &[Packet]) -> Vec<Met> {
+fn alone(packets: &[TimedFrame]) -> Vec<Met> {
     packets.iter().map(|packet| (0, packet.clone())).collect()
 }
 
@@ -215,7 +215,7 @@ fn a_direction_spread_over_two_interfaces_is_whole() {
 fn one_direction_on_each_interface_is_whole() {
     let packets = long_talks();
     let once = told(&replay_met(&alone(&packets)));
-    let from_client = |packet: &Packet| packet.frame[26..30] == [10, 0, 0, 1] || packet.frame[37] == 1;
+    let from_client = |packet: &TimedFrame| packet.frame[26..30] == [10, 0, 0, 1] || packet.frame[37] == 1;
     let met: Vec<Met> = packets.iter().map(|packet| (u32::from(from_client(packet)), packet.clone())).collect();
     let events = replay_met(&met);
     assert_eq!((told(&events), duplicates(&events)), (once, 0));
@@ -233,7 +233,7 @@ fn late_and_reordered_duplicates_do_not_count() {
             met.push((2 * number, (0, packet.clone())));
             let behind = number + random.below(lag) as usize;
             let time = packets[behind.min(packets.len() - 1)].time;
-            met.push((2 * behind + 1, (1, Packet { time, frame: packet.frame.clone() })));
+            met.push((2 * behind + 1, (1, TimedFrame { time, frame: packet.frame.clone() })));
         }
         met.sort_by_key(|(order, _)| *order);
         let met: Vec<Met> = met.into_iter().map(|(_, met)| met).collect();
@@ -340,10 +340,10 @@ fn a_cooked_header_names_the_capture_point() {
     let capture = |link: u16, cooked: fn(u8, u8, &[u8]) -> Vec<u8>, points: &[(u8, u8)]| {
         let mut file = PcapngFile::new();
         file.interface(link, "any");
-        for Packet { time, frame } in talk.packets() {
+        for TimedFrame { time, frame } in talk.packets() {
             for (number, (interface, kind)) in (0..).zip(points) {
                 let time = *time + number * Duration::from_micros(20);
-                file.packet(0, &Packet { time, frame: cooked(*interface, *kind, frame) });
+                file.packet(0, &TimedFrame { time, frame: cooked(*interface, *kind, frame) });
             }
         }
         replay_file(&file)

@@ -2,11 +2,12 @@
 
 use super::*;
 
-use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::dtls::datagrams;
 use tests::fragment::Fragments;
-use tests::handmade::Handmade;
-use tests::quic::{From, QuicEnds, crypto};
+use tests::hello_builder::HelloBuilder;
+use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
+use tests::packets::Sender;
+use tests::quic::{QuicEnds, crypto};
 use tests::udp::UdpConversation;
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -36,28 +37,28 @@ fn dhcp6() -> UdpConversation {
     UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547")
 }
 
-fn tunnel(kind: Tunnel) -> Carrier {
-    Carrier::between("192.0.2.1", "192.0.2.2", kind)
+fn tunnel(kind: TunnelKind) -> OuterLayer {
+    OuterLayer::between("192.0.2.1", "192.0.2.2", kind)
 }
 
 /// Returns stacks of carriers: none, single ones, and tunnels in tunnels.
-fn carriers() -> Vec<Vec<Carrier>> {
-    let gtp = Tunnel::GtpU { teid: 7, sequence: None, extensions: Vec::new() };
-    let geneve = Tunnel::Geneve { vni: 7, options: Vec::new(), ethernet: true };
+fn carriers() -> Vec<Vec<OuterLayer>> {
+    let gtp = TunnelKind::GtpU { teid: 7, sequence: None, extensions: Vec::new() };
+    let geneve = TunnelKind::Geneve { vni: 7, options: Vec::new(), ethernet: true };
     vec![
         Vec::new(),
-        vec![tunnel(Tunnel::Vxlan(7))],
+        vec![tunnel(TunnelKind::Vxlan(7))],
         vec![tunnel(geneve.clone())],
         vec![tunnel(gtp.clone())],
-        vec![tunnel(Tunnel::Gre(Gre::default()))],
-        vec![Carrier::Mpls(vec![16])],
-        vec![tunnel(Tunnel::Vxlan(7)), tunnel(geneve)],
-        vec![tunnel(Tunnel::Ip), tunnel(gtp), tunnel(Tunnel::Vxlan(7))],
+        vec![tunnel(TunnelKind::Gre(Gre::default()))],
+        vec![OuterLayer::Mpls(vec![16])],
+        vec![tunnel(TunnelKind::Vxlan(7)), tunnel(geneve)],
+        vec![tunnel(TunnelKind::Ip), tunnel(gtp), tunnel(TunnelKind::Vxlan(7))],
     ]
 }
 
 /// Returns type and value of every fingerprint, in output order.
-fn printed(packets: &[Packet]) -> Vec<(String, String)> {
+fn printed(packets: &[TimedFrame]) -> Vec<(String, String)> {
     types_and_values(&replay_packets(packets, &[]))
 }
 
@@ -95,7 +96,7 @@ fn a_reassembled_datagram_ends_there_too() {
         talk.client(&message);
         let whole = &talk.packets()[0];
         let frames = Fragments::of(&whole.frame).pieces(2);
-        let pieces: Vec<_> = frames.into_iter().map(|frame| Packet { time: whole.time, frame }).collect();
+        let pieces: Vec<_> = frames.into_iter().map(|frame| TimedFrame { time: whole.time, frame }).collect();
         assert_eq!(printed(&pieces), value);
     }
 }
@@ -104,14 +105,14 @@ fn a_reassembled_datagram_ends_there_too() {
 fn a_hello_behind_the_datagram_is_not_read() {
     let hello = |name: &str| Shape::Go.client_hello(name, &mut SplitMix64::new(1));
     let initial = |number: u8, name: &str| {
-        QuicEnds::new(&[number; 8], &[0x80 | number; 8]).initial(From::Client, 0, &crypto(0, &hello(name)))
+        QuicEnds::new(&[number; 8], &[0x80 | number; 8]).initial(Sender::Client, 0, &crypto(0, &hello(name)))
     };
     let mut quic = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443").with_surplus(&initial(2, "other"));
     quic.client(&initial(1, "one.example"));
     assert_eq!(printed(quic.packets()), one("ja4", "q13d1311h2_f57a46bbacb6_8ae82214aac3"));
 
     let record = |random: u8| {
-        let hello = Handmade::new(0xfefd, &[0xc02f]).random([random; 32]).extension(0x0017, &[]);
+        let hello = HelloBuilder::new(0xfefd, &[0xc02f]).random([random; 32]).extension(0x0017, &[]);
         datagrams(1, 0, &hello.dtls_client(&[]), usize::MAX).concat()
     };
     let mut dtls = UdpConversation::between("[fd00::1]:51234", "[fd00::2]:443").with_surplus(&record(2));
@@ -120,7 +121,7 @@ fn a_hello_behind_the_datagram_is_not_read() {
 }
 
 /// Sets the UDP length of a frame without VLAN tags.
-fn set_udp_length(packet: &mut Packet, value: u16) {
+fn set_udp_length(packet: &mut TimedFrame, value: u16) {
     let at = if packet.frame[12] == 8 { 14 + 20 } else { 14 + 40 } + 4;
     packet.frame[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }
@@ -195,7 +196,7 @@ fn a_datagram_too_long_for_the_length_field_goes_on_to_the_end_of_the_frame() {
     let hello = Shape::Go.client_hello("one.example", &mut SplitMix64::new(1));
     let ends = QuicEnds::new(&[1; 8], &[0x81; 8]);
     let mut talk = UdpConversation::between("[fd00::1]:51234", "[fd00::2]:443");
-    talk.client(&ends.initial(From::Client, 0, &crypto(0, &hello)));
+    talk.client(&ends.initial(Sender::Client, 0, &crypto(0, &hello)));
     for udp_length in [0, 1208] {
         let mut packet = talk.packets()[0].clone();
         packet.frame.resize(70_000, 0);

@@ -1,5 +1,6 @@
 //! Incomplete messages: each is counted, and its complete parts are reported.
 
+use tests::packets::Sender;
 use tests::{certificate, dtls, quic, ssh, stats_u64, udp};
 
 use super::*;
@@ -109,7 +110,7 @@ fn hellos_over_udp_without_their_end_are_counted() {
     let mut frames = quic::crypto(0, &message[..900]);
     frames.resize(1100, 0);
     let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
-    talk.client(&keys.initial(quic::From::Client, 0, &frames));
+    talk.client(&keys.initial(Sender::Client, 0, &frames));
     assert_eq!(unfinished(&replay_packets(talk.packets(), &[])), 1);
 
     let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
@@ -122,10 +123,10 @@ fn of_dtls_certificates_cut_short_those_that_are_whole_are_told() {
     let chain = [certificate::leaf("www.example.org").build(), certificate::authority().build()];
     let body = certificate::message(&[&chain[0], &chain[1]]);
     let hello = |random: u8| {
-        let hello = tests::handmade::Handmade::new(0xfefd, &[0xc02b]).random([random; 32]);
+        let hello = tests::hello_builder::HelloBuilder::new(0xfefd, &[0xc02b]).random([random; 32]);
         dtls::datagrams(1, 0, &hello.dtls_client(&[]), 2000).remove(0)
     };
-    let answer = tests::handmade::Handmade::new(0xfefd, &[0xc02b]).server_body();
+    let answer = tests::hello_builder::HelloBuilder::new(0xfefd, &[0xc02b]).server_body();
     let pieces = dtls::datagrams(11, 1, &body, 100);
     let whole = (3 + 3 + chain[0].len()).div_ceil(100);
     // End of the association: the capture, another association, messages over the limit.
@@ -177,7 +178,7 @@ fn of_a_chain_longer_than_is_read_the_certificates_that_are_whole_are_told() {
         assert_eq!(values(&tls, "ja4x").len(), told, "{count} of {size} over TCP");
         assert_eq!(unfinished(&tls), u64::from(body.len() > 65_536));
 
-        let hello = tests::handmade::Handmade::new(0xfefd, &[0xc02b]);
+        let hello = tests::hello_builder::HelloBuilder::new(0xfefd, &[0xc02b]);
         for piece in [1200, 150] {
             let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
             talk.client(&dtls::datagrams(1, 0, &hello.dtls_client(&[]), 2000)[0]);
@@ -193,11 +194,11 @@ fn of_a_chain_longer_than_is_read_the_certificates_that_are_whole_are_told() {
 }
 
 /// Returns the events of these packets, captured with a snapshot length of `snap` bytes.
-fn cut(packets: &[Packet], snap: usize) -> Vec<Value> {
+fn cut(packets: &[TimedFrame], snap: usize) -> Vec<Value> {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("cut.pcap");
     let mut pcap = PcapWriter::new(File::create(&file).unwrap(), 1).unwrap();
-    for Packet { time, frame } in packets {
+    for TimedFrame { time, frame } in packets {
         pcap.cut(time.as_nanos() as u64, &frame[..frame.len().min(snap)], frame.len()).unwrap();
     }
     drop(pcap);
@@ -207,14 +208,14 @@ fn cut(packets: &[Packet], snap: usize) -> Vec<Value> {
 #[test]
 fn a_quic_hello_cut_short_has_no_value_but_its_names_are_told() {
     // 45 bytes before the extensions, then the extensions; the cut is in the last one.
-    let hello = tests::handmade::Handmade::new(0x0303, &[0x1301]).extension(0, b"\0\x0e\0\0\x0bexample.org");
+    let hello = tests::hello_builder::HelloBuilder::new(0x0303, &[0x1301]).extension(0, b"\0\x0e\0\0\x0bexample.org");
     let hello = hello.versions(&[0x0304]).alpn(&[b"h3"]).extension(21, &[0; 1500]).client();
     let keys = quic::QuicEnds::new(b"\x83\x94\xc8\xf0\x3e\x51\x57\x08", b"server");
     let answer = quic::crypto(0, &hello::server_hello_13(&mut SplitMix64::new(2)));
     let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
-    talk.client(&keys.initial(quic::From::Client, 0, &quic::crypto(0, &hello[..1100])));
-    talk.client(&keys.initial(quic::From::Client, 1, &quic::crypto(1100, &hello[1100..])));
-    talk.server(&keys.initial(quic::From::Server, 0, &answer));
+    talk.client(&keys.initial(Sender::Client, 0, &quic::crypto(0, &hello[..1100])));
+    talk.client(&keys.initial(Sender::Client, 1, &quic::crypto(1100, &hello[1100..])));
+    talk.server(&keys.initial(Sender::Server, 0, &answer));
 
     let whole = replay_packets(talk.packets(), &[]);
     assert_eq!((values(&whole, "ja4").len(), unfinished(&whole)), (1, 0));

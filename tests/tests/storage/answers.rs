@@ -125,10 +125,13 @@ fn a_query_finds_what_it_is_asked_for() {
     assert_eq!(flows(&path, "alerts", &["--severity", "high"]), [105]);
     assert_eq!(flows(&path, "alerts", &["--sni", "www.example.org", "--until", "2026-11-23T08:05:30Z"]), [105]);
 
-    sensor(&["query"], &path, &["--limit", "2"]).ok().says("--limit").in_one_line();
-    sensor(&["query"], &path, &["--since", "-1h", "--until", "-2h"]).status(2).says("--since").in_one_line();
-    sensor(&["query"], &path, &["--since", "yesterday"]).status(2).says("-2h");
-    sensor(&["query"], &path, &["--host", "nobody"]).status(2).says("10.0.0.0/8");
+    sensor(&["query"], &path, &["--limit", "2"]).ok().stderr_has("--limit").stderr_has_one_line();
+    sensor(&["query"], &path, &["--since", "-1h", "--until", "-2h"])
+        .status(2)
+        .stderr_has("--since")
+        .stderr_has_one_line();
+    sensor(&["query"], &path, &["--since", "yesterday"]).status(2).stderr_has("-2h");
+    sensor(&["query"], &path, &["--host", "nobody"]).status(2).stderr_has("10.0.0.0/8");
 }
 
 #[test]
@@ -174,12 +177,14 @@ fn profiles_travel_from_one_sensor_to_another_and_twice_is_once() {
     let lines = folder.path().join("profiles.jsonl");
     fs::write(&lines, &printed).unwrap();
     for (source, changed) in [(&from, "1 of 1"), (&from, "0 of 1"), (&lines, "0 of 1")] {
-        sensor(&["profiles", "import"], &to, &[source.to_str().unwrap()]).ok().says(changed);
+        sensor(&["profiles", "import"], &to, &[source.to_str().unwrap()]).ok().stderr_has(changed);
     }
     assert_eq!(sensor(&["profiles", "export"], &to, &[]).ok().stdout(), printed);
 
     fs::write(&lines, printed.replace("\"count\":50", "\"count\":70") + "no row\n").unwrap();
-    sensor(&["profiles", "import"], &to, &[lines.to_str().unwrap()]).status(1).says("line 2 is not a profile row");
+    sensor(&["profiles", "import"], &to, &[lines.to_str().unwrap()])
+        .status(1)
+        .stderr_has("line 2 is not a profile row");
     assert_eq!(sensor(&["profiles", "export"], &to, &[]).ok().stdout(), printed, "half a file is none");
 }
 
@@ -256,8 +261,8 @@ fn a_diff_tells_new_gone_spiked_and_dropped() {
     assert_eq!(diff(&["--minimum", "9"])[2..4], ["spiked spiked 4 12", "spiked small 1 9"]);
     assert_eq!(diff(&["--factor", "2.5"])[2..4], ["spiked spiked 4 12", "spiked nearly 4 11"]);
     assert_eq!(diff(&["--type", "ja4l"]), ["gone 120_64 1 0"]);
-    sensor(&["diff", windows[0], "-2h"], &path, &[]).status(2).says("..");
-    sensor(&["diff", "-3h..-2h", "-2h..-1h"], &path, &["--factor", "0.5"]).status(2).says("--factor");
+    sensor(&["diff", windows[0], "-2h"], &path, &[]).status(2).stderr_has("..");
+    sensor(&["diff", "-3h..-2h", "-2h..-1h"], &path, &["--factor", "0.5"]).status(2).stderr_has("--factor");
     sensor(&["diff", "-3h..-2h", "-2h..-1h"], &path, &[]).ok();
     for (format, head) in [("csv", "change,type,value,first,second,label"), ("table", "change")] {
         let outcome = sensor(&["diff", windows[0], windows[1]], &path, &["--format", format]).ok();
@@ -272,7 +277,7 @@ fn an_export_holds_everything_and_overwrites_nothing() {
     let path = written(folder.path());
     let target = folder.path().join("out.json");
     let target_text = target.to_str().unwrap();
-    sensor(&["export"], &path, &["-o", target_text]).ok().says("64 connections with 124 fingerprints");
+    sensor(&["export"], &path, &["-o", target_text]).ok().stderr_has("64 connections with 124 fingerprints");
     let text = fs::read_to_string(&target).unwrap();
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 64);
@@ -285,7 +290,11 @@ fn an_export_holds_everything_and_overwrites_nothing() {
     let ends: Vec<&str> = rows.iter().map(|row| row["timestamp"].as_str().unwrap()).collect();
     assert!(ends.is_sorted());
 
-    sensor(&["export"], &path, &["-o", target_text]).status(2).says("out.json").says("exists").in_one_line();
+    sensor(&["export"], &path, &["-o", target_text])
+        .status(2)
+        .stderr_has("out.json")
+        .stderr_has("exists")
+        .stderr_has_one_line();
     assert_eq!(fs::read_to_string(&target).unwrap(), text);
     let csv = folder.path().join("out.csv");
     let arguments = ["-o", csv.to_str().unwrap(), "--format", "csv", "--sni", "rare.example"];
@@ -314,12 +323,12 @@ fn first_seen_is_listed_and_forgotten() {
     assert_eq!(listed(&["--type", "ja4t"]), 0);
     sensor(&["first-seen", "list"], &path, &["--format", "json"])
         .ok()
-        .has(r#""host":"10.0.0.105""#)
-        .has(r#""approved":true"#);
-    sensor(&["first-seen", "delete"], &path, &[]).status(2).says("--all").in_one_line();
-    sensor(&["first-seen", "delete"], &path, &["--host", "10.0.0.105"]).ok().says("1 first-seen value deleted");
+        .stdout_has(r#""host":"10.0.0.105""#)
+        .stdout_has(r#""approved":true"#);
+    sensor(&["first-seen", "delete"], &path, &[]).status(2).stderr_has("--all").stderr_has_one_line();
+    sensor(&["first-seen", "delete"], &path, &["--host", "10.0.0.105"]).ok().stderr_has("1 first-seen value deleted");
     assert_eq!(listed(&[]), 2);
-    sensor(&["first-seen", "delete"], &path, &["--all"]).ok().says("2 first-seen values deleted");
+    sensor(&["first-seen", "delete"], &path, &["--all"]).ok().stderr_has("2 first-seen values deleted");
     assert_eq!(listed(&[]), 0);
     // Deleting first-seen values deletes no fingerprints.
     assert_eq!(ask(&path, "SELECT count(*) FROM fingerprint"), 124);
@@ -378,7 +387,7 @@ fn an_alert_is_of_the_connection_of_its_time() {
 fn an_export_goes_to_standard_output_too() {
     let folder = TempDir::new().unwrap();
     let path = written(folder.path());
-    let outcome = sensor(&["export"], &path, &["-o", "-", "--sni", "rare.example"]).ok().says("fingerprints");
+    let outcome = sensor(&["export"], &path, &["-o", "-", "--sni", "rare.example"]).ok().stderr_has("fingerprints");
     assert!(outcome.stdout().lines().all(|line| line.starts_with('{')) && !outcome.stdout().is_empty());
     assert!(!Path::new("-").exists());
 }

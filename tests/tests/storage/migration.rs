@@ -72,7 +72,12 @@ fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
     // A read-only command does not migrate the file.
     let sensor = Sensor::new();
     let path_text = path.to_str().unwrap();
-    sensor.run(&["query", "--db", path_text]).status(1).says("version 1").says("--db").in_one_line();
+    sensor
+        .run(&["query", "--db", path_text])
+        .status(1)
+        .stderr_has("version 1")
+        .stderr_has("--db")
+        .stderr_has_one_line();
     assert_eq!(ask(&path, "PRAGMA user_version"), 1);
 
     let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
@@ -148,7 +153,7 @@ fn a_command_that_carries_a_file_over_says_so() {
             [] => [command, &[name, "-"]].concat(),
             options => [command, &["--db", name], options].concat(),
         };
-        Sensor::new().run(&arguments).ok().says("migrated from schema version 1").says("set aside");
+        Sensor::new().run(&arguments).ok().stderr_has("migrated from schema version 1").stderr_has("set aside");
     }
 }
 
@@ -203,7 +208,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         for command in [&["query", "--db"][..], &["first-seen", "delete", "--all", "--db"]] {
             let file = path(name);
             let arguments = [command, &[file.to_str().unwrap()]].concat();
-            sensor.run(&arguments).status(1).says(name).says(words).in_one_line();
+            sensor.run(&arguments).status(1).stderr_has(name).stderr_has(words).stderr_has_one_line();
         }
     }
     assert!(!path("missing.db").exists(), "a query has made a file");

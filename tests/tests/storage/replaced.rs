@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tests::process::until;
-use tests::{LiveSensor, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
+use tests::{RunningSensor, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
 
 use crate::sensor::{LONG_AGO, connect, last_stats, replay, syns};
 use crate::unavailable::health;
@@ -26,7 +26,7 @@ fn count(path: &Path, table: &str) -> i64 {
 }
 
 /// Alerts that report a replaced file.
-fn reports(sensor: &LiveSensor) -> usize {
+fn reports(sensor: &RunningSensor) -> usize {
     let events = sensor.events();
     let alerts = events::of_type(&events, "alert").into_iter();
     alerts.filter(|event| event["alert"]["signature"] == "the database file was deleted or replaced").count()
@@ -44,7 +44,7 @@ fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
     let wire = Wire::new();
     let host = wire.server();
     let options = ["--stats-interval", "1", "--http", "127.0.0.1:0", "--db", database.to_str().unwrap()];
-    let sensor = LiveSensor::start(host, &options);
+    let sensor = RunningSensor::start(host, &options);
     let address = || sensor.stderr().lines().find_map(|line| line.strip_prefix("http: serving on ")?.parse().ok());
     assert!(until(SOON, || address().is_some()));
     let address: SocketAddr = address().unwrap();

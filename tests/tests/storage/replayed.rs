@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tests::Sensor;
-use tests::packets::{Envelope, Packet, SYN, Segment, capture_file};
+use tests::packets::{Envelope, SYN, TcpSegment, TimedFrame, capture_file};
 use tests::process::{self, until};
 
 use crate::samples::SECOND;
@@ -157,9 +157,9 @@ fn one_signal_ends_a_replay_whatever_blocks() {
 }
 
 /// Returns the SYN of one of 400 connections of one of 100 hosts. All SYNs have the same options.
-fn alike(number: u32, time: u64) -> Packet {
+fn alike(number: u32, time: u64) -> TimedFrame {
     let mut frame = Vec::new();
-    let segment = Segment {
+    let segment = TcpSegment {
         from: SocketAddr::from(([10, 0, 0, (number % 100) as u8], 1000 + (number / 100) as u16)),
         to: SocketAddr::from(([192, 0, 2, 1], 443)),
         ttl: 64,
@@ -171,7 +171,7 @@ fn alike(number: u32, time: u64) -> Packet {
         payload: &[],
     };
     segment.write(&Envelope::default(), &mut frame);
-    Packet { time: Duration::from_nanos(time), frame }
+    TimedFrame { time: Duration::from_nanos(time), frame }
 }
 
 /// Query for the bytes in use.
@@ -241,7 +241,7 @@ fn who_may_only_read_can_read() {
     drop(other);
     fs::rename(log("kept"), log("history.db-wal")).unwrap();
     mode(&log("history.db-wal"), 0o644);
-    let refused = query().status(1).says("a killed sensor left its log").in_one_line();
+    let refused = query().status(1).stderr_has("a killed sensor left its log").stderr_has_one_line();
     assert!(!refused.stderr().contains("written to"), "{refused}");
     Sensor::new().run(&["query", "--db", database.to_str().unwrap()]).ok();
 }

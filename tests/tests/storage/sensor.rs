@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::packets::{Envelope, Packet, SYN, Segment, capture_file};
+use tests::packets::{Envelope, SYN, TcpSegment, TimedFrame, capture_file};
 use tests::process::until;
 use tests::{
-    LiveSensor, Namespace, Outcome, Sensor, Wire, optional_python, require_bpf, require_root, require_tools, stats_u64,
+    Namespace, Outcome, RunningSensor, Sensor, Wire, optional_python, require_bpf, require_root, require_tools,
+    stats_u64,
 };
 
 use crate::samples::SECOND;
@@ -27,12 +28,12 @@ pub(crate) const LONG_AGO: u64 = 1_700_000_000 * SECOND;
 const TO_COME: u64 = 4_102_444_800 * SECOND;
 
 /// Returns a SYN with a client address and options that no other number yields.
-pub(crate) fn syn(number: u32, time: u64) -> Packet {
+pub(crate) fn syn(number: u32, time: u64) -> TimedFrame {
     let [_, a, b, c] = number.to_be_bytes();
     let mss = 536 + (number / 60_000) as u16;
     let [high, low] = mss.to_be_bytes();
     let mut frame = Vec::new();
-    let segment = Segment {
+    let segment = TcpSegment {
         from: SocketAddr::from((Ipv4Addr::new(10, a, b, c), 40_000)),
         to: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 443)),
         ttl: 64,
@@ -44,7 +45,7 @@ pub(crate) fn syn(number: u32, time: u64) -> Packet {
         payload: &[],
     };
     segment.write(&Envelope::default(), &mut frame);
-    Packet { time: Duration::from_nanos(time), frame }
+    TimedFrame { time: Duration::from_nanos(time), frame }
 }
 
 /// Writes a capture of these SYNs, one millisecond apart.
@@ -63,7 +64,7 @@ pub(crate) fn last_stats(events: &[Value]) -> Option<&Value> {
 }
 
 /// Returns the number of fingerprints that the sensor reports as committed.
-fn committed(sensor: &LiveSensor) -> u64 {
+fn committed(sensor: &RunningSensor) -> u64 {
     let events = sensor.events();
     last_stats(&events).map_or(0, |stats| stats_u64(stats, &["storage", "fingerprints"]))
 }
@@ -102,7 +103,7 @@ fn who_reads_the_database_of_a_live_sensor_costs_it_nothing() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
     let wire = Wire::new();
-    let sensor = LiveSensor::start(
+    let sensor = RunningSensor::start(
         wire.server(),
         &["--http", "off", "--types", "stats", "--stats-interval", "1", "--db", path.to_str().unwrap()],
     );
@@ -176,10 +177,14 @@ fn one_sensor_writes_a_database_whatever_name_it_has() {
     let holder = format!("another sensor writes to it (process {})", sensor.id());
     for name in ["history.db", "link.db", "hard.db", "elsewhere/history.db"] {
         let named = path(name);
-        let refused = replay(&other, &named).status(1).says("cannot open database").says(&holder).in_one_line();
+        let refused = replay(&other, &named)
+            .status(1)
+            .stderr_has("cannot open database")
+            .stderr_has(&holder)
+            .stderr_has_one_line();
         assert_eq!(refused.stdout(), "");
         let delete = ["first-seen", "delete", "--all", "--db", named.to_str().unwrap()];
-        Sensor::new().run(&delete).status(1).says(&holder).in_one_line();
+        Sensor::new().run(&delete).status(1).stderr_has(&holder).stderr_has_one_line();
     }
 
     stdin.write_all(tail).unwrap();
@@ -226,7 +231,7 @@ fn a_replay_whose_history_has_lost_rows_says_so() {
         let left = room.blocks_free() * room.fragment_size();
         nix::fcntl::posix_fallocate(&filler, 0, (left - (400 << 10)) as i64).unwrap();
 
-        let outcome = replay(&capture, &path).status(1).says("lost: ").in_one_line();
+        let outcome = replay(&capture, &path).status(1).stderr_has("lost: ").stderr_has_one_line();
         let events = outcome.events();
         let alerts: Vec<_> = events.iter().filter(|event| event["event_type"] == "alert").collect();
         assert!(
@@ -259,7 +264,7 @@ fn what_a_replay_learns_takes_nothing_from_a_live_sensor() {
     }
     let wire = Wire::new();
     let options = ["--http", "off", "--stats-interval", "1", "--db", path.to_str().unwrap()];
-    let sensor = LiveSensor::start(wire.server(), &options);
+    let sensor = RunningSensor::start(wire.server(), &options);
     connect(wire.client(), wire.server(), 1);
     assert!(until(SOON, || committed(&sensor) >= 1), "{}", sensor.stdout());
     let events = sensor.stop().ok().events();
@@ -293,10 +298,10 @@ fn nothing_stays_beside_a_file_that_is_no_database() {
         .unwrap();
     for path in [&text, &foreign] {
         let before = fs::read(path).unwrap();
-        replay(&capture, path).status(1).says("name another file").in_one_line();
+        replay(&capture, path).status(1).stderr_has("name another file").stderr_has_one_line();
         assert_eq!(fs::read(path).unwrap(), before);
     }
-    replay(&capture, folder.path()).status(1).says("directory").in_one_line();
+    replay(&capture, folder.path()).status(1).stderr_has("directory").stderr_has_one_line();
     let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["foreign.db", "hostname", "some.pcap"]);

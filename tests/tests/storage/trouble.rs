@@ -201,8 +201,12 @@ fn a_file_that_may_not_be_written_is_written_once_it_may() {
         }
         // Reading still works.
         let path = path.to_str().unwrap();
-        Sensor::new().run(&["query", "--db", path, "--format", "json"]).ok().has(r#""flow_id":1"#);
-        Sensor::new().run(&["first-seen", "delete", "--all", "--db", path]).status(1).says("read-only").in_one_line();
+        Sensor::new().run(&["query", "--db", path, "--format", "json"]).ok().stdout_has(r#""flow_id":1"#);
+        Sensor::new()
+            .run(&["first-seen", "delete", "--all", "--db", path])
+            .status(1)
+            .stderr_has("read-only")
+            .stderr_has_one_line();
         remount("remount,rw");
         for (handle, writer) in started {
             assert!(until(SOON, || handle.status().connections == 1), "{:?}", handle.status());
@@ -254,8 +258,8 @@ fn a_second_writer_is_refused_by_name_of_the_first() {
         Sensor::new()
             .run(&["first-seen", "delete", "--all", "--db", name.to_str().unwrap()])
             .status(1)
-            .says(&format!("process {}", std::process::id()))
-            .in_one_line();
+            .stderr_has(&format!("process {}", std::process::id()))
+            .stderr_has_one_line();
     }
     let locks = fs::read_to_string("/proc/locks").unwrap();
     let file = format!(":{} ", fs::metadata(&path).unwrap().ino());

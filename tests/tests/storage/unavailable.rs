@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tests::process::until;
-use tests::{LiveSensor, Namespace, Sensor, Wire, require_bpf, require_root, require_tools, stats_u64};
+use tests::{Namespace, RunningSensor, Sensor, Wire, require_bpf, require_root, require_tools, stats_u64};
 
 use crate::sensor::{LONG_AGO, connect, last_stats, replay, syns};
 use crate::trouble::on_a_small_disk;
@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(20);
 fn says_that_rows_were_lost(capture: &Path, database: &Path) {
     let (capture, database) = (capture.to_str().unwrap(), database.to_str().unwrap());
     let outcome = Sensor::new().run(&["replay", "--db", database, capture]).status(1);
-    let events = outcome.says("lost: ").in_one_line().events();
+    let events = outcome.stderr_has("lost: ").stderr_has_one_line().events();
     assert_eq!(tests::fingerprints(&events).len(), 10);
     let alerts = tests::events::of_type(&events, "alert");
     assert!(alerts.iter().any(|event| event["alert"]["ja4sensor"]["rule"] == "storage_failure"), "{alerts:?}");
@@ -79,7 +79,7 @@ fn a_folder_that_does_not_exist_is_told_before_anything_is_done() {
     let folder = TempDir::new().unwrap();
     let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
     let outcome = replay(&capture, &folder.path().join("no/such/history.db")).status(1);
-    assert_eq!(outcome.says("no such file").in_one_line().stdout(), "");
+    assert_eq!(outcome.stderr_has("no such file").stderr_has_one_line().stdout(), "");
 }
 
 /// Returns the response of `/healthz`.
@@ -102,7 +102,7 @@ fn a_sensor_that_starts_on_a_full_disk_runs_and_takes_the_database_up_once_there
         let database = folder.join("history.db");
         fs::write(folder.join("filler"), vec![0; 9 << 20]).unwrap_err();
         let options = ["--stats-interval", "1", "--http", "127.0.0.1:0", "--db", database.to_str().unwrap()];
-        let sensor = LiveSensor::start(host, &options);
+        let sensor = RunningSensor::start(host, &options);
         let said = sensor.stderr();
         let warned = said
             .lines()

@@ -1,8 +1,8 @@
 //! IP fragments: of every protocol, inside and around tunnels, and atomic fragments.
 
-use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::fragment::Fragments;
 use tests::hello::Shape;
+use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 use tests::packets::{ACK, PSH};
 
 use super::headers::extended;
@@ -58,21 +58,21 @@ pub(super) fn in_tunnels() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let ends = [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")];
     let kinds = [
-        Tunnel::Ip,
-        Tunnel::Gre(Gre::default()),
-        Tunnel::GreEthernet(Gre::default()),
-        Tunnel::Vxlan(1),
-        Tunnel::Geneve { vni: 1, options: Vec::new(), ethernet: false },
-        Tunnel::GtpU { teid: 1, sequence: None, extensions: Vec::new() },
+        TunnelKind::Ip,
+        TunnelKind::Gre(Gre::default()),
+        TunnelKind::GreEthernet(Gre::default()),
+        TunnelKind::Vxlan(1),
+        TunnelKind::Geneve { vni: 1, options: Vec::new(), ethernet: false },
+        TunnelKind::GtpU { teid: 1, sequence: None, extensions: Vec::new() },
     ];
     let settings = [Setting::default(), Setting { six: true, ..Setting::default() }];
     for ((from, to), kind) in ends.into_iter().flat_map(|ends| kinds.clone().map(|kind| (ends, kind))) {
-        let carrier = Carrier::between(from, to, kind);
+        let carrier = OuterLayer::between(from, to, kind);
         for setting in &settings {
             let frame = setting.datagram((5000, 443), &initial());
             for piece in Fragments::of(&frame).pieces(3) {
-                frames.extend([carrier.wrap(&piece), carrier.back().wrap(&piece)]);
-                frames.push(Carrier::Mpls(vec![16]).wrap(&piece));
+                frames.extend([carrier.wrap(&piece), carrier.reversed().wrap(&piece)]);
+                frames.push(OuterLayer::Mpls(vec![16]).wrap(&piece));
                 frames.extend(Fragments::of(&carrier.wrap(&piece)).pieces(2));
             }
             frames.extend(Fragments::of(&carrier.wrap(&frame)).pieces(3));

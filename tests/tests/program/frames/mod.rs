@@ -13,11 +13,11 @@ mod tunnels;
 
 use std::net::SocketAddr;
 
-use tests::carrier::Carrier;
 use tests::conversation::{LINUX_SYN_OPTIONS, TcpConversation};
 use tests::fragment::Fragments;
 use tests::hello::{self, Shape};
-use tests::packets::{ACK, Envelope, Extension, PSH, SYN, Segment};
+use tests::outer_layer::OuterLayer;
+use tests::packets::{ACK, Envelope, Extension, PSH, SYN, TcpSegment};
 use tests::random::SplitMix64;
 
 pub(crate) use self::datagrams::dtls;
@@ -57,7 +57,7 @@ pub(crate) fn between(
 ) -> Vec<u8> {
     let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
     let mut frame = Vec::new();
-    Segment { from, to, ttl: 64, seq, ack: 7, flags, window: 502, options, payload }.write(envelope, &mut frame);
+    TcpSegment { from, to, ttl: 64, seq, ack: 7, flags, window: 502, options, payload }.write(envelope, &mut frame);
     frame
 }
 
@@ -112,8 +112,11 @@ pub(crate) fn worth_cutting() -> Vec<Vec<u8>> {
         frames.extend(carriers().iter().map(|carrier| carrier.wrap(&syn)));
         frames.extend(other_tunnels(&syn));
         frames.extend(Fragments::of(&syn).pieces(2));
-        let double = [Carrier::Mpls(vec![16]), Carrier::between("192.0.2.1", "192.0.2.2", tests::carrier::Tunnel::Ip)];
-        frames.push(Carrier::wrap_all(&double, double[1].wrap(&syn)));
+        let double = [
+            OuterLayer::Mpls(vec![16]),
+            OuterLayer::between("192.0.2.1", "192.0.2.2", tests::outer_layer::TunnelKind::Ip),
+        ];
+        frames.push(OuterLayer::wrap_all(&double, double[1].wrap(&syn)));
     }
     frames
 }

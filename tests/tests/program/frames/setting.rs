@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use tests::carrier::{Carrier, Tunnel};
 use tests::conversation::TcpConversation;
-use tests::packets::{Envelope, Extension, Segment};
+use tests::outer_layer::{OuterLayer, TunnelKind};
+use tests::packets::{Envelope, Extension, TcpSegment};
 use tests::udp::Datagram;
 
 /// Two hosts, and the encapsulation of their packets.
@@ -13,7 +13,7 @@ pub(crate) struct Setting {
     /// Whether the hosts use IPv6.
     pub(crate) six: bool,
     pub(crate) envelope: Envelope,
-    pub(crate) carriers: Vec<Carrier>,
+    pub(crate) carriers: Vec<OuterLayer>,
 }
 
 impl Setting {
@@ -21,7 +21,7 @@ impl Setting {
     pub(crate) fn all() -> Vec<(&'static str, Self)> {
         let tagged = |vlan: &[u16]| Envelope { vlan: vlan.to_vec(), ..Envelope::default() };
         let extended = Envelope { vlan: vec![5, 6], extensions: vec![Extension::HopByHop, Extension::Destination(2)] };
-        let tunnel = Carrier::between("192.0.2.1", "192.0.2.2", Tunnel::Vxlan(77));
+        let tunnel = OuterLayer::between("192.0.2.1", "192.0.2.2", TunnelKind::Vxlan(77));
         let plain = Self::default();
         vec![
             ("IPv4", plain.clone()),
@@ -42,9 +42,9 @@ impl Setting {
     pub(crate) fn segment(&self, ports: (u16, u16), seq: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
         let (from, to) = self.ends(ports);
         let mut frame = Vec::new();
-        let segment = Segment { from, to, ttl: 64, seq, ack: 7, flags, window: 502, options: &[], payload };
+        let segment = TcpSegment { from, to, ttl: 64, seq, ack: 7, flags, window: 502, options: &[], payload };
         segment.write(&self.envelope, &mut frame);
-        Carrier::wrap_all(&self.carriers, frame)
+        OuterLayer::wrap_all(&self.carriers, frame)
     }
 
     /// Returns a client's datagram.
@@ -62,7 +62,7 @@ impl Setting {
     fn between(&self, (from, to): (SocketAddr, SocketAddr), payload: &[u8]) -> Vec<u8> {
         let mut frame = Vec::new();
         Datagram { from, to, ttl: 64, payload }.write(&self.envelope, &mut frame);
-        Carrier::wrap_all(&self.carriers, frame)
+        OuterLayer::wrap_all(&self.carriers, frame)
     }
 }
 

@@ -1,9 +1,9 @@
 //! TLS with every split and order of segments, TCP handshakes and closes, frames longer than a page.
 
-use tests::carrier::{Carrier, Tunnel};
 use tests::conversation::{LINUX_SYN_OPTIONS, TcpConversation};
 use tests::fragment::Fragments;
 use tests::hello::{self, Shape};
+use tests::outer_layer::{OuterLayer, TunnelKind};
 use tests::packets::{ACK, FIN, PSH, RST, SYN};
 use tests::random::SplitMix64;
 
@@ -144,7 +144,7 @@ pub(super) fn openings() -> Vec<Vec<u8>> {
 
 /// Returns super-packets and jumbo frames, also in tunnels.
 pub(super) fn long_frames() -> Vec<Vec<u8>> {
-    let tunnel = Carrier::between("192.0.2.1", "192.0.2.2", Tunnel::Vxlan(5));
+    let tunnel = OuterLayer::between("192.0.2.1", "192.0.2.2", TunnelKind::Vxlan(5));
     let mut frames = Vec::new();
     for length in [1500, 3400, 3500, 4000, 4200, 9000, 16_200, 16_300, 16_400, 30_000, 60_000] {
         let mut body = hello_record(Shape::Curl);
@@ -168,7 +168,7 @@ pub(super) fn long_frames() -> Vec<Vec<u8>> {
         for frame in stories {
             let wrapped = tunnel.wrap(&frame);
             frames.extend(Fragments::of(&frame).pieces(2));
-            frames.extend([Carrier::Mpls(vec![16]).wrap(&wrapped), tunnel.wrap(&wrapped), wrapped, frame]);
+            frames.extend([OuterLayer::Mpls(vec![16]).wrap(&wrapped), tunnel.wrap(&wrapped), wrapped, frame]);
         }
     }
     frames

@@ -1,8 +1,8 @@
 //! Packets in tunnels of every kind, well-formed and malformed, and nested tunnels.
 
-use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::framing::{OpenVpn, channel_data, indication};
 use tests::hello::Shape;
+use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 use tests::packets::{ACK, Envelope, PSH, SYN};
 
 use super::datagrams::dtls;
@@ -51,24 +51,24 @@ pub(crate) fn inner() -> Vec<Vec<u8>> {
 }
 
 /// Returns every carrier that the filter decapsulates.
-pub(crate) fn carriers() -> Vec<Carrier> {
-    let mut kinds = vec![Tunnel::Ip, Tunnel::Erspan(0x123), Tunnel::Vxlan(5)];
+pub(crate) fn carriers() -> Vec<OuterLayer> {
+    let mut kinds = vec![TunnelKind::Ip, TunnelKind::Erspan(0x123), TunnelKind::Vxlan(5)];
     for bits in 0..8 {
         let fields =
             Gre { checksum: bits & 1 != 0, key: (bits & 2 != 0).then_some(7), sequence: (bits & 4 != 0).then_some(8) };
-        kinds.extend([Tunnel::Gre(fields), Tunnel::GreEthernet(fields)]);
+        kinds.extend([TunnelKind::Gre(fields), TunnelKind::GreEthernet(fields)]);
     }
     for (count, ethernet) in [(0, true), (0, false), (1, true), (3, false), (15, false)] {
         let options = vec![(0x0102, 3, vec![1; 12]); count];
-        kinds.push(Tunnel::Geneve { vni: 5, options, ethernet });
+        kinds.push(TunnelKind::Geneve { vni: 5, options, ethernet });
     }
     for count in 0..=4 {
         for sequence in [None, Some(3)] {
-            kinds.push(Tunnel::GtpU { teid: 6, sequence, extensions: vec![(0x85, vec![0x10, 9]); count] });
+            kinds.push(TunnelKind::GtpU { teid: 6, sequence, extensions: vec![(0x85, vec![0x10, 9]); count] });
         }
     }
-    let tunnels = kinds.iter().flat_map(|kind| ENDS.map(|(from, to)| Carrier::between(from, to, kind.clone())));
-    (1..=6).map(|depth| Carrier::Mpls(vec![16; depth])).chain(tunnels).collect()
+    let tunnels = kinds.iter().flat_map(|kind| ENDS.map(|(from, to)| OuterLayer::between(from, to, kind.clone())));
+    (1..=6).map(|depth| OuterLayer::Mpls(vec![16; depth])).chain(tunnels).collect()
 }
 
 /// Returns a UDP datagram to a tunnel's port, with this header and content.
@@ -98,7 +98,7 @@ pub(super) fn every_tunnel() -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let inner = inner();
     for carrier in carriers() {
-        frames.extend(inner.iter().flat_map(|frame| [carrier.wrap(frame), carrier.back().wrap(frame)]));
+        frames.extend(inner.iter().flat_map(|frame| [carrier.wrap(frame), carrier.reversed().wrap(frame)]));
     }
     frames.extend(inner.iter().flat_map(|frame| other_tunnels(frame)));
     frames
@@ -178,16 +178,16 @@ pub(super) fn nested() -> Vec<Vec<u8>> {
         Setting { six: true, ..Setting::default() }.datagram((5000, 443), &initial()),
     ];
     let [ends, _] = ENDS;
-    let carrier = |kind| Carrier::between(ends.0, ends.1, kind);
+    let carrier = |kind| OuterLayer::between(ends.0, ends.1, kind);
     let kinds = [
-        Carrier::Mpls(vec![16, 17]),
-        carrier(Tunnel::Ip),
-        carrier(Tunnel::Gre(Gre::default())),
-        carrier(Tunnel::GreEthernet(Gre { key: Some(1), ..Gre::default() })),
-        carrier(Tunnel::Erspan(1)),
-        carrier(Tunnel::Vxlan(1)),
-        carrier(Tunnel::Geneve { vni: 1, options: vec![(1, 2, vec![0; 8])], ethernet: false }),
-        carrier(Tunnel::GtpU { teid: 1, sequence: None, extensions: vec![(0x85, vec![0, 9])] }),
+        OuterLayer::Mpls(vec![16, 17]),
+        carrier(TunnelKind::Ip),
+        carrier(TunnelKind::Gre(Gre::default())),
+        carrier(TunnelKind::GreEthernet(Gre { key: Some(1), ..Gre::default() })),
+        carrier(TunnelKind::Erspan(1)),
+        carrier(TunnelKind::Vxlan(1)),
+        carrier(TunnelKind::Geneve { vni: 1, options: vec![(1, 2, vec![0; 8])], ethernet: false }),
+        carrier(TunnelKind::GtpU { teid: 1, sequence: None, extensions: vec![(0x85, vec![0, 9])] }),
     ];
     let mut nested = Vec::new();
     for outer in &kinds {
@@ -195,20 +195,20 @@ pub(super) fn nested() -> Vec<Vec<u8>> {
             for frame in &frames {
                 // Labels are between a link header and its packet, so the outer tunnel must carry frames or any
                 // EtherType.
-                if matches!(middle, Carrier::Mpls(_)) && !carries_labels(outer) {
+                if matches!(middle, OuterLayer::Mpls(_)) && !carries_labels(outer) {
                     continue;
                 }
                 let two = outer.wrap(&middle.wrap(frame));
-                nested.extend([outer.back().wrap(&middle.back().wrap(frame)), two.clone()]);
-                nested.push(carrier(Tunnel::Vxlan(2)).wrap(&two));
+                nested.extend([outer.reversed().wrap(&middle.reversed().wrap(frame)), two.clone()]);
+                nested.push(carrier(TunnelKind::Vxlan(2)).wrap(&two));
             }
         }
     }
-    let deep = (7..=9).map(|depth| Carrier::Mpls(vec![16; depth]).wrap(&frames[0]));
+    let deep = (7..=9).map(|depth| OuterLayer::Mpls(vec![16; depth]).wrap(&frames[0]));
     nested.into_iter().chain(deep).collect()
 }
 
 /// Returns whether the carrier contains frames, or packets of any EtherType.
-fn carries_labels(carrier: &Carrier) -> bool {
-    !matches!(carrier, Carrier::Tunnel { kind: Tunnel::Ip | Tunnel::GtpU { .. }, .. })
+fn carries_labels(carrier: &OuterLayer) -> bool {
+    !matches!(carrier, OuterLayer::Tunnel { kind: TunnelKind::Ip | TunnelKind::GtpU { .. }, .. })
 }

@@ -7,12 +7,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 
 use crate::netns::{Namespace, Wire};
-use crate::tuntap::{self, FRAME, Kind, Pump};
+use crate::tuntap::{self, DeviceKind, FRAME, Pump};
 
 /// Interface of the client.
 const FAR: &str = "far";
 /// Interfaces of the server.
-pub const NEAR: [&str; 2] = ["near0", "near1"];
+pub const SERVER_INTERFACES: [&str; 2] = ["near0", "near1"];
 
 const FAR_MAC: &str = "02:00:00:00:77:01";
 /// MAC address of both server interfaces, so that each accepts all frames sent to the server.
@@ -20,22 +20,22 @@ const NEAR_MAC: &str = "02:00:00:00:77:02";
 
 /// A link with two server interfaces, in addition to the wire between the hosts. It is removed on drop.
 #[derive(Debug)]
-pub struct SpreadCable {
+pub struct RoundRobinLink {
     _pump: Pump,
 }
 
-impl SpreadCable {
+impl RoundRobinLink {
     /// Creates the link between the hosts of `wire`.
     ///
     /// # Panics
     /// If the devices cannot be created.
     pub fn new(wire: &Wire) -> Self {
         let (client, server) = (wire.client(), wire.server());
-        let open = |host: &Namespace, name: &str| host.with(|| tuntap::open(name, Kind::Tap)).expect("a device");
+        let open = |host: &Namespace, name: &str| host.with(|| tuntap::open(name, DeviceKind::Tap)).expect("a device");
         let far = open(client, FAR);
-        let near = NEAR.map(|name| open(server, name));
+        let near = SERVER_INTERFACES.map(|name| open(server, name));
         client.ip(&["link", "set", FAR, "address", FAR_MAC]);
-        for name in NEAR {
+        for name in SERVER_INTERFACES {
             server.ip(&["link", "set", name, "address", NEAR_MAC]);
             server.ip(&["link", "set", name, "up"]);
             // Packets are accepted on both interfaces, whichever route the reply takes.
@@ -44,9 +44,9 @@ impl SpreadCable {
         server.run(&["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0"]).ok();
         client.ip(&["link", "set", FAR, "up"]);
         client.ip(&["addr", "add", "10.77.0.1/24", "dev", FAR]);
-        server.ip(&["addr", "add", "10.77.0.2/24", "dev", NEAR[0]]);
+        server.ip(&["addr", "add", "10.77.0.2/24", "dev", SERVER_INTERFACES[0]]);
         client.ip(&["neigh", "replace", "10.77.0.2", "lladdr", NEAR_MAC, "dev", FAR]);
-        server.ip(&["neigh", "replace", "10.77.0.1", "lladdr", FAR_MAC, "dev", NEAR[0]]);
+        server.ip(&["neigh", "replace", "10.77.0.1", "lladdr", FAR_MAC, "dev", SERVER_INTERFACES[0]]);
         let mut turn = 0;
         Self { _pump: Pump::start(move || pass(&far, &near, &mut turn)) }
     }

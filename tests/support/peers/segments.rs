@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Panics
 /// If the connection fails or the sink receives different bytes.
-pub fn send_pieces(client: &Namespace, server: &Namespace, to: SocketAddr, pieces: &[&[u8]], pause: Duration) {
+pub fn send_segments(client: &Namespace, server: &Namespace, to: SocketAddr, pieces: &[&[u8]], pause: Duration) {
     let sink = sink(server, to);
     client.with(|| {
         let mut stream = TcpStream::connect(to).expect("the sink listens");

@@ -15,7 +15,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 
 /// A running capture.
 #[derive(Debug)]
-pub struct Tape {
+pub struct Tcpdump {
     tcpdump: Spawned,
     file: PathBuf,
     folder: TempDir,
@@ -23,12 +23,12 @@ pub struct Tape {
 
 /// A finished capture. The file is deleted on drop.
 #[derive(Debug)]
-pub struct Recording {
+pub struct TcpdumpCapture {
     file: PathBuf,
     _folder: TempDir,
 }
 
-impl Tape {
+impl Tcpdump {
     /// Starts a capture of full packets with nanosecond timestamps on the interface of `host`.
     ///
     /// # Panics
@@ -64,7 +64,7 @@ impl Tape {
     ///
     /// # Panics
     /// If tcpdump dropped packets, because the capture is then incomplete.
-    pub fn stop(mut self) -> Recording {
+    pub fn stop(mut self) -> TcpdumpCapture {
         let size = || std::fs::metadata(&self.file).map_or(0, |file| file.len());
         let mut last = size();
         process::until(Duration::from_secs(5), || {
@@ -76,11 +76,11 @@ impl Tape {
         self.tcpdump.stop(Signal::SIGINT);
         let report = self.tcpdump.stderr();
         assert!(report.contains("\n0 packets dropped by kernel"), "tcpdump lost packets:\n{report}");
-        Recording { file: self.file, _folder: self.folder }
+        TcpdumpCapture { file: self.file, _folder: self.folder }
     }
 }
 
-impl Recording {
+impl TcpdumpCapture {
     /// Returns the path of the capture file.
     pub fn file(&self) -> &Path {
         &self.file

@@ -26,7 +26,7 @@ const TTL: u8 = 33;
 
 /// One layer of a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Carrier {
+pub enum OuterLayer {
     /// A stack of 20-bit labels between the link header and the IP header (RFC 3032), outermost first.
     Mpls(Vec<u32>),
     /// An outer packet between two tunnel endpoints.
@@ -36,13 +36,13 @@ pub enum Carrier {
         /// The endpoint on the server's side, of the same address family.
         to: IpAddr,
         /// The encapsulation.
-        kind: Tunnel,
+        kind: TunnelKind,
     },
 }
 
 /// Encapsulation of a packet in an outer packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tunnel {
+pub enum TunnelKind {
     /// IPv4 or IPv6 directly after the outer IPv4 or IPv6 header (RFC 2003, 4213, 2473).
     Ip,
     /// GRE with an IP packet as payload (RFC 2784).
@@ -84,12 +84,12 @@ pub struct Gre {
     pub sequence: Option<u32>,
 }
 
-impl Carrier {
+impl OuterLayer {
     /// Returns a tunnel between two addresses.
     ///
     /// # Panics
     /// If `from` or `to` is not an IP address.
-    pub fn between(from: &str, to: &str, kind: Tunnel) -> Self {
+    pub fn between(from: &str, to: &str, kind: TunnelKind) -> Self {
         let end = |ip: &str| ip.parse().expect("an address");
         Self::Tunnel { from: end(from), to: end(to), kind }
     }
@@ -106,26 +106,26 @@ impl Carrier {
         }
     }
 
-    /// Returns the carrier of the reverse direction.
-    pub fn back(&self) -> Self {
+    /// Returns the layer of the reverse direction.
+    pub fn reversed(&self) -> Self {
         match self.clone() {
             Self::Mpls(labels) => Self::Mpls(labels),
             Self::Tunnel { from, to, kind } => Self::Tunnel { from: to, to: from, kind },
         }
     }
 
-    /// Encapsulates the frame in all of `carriers`, outermost first.
-    pub fn wrap_all(carriers: &[Self], frame: Vec<u8>) -> Vec<u8> {
-        carriers.iter().rev().fold(frame, |frame, carrier| carrier.wrap(&frame))
+    /// Encapsulates the frame in all of `layers`, outermost first.
+    pub fn wrap_all(layers: &[Self], frame: Vec<u8>) -> Vec<u8> {
+        layers.iter().rev().fold(frame, |frame, layer| layer.wrap(&frame))
     }
 
-    /// Encapsulates the frame in all of `carriers` of the reverse direction, outermost first.
-    pub fn wrap_all_back(carriers: &[Self], frame: Vec<u8>) -> Vec<u8> {
-        carriers.iter().rev().fold(frame, |frame, carrier| carrier.back().wrap(&frame))
+    /// Encapsulates the frame in all of `layers` of the reverse direction, outermost first.
+    pub fn wrap_all_reversed(layers: &[Self], frame: Vec<u8>) -> Vec<u8> {
+        layers.iter().rev().fold(frame, |frame, layer| layer.reversed().wrap(&frame))
     }
 }
 
-impl Tunnel {
+impl TunnelKind {
     fn wrap(&self, ends: (IpAddr, IpAddr), frame: &[u8]) -> Vec<u8> {
         let (ethertype, packet) = ip_packet(frame);
         match self {
@@ -284,8 +284,8 @@ mod tests {
     }
 
     /// Returns the bytes after the outer IPv4 header.
-    fn behind(kind: Tunnel) -> Vec<u8> {
-        Carrier::between(ENDS.0, ENDS.1, kind).wrap(&inner())[34..].to_vec()
+    fn behind(kind: TunnelKind) -> Vec<u8> {
+        OuterLayer::between(ENDS.0, ENDS.1, kind).wrap(&inner())[34..].to_vec()
     }
 
     #[test]
@@ -293,51 +293,54 @@ mod tests {
         let (frame, packet) = (inner(), inner()[14..].to_vec());
         let with = |header: &[u8], content: &[u8]| [header, content].concat();
 
-        assert_eq!(behind(Tunnel::Ip), packet);
-        assert_eq!(behind(Tunnel::Gre(Gre::default())), with(&[0, 0, 8, 0], &packet));
+        assert_eq!(behind(TunnelKind::Ip), packet);
+        assert_eq!(behind(TunnelKind::Gre(Gre::default())), with(&[0, 0, 8, 0], &packet));
         let fields = Gre { checksum: false, key: Some(7), sequence: Some(9) };
-        assert_eq!(behind(Tunnel::GreEthernet(fields)), with(&[0x30, 0, 0x65, 0x58, 0, 0, 0, 7, 0, 0, 0, 9], &frame));
         assert_eq!(
-            behind(Tunnel::Erspan(0x123)),
+            behind(TunnelKind::GreEthernet(fields)),
+            with(&[0x30, 0, 0x65, 0x58, 0, 0, 0, 7, 0, 0, 0, 9], &frame)
+        );
+        assert_eq!(
+            behind(TunnelKind::Erspan(0x123)),
             with(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 1, 0x23, 0, 0, 0, 7], &frame)
         );
-        assert_eq!(behind(Tunnel::Vxlan(0x0a_0b0c))[8..], with(&[8, 0, 0, 0, 0x0a, 0x0b, 0x0c, 0], &frame));
+        assert_eq!(behind(TunnelKind::Vxlan(0x0a_0b0c))[8..], with(&[8, 0, 0, 0, 0x0a, 0x0b, 0x0c, 0], &frame));
         let options = vec![(0x0102, 3, vec![1, 2, 3, 4])];
         assert_eq!(
-            behind(Tunnel::Geneve { vni: 5, options, ethernet: false })[8..],
+            behind(TunnelKind::Geneve { vni: 5, options, ethernet: false })[8..],
             with(&[2, 0, 8, 0, 0, 0, 5, 0, 1, 2, 3, 1, 1, 2, 3, 4], &packet)
         );
         assert_eq!(
-            behind(Tunnel::GtpU { teid: 6, sequence: None, extensions: Vec::new() })[8..],
+            behind(TunnelKind::GtpU { teid: 6, sequence: None, extensions: Vec::new() })[8..],
             with(&[0x30, 0xff, 0, 35, 0, 0, 0, 6], &packet)
         );
         let extensions = vec![(0x85, vec![0x10, 9]), (0x40, vec![1, 2])];
         assert_eq!(
-            behind(Tunnel::GtpU { teid: 6, sequence: Some(0x0102), extensions })[8..],
+            behind(TunnelKind::GtpU { teid: 6, sequence: Some(0x0102), extensions })[8..],
             with(&[0x36, 0xff, 0, 47, 0, 0, 0, 6, 1, 2, 0, 0x85, 1, 0x10, 9, 0x40, 1, 1, 2, 0], &packet)
         );
     }
 
     #[test]
     fn labels_end_with_the_bottom_of_the_stack() {
-        let wrapped = Carrier::Mpls(vec![16, 0x000f_ffff]).wrap(&inner());
+        let wrapped = OuterLayer::Mpls(vec![16, 0x000f_ffff]).wrap(&inner());
         assert_eq!(wrapped[12..22], [0x88, 0x47, 0, 1, 0, TTL, 0xff, 0xff, 0xf1, TTL]);
         assert_eq!(wrapped[22..], inner()[14..]);
     }
 
     #[test]
     fn the_way_back_has_its_ends_swapped() {
-        let carrier = Carrier::between(ENDS.0, ENDS.1, Tunnel::Ip);
-        let (out, back) = (carrier.wrap(&inner()), carrier.back().wrap(&inner()));
+        let layer = OuterLayer::between(ENDS.0, ENDS.1, TunnelKind::Ip);
+        let (out, back) = (layer.wrap(&inner()), layer.reversed().wrap(&inner()));
         assert_eq!((&out[26..30], &out[30..34]), (&back[30..34], &back[26..30]));
-        assert_eq!(carrier.back().back(), carrier);
+        assert_eq!(layer.reversed().reversed(), layer);
     }
 
     #[test]
     fn the_outermost_carrier_comes_first() {
-        let carriers = [Carrier::Mpls(vec![16]), Carrier::between(ENDS.0, ENDS.1, Tunnel::Vxlan(1))];
-        let wrapped = Carrier::wrap_all(&carriers, inner());
+        let layers = [OuterLayer::Mpls(vec![16]), OuterLayer::between(ENDS.0, ENDS.1, TunnelKind::Vxlan(1))];
+        let wrapped = OuterLayer::wrap_all(&layers, inner());
         assert_eq!(wrapped[12..14], MPLS.to_be_bytes());
-        assert_eq!(wrapped, carriers[0].wrap(&carriers[1].wrap(&inner())));
+        assert_eq!(wrapped, layers[0].wrap(&layers[1].wrap(&inner())));
     }
 }
