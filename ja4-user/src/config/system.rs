@@ -38,7 +38,7 @@ pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnosti
 fn database_error(path: &Path) -> Option<String> {
     let is_empty = path.metadata().map_or(true, |file| file.len() == 0);
     let refused = if is_empty { None } else { DatabaseReader::open(path, None).err() };
-    refused.filter(StorageError::is_of_the_file).map(|error| error.one_line())
+    refused.filter(StorageError::is_permanent).map(|error| error.one_line())
 }
 
 /// Returns why an existing file cannot be replaced by a socket.

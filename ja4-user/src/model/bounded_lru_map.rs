@@ -126,6 +126,11 @@ impl<K: Hash + Eq, V> BoundedLruMap<K, V> {
         evicted
     }
 
+    /// Removes all entries without counting them as evicted. Allocated memory is kept.
+    pub(crate) fn clear(&mut self) {
+        self.map.clear();
+    }
+
     /// Makes the least recently used entry the most recently used.
     pub(crate) fn oldest_to_back(&mut self) {
         if let Some((key, value)) = self.map.pop_front() {

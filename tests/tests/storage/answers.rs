@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ja4_user::detect::first_seen::FirstSeenFact;
 use ja4_user::detect::profile::{PairKind, ProfileRow};
 use ja4_user::model::{Method, Severity, Time};
 use ja4_user::output::storage::{DatabaseReader, FirstSeenRow, WriteOp, Writer};
@@ -43,15 +44,8 @@ fn written(folder: &Path) -> PathBuf {
     items.push(WriteOp::ConnectionEnd(Box::new(whole)));
     for (value, host) in [("common", None), ("common", Some("10.0.0.105".parse().unwrap())), ("own_1", None)] {
         let (first, last) = (Time(eight), Time(eight + MINUTE));
-        items.push(WriteOp::FirstSeen(FirstSeenRow {
-            method: Method::Ja4,
-            value: value.into(),
-            host,
-            first,
-            last,
-            count: 9,
-            approved: host.is_none(),
-        }));
+        let fact = FirstSeenFact { method: Method::Ja4, value: value.into(), host, first, last, count: 9 };
+        items.push(WriteOp::FirstSeen(FirstSeenRow { fact, approved: host.is_none() }));
     }
     items.push(WriteOp::Profile(ProfileRow {
         source: "somebody".into(),

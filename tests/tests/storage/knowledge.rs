@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ja4_user::detect::first_seen::FirstSeenFact;
 use ja4_user::detect::profile::{PairKind, ProfileRow};
 use ja4_user::model::{Method, Time};
 use ja4_user::output::storage::{DatabaseReader, FirstSeenRow, SavedStateLimits, WriteOp, Writer};
@@ -16,15 +17,8 @@ const BOUNDS: SavedStateLimits = SavedStateLimits { values: 10, host_values: 20,
 fn first_seen(number: u64, host: Option<[u8; 4]>) -> WriteOp {
     let (first, last) = (Time(NOON), Time(NOON + number));
     let value = format!("value {number}").into();
-    WriteOp::FirstSeen(FirstSeenRow {
-        method: Method::Ja4,
-        value,
-        host: host.map(Into::into),
-        first,
-        last,
-        count: 1,
-        approved: false,
-    })
+    let fact = FirstSeenFact { method: Method::Ja4, value, host: host.map(Into::into), first, last, count: 1 };
+    WriteOp::FirstSeen(FirstSeenRow { fact, approved: false })
 }
 
 fn pair(source: &str, anchor: u64, companion: u64, count: u64) -> WriteOp {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use ja4_user::detect::first_seen::FirstSeenFact;
 use ja4_user::model::{Method, Severity, Time};
 use ja4_user::output::storage::{FirstSeenRow, Retention, WriteOp, Writer, WriterHandle, WriterOptions};
 use tempfile::TempDir;
@@ -32,15 +33,8 @@ fn what_is_too_old_goes_and_the_rest_stays() {
     let first = NOON - 400 * DAY;
     let known = |value: &str| {
         let (method, value, time) = (Method::Ja4, value.into(), Time(first));
-        WriteOp::FirstSeen(FirstSeenRow {
-            method,
-            value,
-            host: None,
-            first: time,
-            last: time,
-            count: 1,
-            approved: true,
-        })
+        let fact = FirstSeenFact { method, value, host: None, first: time, last: time, count: 1 };
+        WriteOp::FirstSeen(FirstSeenRow { fact, approved: true })
     };
     handle.send(vec![fingerprint(5000, "goes on", first), known("value 3")]);
     for hour in 0..9 * 24 {
@@ -150,15 +144,8 @@ fn what_is_known_does_not_drive_out_all_history() {
     let (handle, writer) = Writer::start(&path, options, &run()).unwrap();
     let known = |number: u64| {
         let (method, value, time) = (Method::Ja4, format!("known value {number:08}").into(), Time(NOON));
-        WriteOp::FirstSeen(FirstSeenRow {
-            method,
-            value,
-            host: None,
-            first: time,
-            last: time,
-            count: 1,
-            approved: true,
-        })
+        let fact = FirstSeenFact { method, value, host: None, first: time, last: time, count: 1 };
+        WriteOp::FirstSeen(FirstSeenRow { fact, approved: true })
     };
     handle.send((0..100_000).map(known).collect());
     for number in 0..20_000 {

@@ -10,13 +10,13 @@ pub(super) const DIFFERENCES: &str = "change,type,value,first,second,label\n";
 
 pub(super) const FIRST_SEEN: &str = "type,value,host,first,last,count,approved\n";
 
-/// Between items of one field.
+/// Separator between the items of one field.
 const SEPARATOR: &str = ";";
 
-/// A line, field by field.
-struct Line<'a>(&'a mut Vec<u8>);
+/// Writes a line field by field.
+struct CsvLine<'a>(&'a mut Vec<u8>);
 
-impl Line<'_> {
+impl CsvLine<'_> {
     fn text(&mut self, text: Option<&str>) -> &mut Self {
         if let Some(text) = text {
             escape::csv(text, self.0);
@@ -43,27 +43,27 @@ impl Line<'_> {
         self
     }
 
-    /// The last comma is the line's end.
+    /// Ends the line in place of its last comma.
     fn end(&mut self) {
         self.0.pop();
         self.0.push(b'\n');
     }
 }
 
-/// What an alert groups by: `src_ip=10.0.0.1`.
-pub(super) fn group(of: &Alert) -> String {
-    of.group.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(SEPARATOR)
+/// Returns the values by which the rule of an alert groups: `src_ip=10.0.0.1`.
+pub(super) fn group(alert: &Alert) -> String {
+    alert.group.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(SEPARATOR)
 }
 
-pub(super) fn difference(of: &ValueDifference, out: &mut Vec<u8>) {
-    let [first, second] = of.counts;
-    let mut line = Line(out);
-    line.text(Some(of.change.name())).text(Some(of.method.name())).text(Some(&of.value));
-    line.number(Some(first)).number(Some(second)).text(of.app.as_deref()).end();
+pub(super) fn difference(difference: &ValueDifference, out: &mut Vec<u8>) {
+    let [first, second] = difference.counts;
+    let mut line = CsvLine(out);
+    line.text(Some(difference.change.name())).text(Some(difference.method.name())).text(Some(&difference.value));
+    line.number(Some(first)).number(Some(second)).text(difference.app.as_deref()).end();
 }
 
-pub(super) fn first_seen(of: &FirstSeenRow, out: &mut Vec<u8>) {
-    let mut line = Line(out);
-    line.text(Some(of.method.name())).text(Some(&of.value)).text(of.host.map(|host| host.to_string()).as_deref());
-    line.time(of.first).time(of.last).number(Some(of.count)).flag(of.approved).end();
+pub(super) fn first_seen(FirstSeenRow { fact, approved }: &FirstSeenRow, out: &mut Vec<u8>) {
+    let mut line = CsvLine(out);
+    line.text(Some(fact.method.name())).text(Some(&fact.value)).text(fact.host.map(|host| host.to_string()).as_deref());
+    line.time(fact.first).time(fact.last).number(Some(fact.count)).flag(*approved).end();
 }

@@ -58,14 +58,14 @@ impl Diff {
         let mut out = stdout()?;
         match self.format {
             Format::Json => {}
-            Format::Csv => out.held.extend_from_slice(csv::DIFFERENCES.as_bytes()),
-            Format::Table => table::differences(&mut out.held),
+            Format::Csv => out.buffer.extend_from_slice(csv::DIFFERENCES.as_bytes()),
+            Format::Table => table::difference_header(&mut out.buffer),
         }
-        for one in &diff.differences {
+        for difference in &diff.differences {
             match self.format {
-                Format::Json => json::difference(one, &mut out.held),
-                Format::Csv => csv::difference(one, &mut out.held),
-                Format::Table => table::difference(one, &mut out.held),
+                Format::Json => json::difference(difference, &mut out.buffer),
+                Format::Csv => csv::difference(difference, &mut out.buffer),
+                Format::Table => table::difference(difference, &mut out.buffer),
             }
             if !out.line() {
                 break;

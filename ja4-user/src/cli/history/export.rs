@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use super::{Out, Runs, Source, Wanted, stdout};
+use super::{FilterFlags, LineWriter, Runs, Source, stdout};
 use crate::capture::StopFlag;
 use crate::cli::failure::Failure;
 use crate::encode::{Format, Formatter};
@@ -33,7 +33,7 @@ pub(in crate::cli) struct Export {
     source: Source,
 
     #[command(flatten)]
-    wanted: Wanted,
+    filter: FilterFlags,
 
     /// Format of the file
     #[arg(long, value_enum, default_value_t)]
@@ -52,11 +52,11 @@ enum ExportFormat {
 
 impl Export {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
-        let filter = self.wanted.filter(None, true)?;
+        let filter = self.filter.filter(None, true)?;
         // An export has no time limit by default.
         let reader = self.source.open_for(0)?;
         let to_stdout = self.output == Path::new("-");
-        let out = if to_stdout { stdout()? } else { Out::new(create(&self.output)?) };
+        let out = if to_stdout { stdout()? } else { LineWriter::new(create(&self.output)?) };
         let stop = StopFlag::default();
         let stops = stop.clone();
         Shutdown::watch(move || stops.set()).map_err(Failure::run)?;
@@ -68,7 +68,7 @@ impl Export {
         });
         if written.is_err() && !to_stdout {
             // An incomplete file is removed.
-            let _gone = fs::remove_file(&self.output);
+            let _removed = fs::remove_file(&self.output);
         }
         let (connections, fingerprints) = written?;
         eprintln!("{}: {connections} connections with {fingerprints} fingerprints", self.output.display());
@@ -77,8 +77,8 @@ impl Export {
 }
 
 fn create(path: &Path) -> Result<File, Failure> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
-    made.map_err(|error| match error.kind() {
+    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
+    file.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             Failure::usage(anyhow!("{} exists and is not overwritten; name another file", path.display()))
         }
@@ -91,7 +91,7 @@ fn write(
     format: ExportFormat,
     reader: &DatabaseReader,
     filter: &HistoryFilter,
-    mut out: Out<File>,
+    mut out: LineWriter<File>,
     stop: &StopFlag,
 ) -> Result<(File, (u64, u64)), Failure> {
     let runs = Runs::load(reader).map_err(Failure::run)?;
@@ -100,24 +100,24 @@ fn write(
         ExportFormat::Csv => (true, Format::Csv),
     };
     let mut formatter = Formatter::new(encoding, Arc::default());
-    formatter.header(&mut out.held);
+    formatter.header(&mut out.buffer);
     let mut fingerprints = 0;
-    let found = reader.timelines(filter, |mut connection, timeline| {
+    let outcome = reader.timelines(filter, |mut connection, timeline| {
         fingerprints += timeline.len() as u64;
         runs.name(&mut connection);
         let rows =
             timeline.iter().map(|fingerprint| FingerprintWithConnection { connection: &connection, fingerprint });
         if is_csv {
-            rows.for_each(|row| formatter.row(place::FINGERPRINT, row.fingerprint.time, &row, &mut out.held));
+            rows.for_each(|row| formatter.row(place::FINGERPRINT, row.fingerprint.time, &row, &mut out.buffer));
         } else {
             let rows = rows.map(|row| (row.fingerprint.time, row));
-            formatter.row_with_fingerprints(connection.last, &connection, rows, &mut out.held);
+            formatter.row_with_fingerprints(connection.last, &connection, rows, &mut out.buffer);
         }
         if out.line() && !stop.is_set() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    let found = found.map_err(|error: StorageError| Failure::run(error))?;
+    let outcome = outcome.map_err(|error: StorageError| Failure::run(error))?;
     if stop.is_set() {
         return Err(Failure::interrupted(anyhow!("ended by a signal; nothing was exported")));
     }
-    Ok((out.finish()?, (found.rows, fingerprints)))
+    Ok((out.finish()?, (outcome.rows, fingerprints)))
 }

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 
-use super::{Source, csv, json, network, say_migrated, stdout, table};
+use super::{Source, csv, json, network, report_migration, stdout, table};
 use crate::cli::failure::Failure;
 use crate::encode::Format;
 use crate::model::Method;
@@ -18,19 +18,19 @@ use crate::units::Counted;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FirstSeenCommand {
     #[command(subcommand)]
-    command: Command,
+    action: FirstSeenAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum FirstSeenAction {
     /// List first-seen values, most recently seen first
-    List(List),
+    List(ListFirstSeen),
     /// Delete first-seen values, which are new again when they are next seen
-    Delete(DeleteCommand),
+    Delete(DeleteFirstSeen),
 }
 
 #[derive(Debug, Args)]
-struct Which {
+struct FirstSeenFlags {
     /// Only this value; * matches any text
     #[arg(long, value_name = "VALUE")]
     value: Option<String>,
@@ -45,12 +45,12 @@ struct Which {
 }
 
 #[derive(Debug, Args)]
-struct List {
+struct ListFirstSeen {
     #[command(flatten)]
     source: Source,
 
     #[command(flatten)]
-    which: Which,
+    filter: FirstSeenFlags,
 
     /// Format of the rows
     #[arg(long, value_enum, default_value = "table")]
@@ -58,13 +58,13 @@ struct List {
 }
 
 #[derive(Debug, Args)]
-struct DeleteCommand {
+struct DeleteFirstSeen {
     /// Database; no sensor may be writing to it
     #[arg(long, value_name = "FILE")]
     db: PathBuf,
 
     #[command(flatten)]
-    which: Which,
+    filter: FirstSeenFlags,
 
     /// Delete all values
     #[arg(long)]
@@ -73,36 +73,36 @@ struct DeleteCommand {
 
 impl FirstSeenCommand {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
-        match self.command {
-            Command::List(list) => list.run(),
-            Command::Delete(delete) => delete.run(),
+        match self.action {
+            FirstSeenAction::List(list) => list.run(),
+            FirstSeenAction::Delete(delete) => delete.run(),
         }
     }
 }
 
-impl From<Which> for FirstSeenFilter {
-    fn from(Which { value, method, host }: Which) -> Self {
+impl From<FirstSeenFlags> for FirstSeenFilter {
+    fn from(FirstSeenFlags { value, method, host }: FirstSeenFlags) -> Self {
         Self { value, method, host }
     }
 }
 
-impl List {
+impl ListFirstSeen {
     fn run(self) -> Result<(), Failure> {
-        let which = FirstSeenFilter::from(self.which);
-        let known = self.source.open()?.first_seen(&which).map_err(Failure::run)?;
+        let filter = FirstSeenFilter::from(self.filter);
+        let rows = self.source.open()?.first_seen(&filter).map_err(Failure::run)?;
         let mut out = stdout()?;
         match self.format {
             Format::Json => {}
-            Format::Csv => out.held.extend_from_slice(csv::FIRST_SEEN.as_bytes()),
-            Format::Table => table::first_seens(&mut out.held),
+            Format::Csv => out.buffer.extend_from_slice(csv::FIRST_SEEN.as_bytes()),
+            Format::Table => table::first_seen_header(&mut out.buffer),
         }
         let write: fn(&FirstSeenRow, &mut Vec<u8>) = match self.format {
             Format::Json => json::first_seen,
             Format::Csv => csv::first_seen,
             Format::Table => table::first_seen,
         };
-        for one in &known {
-            write(one, &mut out.held);
+        for row in &rows {
+            write(row, &mut out.buffer);
             if !out.line() {
                 break;
             }
@@ -112,15 +112,15 @@ impl List {
     }
 }
 
-impl DeleteCommand {
+impl DeleteFirstSeen {
     fn run(self) -> Result<(), Failure> {
-        let Which { value, method, host } = &self.which;
-        let named = value.is_some() || method.is_some() || host.is_some();
-        if named == self.all {
+        let FirstSeenFlags { value, method, host } = &self.filter;
+        let is_selective = value.is_some() || method.is_some() || host.is_some();
+        if is_selective == self.all {
             return Err(Failure::usage(anyhow!("name values by --value, --type or --host, or all by --all")));
         }
-        let deleted = delete_first_seen(&self.db, &self.which.into()).map_err(Failure::run)?;
-        say_migrated(&self.db, &deleted);
+        let deleted = delete_first_seen(&self.db, &self.filter.into()).map_err(Failure::run)?;
+        report_migration(&self.db, &deleted);
         eprintln!("{}: {} deleted", self.db.display(), Counted(deleted.rows, "first-seen value"));
         Ok(())
     }

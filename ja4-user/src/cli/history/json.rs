@@ -68,23 +68,23 @@ fn quoted(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Writes a changed value.
-pub(super) fn difference(of: &ValueDifference, out: &mut Vec<u8>) {
-    let [first, second] = of.counts;
+pub(super) fn difference(difference: &ValueDifference, out: &mut Vec<u8>) {
+    let [first, second] = difference.counts;
     Object::write(out, |line| {
-        line.text("change", Some(of.change.name())).text("type", Some(of.method.name()));
-        line.text("value", Some(&of.value)).number("first", Some(first)).number("second", Some(second));
-        line.text("label", of.app.as_deref());
+        line.text("change", Some(difference.change.name())).text("type", Some(difference.method.name()));
+        line.text("value", Some(&difference.value)).number("first", Some(first)).number("second", Some(second));
+        line.text("label", difference.app.as_deref());
     });
     out.push(b'\n');
 }
 
 /// Writes a first-seen value.
-pub(super) fn first_seen(of: &FirstSeenRow, out: &mut Vec<u8>) {
+pub(super) fn first_seen(FirstSeenRow { fact, approved }: &FirstSeenRow, out: &mut Vec<u8>) {
     Object::write(out, |line| {
-        line.text("type", Some(of.method.name())).text("value", Some(&of.value));
-        line.text("host", of.host.map(|host| host.to_string()).as_deref());
-        line.time("first", of.first).time("last", of.last).number("count", Some(of.count));
-        line.flag("approved", of.approved);
+        line.text("type", Some(fact.method.name())).text("value", Some(&fact.value));
+        line.text("host", fact.host.map(|host| host.to_string()).as_deref());
+        line.time("first", fact.first).time("last", fact.last).number("count", Some(fact.count));
+        line.flag("approved", *approved);
     });
     out.push(b'\n');
 }

@@ -24,7 +24,7 @@ pub(super) use self::export::Export;
 pub(super) use self::first_seen::FirstSeenCommand;
 pub(super) use self::profiles::ProfilesCommand;
 pub(super) use self::query::Query;
-use self::times::moment;
+use self::times::time;
 use super::failure::Failure;
 use crate::model::field::{EventRef, Field, FieldSource, FieldValue, Subject};
 use crate::model::{Method, Severity, Time};
@@ -65,13 +65,13 @@ impl Source {
 
 /// Filter of the rows.
 #[derive(Debug, Args)]
-struct Wanted {
+struct FilterFlags {
     /// Only events since this time: 2026-11-23T07:00:00Z, 2026-11-23, -2h, now
-    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     since: Option<Time>,
 
     /// Only events before this time
-    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     until: Option<Time>,
 
     /// Only connections of this host or network
@@ -99,7 +99,7 @@ struct Wanted {
     severity: Option<Severity>,
 }
 
-impl Wanted {
+impl FilterFlags {
     fn filter(self, limit: Option<u64>, oldest_first: bool) -> Result<HistoryFilter, Failure> {
         let Self { since, until, host, value, method, sni, app, severity } = self;
         if let (Some(since), Some(until)) = (since, until)
@@ -111,7 +111,7 @@ impl Wanted {
     }
 }
 
-/// An address, or a network in CIDR notation.
+/// Parses an address, or a network in CIDR notation.
 fn network(text: &str) -> Result<IpNet, String> {
     let parsed = text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
     parsed.map_err(|_| "neither an address nor a network such as 10.0.0.0/8".to_owned())
@@ -138,7 +138,7 @@ impl Runs {
         (row.sensor, row.in_iface) = (run.sensor.clone(), interface.cloned());
     }
 
-    /// The source of the fields of an alert.
+    /// Returns the source of the fields of an alert.
     fn alert<'a>(&'a self, row: &'a StoredAlert) -> AlertRow<'a> {
         let run = self.get(row.run);
         let (sensor, interfaces) = run.map_or((None, &[][..]), |run| (run.sensor.as_deref(), &*run.interfaces));
@@ -164,23 +164,23 @@ impl FieldSource for AlertRow<'_> {
 
 /// Bytes buffered before a write. A reader that pauses must not stop the query: the log of the database cannot shrink
 /// during a query.
-const HELD: usize = 64 << 20;
+const MAX_BUFFERED: usize = 64 << 20;
 
-/// The destination of lines.
-struct Out<W> {
+/// Writes lines through a buffer.
+struct LineWriter<W> {
     to: W,
-    held: Vec<u8>,
+    buffer: Vec<u8>,
     failed: Option<std::io::Error>,
 }
 
-impl<W: Write> Out<W> {
+impl<W: Write> LineWriter<W> {
     fn new(to: W) -> Self {
-        Self { to, held: Vec::new(), failed: None }
+        Self { to, buffer: Vec::new(), failed: None }
     }
 
     /// Writes the buffer, if it is large. Returns false if writing failed.
     fn line(&mut self) -> bool {
-        if self.held.len() >= HELD {
+        if self.buffer.len() >= MAX_BUFFERED {
             self.write();
         }
         self.failed.is_none()
@@ -188,9 +188,9 @@ impl<W: Write> Out<W> {
 
     fn write(&mut self) {
         if self.failed.is_none() {
-            self.failed = self.to.write_all(&self.held).and_then(|()| self.to.flush()).err();
+            self.failed = self.to.write_all(&self.buffer).and_then(|()| self.to.flush()).err();
         }
-        self.held.clear();
+        self.buffer.clear();
     }
 
     /// Writes the rest. A closed pipe is a clean end.
@@ -204,19 +204,19 @@ impl<W: Write> Out<W> {
 }
 
 /// Standard output.
-fn stdout() -> Result<Out<std::fs::File>, Failure> {
-    Ok(Out::new(crate::output::stdout::stdout().map_err(Failure::run)?))
+fn stdout() -> Result<LineWriter<std::fs::File>, Failure> {
+    Ok(LineWriter::new(crate::output::stdout::stdout().map_err(Failure::run)?))
 }
 
 /// Reports a migration.
-fn say_migrated(path: &Path, changed: &Changed) {
+fn report_migration(path: &Path, changed: &Changed) {
     if let Some(migrated) = &changed.migrated {
         eprintln!("ja4sensor: {}: {migrated}", path.display());
     }
 }
 
 /// Reports that the limit excluded rows.
-fn say_more(path: &Path, limit: Option<u64>) {
+fn report_more(path: &Path, limit: Option<u64>) {
     if let Some(limit) = limit {
         eprintln!("ja4sensor: {} has more; these are {limit}, --limit shows more of them", path.display());
     }
@@ -229,18 +229,18 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Asked {
+    struct SourceArguments {
         #[command(flatten)]
         source: Source,
     }
 
     fn limit(arguments: &[&str], default: u32) -> Option<u64> {
-        let asked = Asked::try_parse_from([&["export", "--db", "a.db"], arguments].concat()).unwrap();
-        asked.source.limit(default).map(|limit| limit.as_secs())
+        let parsed = SourceArguments::try_parse_from([&["export", "--db", "a.db"], arguments].concat()).unwrap();
+        parsed.source.limit(default).map(|limit| limit.as_secs())
     }
 
     #[test]
-    fn what_nobody_waits_for_has_no_limit_unless_one_is_configured() {
+    fn only_an_interactive_query_has_a_default_time_limit() {
         assert_eq!((limit(&[], TIMEOUT), limit(&[], 0)), (Some(30), None));
         assert_eq!((limit(&["--timeout", "0"], TIMEOUT), limit(&["--timeout", "7"], 0)), (None, Some(7)));
     }

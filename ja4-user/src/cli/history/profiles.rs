@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::{Source, say_migrated, stdout};
+use super::{Source, report_migration, stdout};
 use crate::cli::failure::Failure;
 use crate::detect::profile::{self, ProfileRow};
 use crate::output::storage::DatabaseReader;
@@ -50,7 +50,7 @@ impl ProfilesExport {
     fn run(self) -> Result<(), Failure> {
         let rows = self.source.open()?.profiles().map_err(Failure::run)?;
         let mut out = stdout()?;
-        profile::export(rows, &mut out.held).map_err(Failure::run)?;
+        profile::export(rows, &mut out.buffer).map_err(Failure::run)?;
         out.finish()?;
         Ok(())
     }
@@ -74,10 +74,10 @@ impl ProfilesImport {
         for path in &self.from {
             rows.append(&mut read(path)?);
         }
-        let found = rows.len();
+        let total = rows.len();
         let changed = import_profiles(&self.db, rows).map_err(Failure::run)?;
-        say_migrated(&self.db, &changed);
-        eprintln!("{}: {} of {} new or changed", self.db.display(), changed.rows, Counted(found as u64, "pair"));
+        report_migration(&self.db, &changed);
+        eprintln!("{}: {} of {} new or changed", self.db.display(), changed.rows, Counted(total as u64, "pair"));
         Ok(())
     }
 }

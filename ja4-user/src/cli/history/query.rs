@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::{Out, Runs, Source, Wanted, say_more, stdout, table};
+use super::{FilterFlags, LineWriter, Runs, Source, report_more, stdout, table};
 use crate::cli::failure::Failure;
 use crate::encode::{Format, Formatter};
 use crate::model::field::place;
@@ -16,14 +16,14 @@ use crate::output::storage::{DatabaseReader, HistoryFilter, StorageError};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Query {
     /// Kind of rows
-    #[arg(value_enum, default_value_t)]
-    what: What,
+    #[arg(value_enum, default_value_t, value_name = "WHAT")]
+    kind: QueryKind,
 
     #[command(flatten)]
     source: Source,
 
     #[command(flatten)]
-    wanted: Wanted,
+    filter: FilterFlags,
 
     /// Maximum number of rows, the newest ones; 0: all
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -36,7 +36,7 @@ pub(in crate::cli) struct Query {
 
 /// Kind of rows.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum What {
+enum QueryKind {
     /// Connections that overlap the time window, the latest end first
     #[default]
     Connections,
@@ -49,74 +49,74 @@ enum What {
 impl Query {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
         let limit = (self.limit > 0).then_some(self.limit);
-        let filter = self.wanted.filter(limit, false)?;
+        let filter = self.filter.filter(limit, false)?;
         let reader = self.source.open()?;
         let runs = Runs::load(&reader).map_err(Failure::run)?;
         let mut out = stdout()?;
         let mut formatter = Formatter::new(self.format, Arc::default());
-        header(self.what, self.format, &formatter, &mut out.held);
-        let found = rows(self.what, self.format, &reader, &filter, &runs, &mut formatter, &mut out);
+        header(self.kind, self.format, &formatter, &mut out.buffer);
+        let outcome = rows(self.kind, self.format, &reader, &filter, &runs, &mut formatter, &mut out);
         // Rows before an error are written.
         out.finish()?;
-        if found.map_err(Failure::run)?.more {
-            say_more(&self.source.db, limit);
+        if outcome.map_err(Failure::run)?.more {
+            report_more(&self.source.db, limit);
         }
         Ok(())
     }
 }
 
-fn header(what: What, format: Format, formatter: &Formatter, out: &mut Vec<u8>) {
-    match (format, what) {
+fn header(kind: QueryKind, format: Format, formatter: &Formatter, out: &mut Vec<u8>) {
+    match (format, kind) {
         (Format::Json | Format::Csv, _) => formatter.header(out),
-        (Format::Table, What::Connections) => table::connections(out),
-        (Format::Table, What::Fingerprints) => table::fingerprints(out),
-        (Format::Table, What::Alerts) => table::alerts(out),
+        (Format::Table, QueryKind::Connections) => table::connection_header(out),
+        (Format::Table, QueryKind::Fingerprints) => table::fingerprint_header(out),
+        (Format::Table, QueryKind::Alerts) => table::alert_header(out),
     }
 }
 
 fn rows(
-    what: What,
+    kind: QueryKind,
     format: Format,
     reader: &DatabaseReader,
     filter: &HistoryFilter,
     runs: &Runs,
     formatter: &mut Formatter,
-    out: &mut Out<std::fs::File>,
+    out: &mut LineWriter<std::fs::File>,
 ) -> Result<QueryOutcome, StorageError> {
     let is_table = matches!(format, Format::Table);
-    match what {
-        What::Connections => reader.connections(filter, |mut row| {
+    match kind {
+        QueryKind::Connections => reader.connections(filter, |mut row| {
             runs.name(&mut row);
             if is_table {
-                table::connection(&row, &mut out.held);
+                table::connection(&row, &mut out.buffer);
             } else {
-                formatter.row(place::CONNECTION, row.last, &row, &mut out.held);
+                formatter.row(place::CONNECTION, row.last, &row, &mut out.buffer);
             }
-            next(out)
+            end_row(out)
         }),
-        What::Fingerprints => reader.fingerprints(filter, |connection, fingerprint| {
+        QueryKind::Fingerprints => reader.fingerprints(filter, |connection, fingerprint| {
             if is_table {
-                table::fingerprint(connection, &fingerprint, &mut out.held);
+                table::fingerprint(connection, &fingerprint, &mut out.buffer);
             } else {
                 let mut connection = connection.clone();
                 runs.name(&mut connection);
                 let row = FingerprintWithConnection { connection: &connection, fingerprint: &fingerprint };
-                formatter.row(place::FINGERPRINT, fingerprint.time, &row, &mut out.held);
+                formatter.row(place::FINGERPRINT, fingerprint.time, &row, &mut out.buffer);
             }
-            next(out)
+            end_row(out)
         }),
-        What::Alerts => reader.alerts(filter, |row| {
+        QueryKind::Alerts => reader.alerts(filter, |row| {
             if is_table {
-                table::alert(&row.alert, &mut out.held);
+                table::alert(&row.alert, &mut out.buffer);
             } else {
-                formatter.row(place::ALERT, row.alert.time, &runs.alert(&row), &mut out.held);
+                formatter.row(place::ALERT, row.alert.time, &runs.alert(&row), &mut out.buffer);
             }
-            next(out)
+            end_row(out)
         }),
     }
 }
 
-/// Whether to visit another row.
-fn next<W: std::io::Write>(out: &mut Out<W>) -> ControlFlow<()> {
+/// Ends a row. Breaks if the output cannot be written.
+fn end_row<W: std::io::Write>(out: &mut LineWriter<W>) -> ControlFlow<()> {
     if out.line() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }

@@ -10,17 +10,17 @@ use crate::model::Time;
 use crate::output::storage::DiffWindow;
 use crate::units::{DurationError, HumanDuration};
 
-const FORMS: &str = "write 2026-11-23T07:00:00Z, 2026-11-23 (UTC), now, or a time ago: -30s, -15m, -2h, -7d, -4w";
+const FORMATS: &str = "write 2026-11-23T07:00:00Z, 2026-11-23 (UTC), now, or a time ago: -30s, -15m, -2h, -7d, -4w";
 
-/// A moment: absolute, or before now.
-pub(super) fn moment(text: &str) -> Result<Time, String> {
+/// Parses a time: absolute, or relative to now.
+pub(super) fn time(text: &str) -> Result<Time, String> {
     parse(text, now())
 }
 
-/// Two moments with `..` between them.
+/// Parses two times with `..` between them.
 pub(super) fn window(text: &str) -> Result<DiffWindow, String> {
     let (since, until) = text.split_once("..").ok_or("two times with .. between them are needed: -2h..-1h")?;
-    // Of both, now is the same.
+    // Both times are relative to the same "now".
     let now = now();
     let window = DiffWindow { since: parse(since, now)?, until: parse(until, now)? };
     if window.since >= window.until {
@@ -40,7 +40,7 @@ fn parse(text: &str, now: Time) -> Result<Time, String> {
     }
     if let Some(ago) = text.strip_prefix('-') {
         let ago: HumanDuration = ago.parse().map_err(|error| match error {
-            DurationError::Form(_) => FORMS.to_owned(),
+            DurationError::Form(_) => FORMATS.to_owned(),
             DurationError::TooLong(_) => error.to_string(),
         })?;
         return now.0.checked_sub(ago.nanoseconds()).map(Time).ok_or_else(|| "before 1970".to_owned());
@@ -50,7 +50,7 @@ fn parse(text: &str, now: Time) -> Result<Time, String> {
         .ok()
         .or_else(|| utc(text.parse::<DateTime>().ok()?))
         .or_else(|| utc(text.parse::<Date>().ok()?.to_datetime(Midnight::midnight())));
-    let nanoseconds = absolute.ok_or(FORMS)?.as_nanosecond();
+    let nanoseconds = absolute.ok_or(FORMATS)?.as_nanosecond();
     u64::try_from(nanoseconds).map(Time).map_err(|_| "before 1970, or too far in the future".to_owned())
 }
 
@@ -66,7 +66,7 @@ mod tests {
     const NOW: Time = Time(1_795_417_200_000_000_000);
 
     #[test]
-    fn moments() {
+    fn times_are_absolute_or_relative_to_now() {
         let parsed = |text| parse(text, NOW).map(|time| NOW.0.abs_diff(time.0) / 1_000_000_000);
         assert_eq!(parsed("now"), Ok(0));
         assert_eq!(parsed("2026-11-23T07:00:00Z"), Ok(0));
@@ -76,21 +76,21 @@ mod tests {
         assert_eq!(parsed("-90s"), Ok(90));
         assert_eq!(parsed("-2h"), Ok(7_200));
         assert_eq!(parsed("-1w"), Ok(604_800));
-        for wrong in ["", "-", "-2", "2h", "-2y", "yesterday", "-h", "2026-13-01", "-2 h"] {
-            assert_eq!(parse(wrong, NOW), Err(FORMS.to_owned()), "{wrong}");
+        for invalid in ["", "-", "-2", "2h", "-2y", "yesterday", "-h", "2026-13-01", "-2 h"] {
+            assert_eq!(parse(invalid, NOW), Err(FORMATS.to_owned()), "{invalid}");
         }
-        for long in ["-5000w", "-99999999999999999999s"] {
-            assert!(parse(long, NOW).is_err_and(|said| said.contains("longer than ten years")), "{long}");
+        for too_long in ["-5000w", "-99999999999999999999s"] {
+            assert!(parse(too_long, NOW).is_err_and(|error| error.contains("longer than ten years")), "{too_long}");
         }
         assert!(parse("1960-01-01", NOW).is_err());
     }
 
     #[test]
-    fn windows() {
-        let length = |text: &str| window(text).map(|window| (window.until.0 - window.since.0) / 1_000_000_000);
-        assert_eq!(length("-2h..-1h"), Ok(3_600));
-        assert_eq!(length("2026-11-22..2026-11-23"), Ok(86_400));
-        assert!(length("-1h..-2h").is_err());
-        assert!(length("-1h").is_err());
+    fn a_window_ends_after_its_start() {
+        let seconds = |text: &str| window(text).map(|window| (window.until.0 - window.since.0) / 1_000_000_000);
+        assert_eq!(seconds("-2h..-1h"), Ok(3_600));
+        assert_eq!(seconds("2026-11-22..2026-11-23"), Ok(86_400));
+        assert!(seconds("-1h..-2h").is_err());
+        assert!(seconds("-1h").is_err());
     }
 }

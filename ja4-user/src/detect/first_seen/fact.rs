@@ -1,4 +1,4 @@
-//! A first-seen value as it is stored.
+//! The history of a first-seen value.
 
 use std::net::IpAddr;
 

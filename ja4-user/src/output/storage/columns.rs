@@ -3,28 +3,29 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Params, ToSql};
 
+use crate::detect::profile::ProfileRow;
 use crate::model::{Method, Side, Time};
 
-/// Longest durations of the duration classes, nanoseconds. Longer connections and open ones have classes of their own. The
+/// Longest durations of the duration classes, in nanoseconds. Longer connections and open ones have classes of their own. The
 /// connections of a class that overlap a time window end in the window or shortly after, so the index by class and end
 /// finds them without a scan.
-pub(super) const SPANS: [u64; 3] = [60 * 1_000_000_000, 3_600 * 1_000_000_000, 86_400 * 1_000_000_000];
+pub(super) const CLASS_LIMITS: [u64; 3] = [60 * 1_000_000_000, 3_600 * 1_000_000_000, 86_400 * 1_000_000_000];
 /// Class of connections of more than a day.
-pub(super) const SPAN_LONG: i64 = SPANS.len() as i64;
+pub(super) const CLASS_LONG: i64 = CLASS_LIMITS.len() as i64;
 /// Class of open connections.
-pub(super) const SPAN_OPEN: i64 = SPAN_LONG + 1;
+pub(super) const CLASS_OPEN: i64 = CLASS_LONG + 1;
 
-/// Most fingerprints of a connection. The id of a fingerprint is the id of its connection times this, plus its number in
+/// Maximum number of fingerprints of a connection. The id of a fingerprint is the id of its connection times this, plus its number in
 /// the connection. A key of one integer costs half of a key of two, and the fingerprints of a connection are a range.
-pub(super) const EACH: i64 = 1 << 20;
+pub(super) const MAX_FINGERPRINTS: i64 = 1 << 20;
 
 /// Returns the duration class of a connection that has ended.
-pub(super) fn span(start: Time, last: Time) -> i64 {
-    let lasted = last.0.saturating_sub(start.0);
-    SPANS.iter().position(|longest| lasted <= *longest).map_or(SPAN_LONG, |class| class as i64)
+pub(super) fn duration_class(start: Time, last: Time) -> i64 {
+    let duration = last.0.saturating_sub(start.0);
+    CLASS_LIMITS.iter().position(|longest| duration <= *longest).map_or(CLASS_LONG, |class| class as i64)
 }
 
 /// Converts to a signed integer of SQLite; larger numbers saturate.
@@ -65,7 +66,7 @@ impl ToSql for Octets {
     }
 }
 
-/// An address from its bytes.
+/// Returns the address with these bytes.
 pub(super) fn address(octets: &[u8]) -> Option<IpAddr> {
     if let Ok(octets) = <[u8; 4]>::try_from(octets) {
         return Some(octets.into());
@@ -73,12 +74,12 @@ pub(super) fn address(octets: &[u8]) -> Option<IpAddr> {
     <[u8; 16]>::try_from(octets).ok().map(IpAddr::from)
 }
 
-/// First and last address of a network.
+/// Returns the first and the last address of a network.
 pub(super) fn bounds(network: IpNet) -> (Octets, Octets) {
     (Octets::of(network.network()), Octets::of(network.broadcast()))
 }
 
-/// The method with this number in the tables, its [`id`](Method::id).
+/// Returns the method with this [`id`](Method::id), which is its number in the tables.
 pub(super) fn method(number: i64) -> Option<Method> {
     u8::try_from(number).ok().and_then(Method::from_id)
 }
@@ -111,6 +112,12 @@ pub(super) fn tag(tag: u16) -> Option<u16> {
     (tag != 0).then_some(tag)
 }
 
+/// Returns the values of a profile pair: source, pair, key, value, count, first and last time.
+pub(super) fn profile(row: &ProfileRow) -> impl Params + use<'_> {
+    let ProfileRow { source, pair, key, value, count, first, last } = row;
+    (&**source, pair.name(), &**key, &**value, integer(*count), time(*first), time(*last))
+}
+
 /// Encodes a list as JSON. Strings and lists of strings cannot fail.
 pub(super) fn json_list<T: serde::Serialize>(list: &[T]) -> String {
     serde_json::to_string(list).unwrap_or_else(|_| "[]".to_owned())
@@ -122,26 +129,28 @@ mod tests {
 
     #[test]
     fn a_method_is_stored_by_its_id() {
-        for one in Method::ALL {
-            assert_eq!(method(one.id().into()), Some(one));
+        for expected in Method::ALL {
+            assert_eq!(method(expected.id().into()), Some(expected));
         }
         assert_eq!([-1, 11, 256].map(method), [None; 3]);
     }
 
     #[test]
-    fn classes_bound_durations() {
+    fn a_duration_class_is_the_first_with_a_limit_that_is_not_exceeded() {
         let minute = 60_000_000_000;
-        for (lasted, class) in [(0, 0), (minute, 0), (minute + 1, 1), (61 * minute, 2), (25 * 60 * minute, SPAN_LONG)] {
-            assert_eq!(span(Time(5), Time(5 + lasted)), class);
+        for (duration, class) in
+            [(0, 0), (minute, 0), (minute + 1, 1), (61 * minute, 2), (25 * 60 * minute, CLASS_LONG)]
+        {
+            assert_eq!(duration_class(Time(5), Time(5 + duration)), class);
         }
-        assert_eq!(span(Time(5), Time(0)), 0);
+        assert_eq!(duration_class(Time(5), Time(0)), 0);
     }
 
     #[test]
-    fn addresses_come_back() {
+    fn addresses_are_read_back_unchanged() {
         for text in ["10.0.0.1", "2001:db8::1", "::ffff:10.0.0.2"] {
-            let one: IpAddr = text.parse().unwrap();
-            assert_eq!(address(Octets::of(one).as_slice()), Some(one));
+            let expected: IpAddr = text.parse().unwrap();
+            assert_eq!(address(Octets::of(expected).as_slice()), Some(expected));
         }
         assert_eq!(address(&[1, 2, 3]), None);
         let (first, last) = bounds("10.1.2.3/16".parse().unwrap());

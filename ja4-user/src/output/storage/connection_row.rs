@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, ToSql};
 
-use super::columns::{self, Octets, SPAN_OPEN, integer, json_list, tag};
+use super::columns::{self, CLASS_OPEN, Octets, integer, json_list, tag};
 use crate::encode::attributes_json;
 use crate::model::field::{Field, FieldValue, Subject, place};
 use crate::model::{ConnectionRecord, FlowIdentity};
@@ -53,7 +53,8 @@ impl ConnectionRow<'_> {
         json.clear();
         attributes_json(record, json);
         let attributes = std::str::from_utf8(json).ok().filter(|object| *object != "{}");
-        let class = if record.ended.is_some() { columns::span(record.start, record.last) } else { SPAN_OPEN };
+        let class =
+            if record.ended.is_some() { columns::duration_class(record.start, record.last) } else { CLASS_OPEN };
         let fixed: [&dyn ToSql; FIXED_COLUMNS] = [
             id,
             run,

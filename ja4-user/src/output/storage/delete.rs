@@ -16,12 +16,12 @@ const CACHE: u32 = 8 << 10;
 ///
 /// # Errors
 /// If the file cannot be used, or another process writes to it.
-pub(crate) fn delete_first_seen(path: &Path, which: &FirstSeenFilter) -> Result<Changed, StorageError> {
+pub(crate) fn delete_first_seen(path: &Path, filter: &FirstSeenFilter) -> Result<Changed, StorageError> {
     if let Err(source) = std::fs::metadata(path) {
         return Err(StorageError::Open { path: path.to_owned(), source });
     }
     let (_lock, database, migrated) = lock::open(path, CACHE)?;
-    let condition = which.condition();
+    let condition = filter.condition();
     let delete = format!(
         "DELETE FROM first_seen WHERE (value, host) IN (
             SELECT s.value, s.host FROM first_seen s JOIN fingerprint_value v ON v.id = s.value WHERE {})",

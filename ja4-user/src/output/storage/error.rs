@@ -115,7 +115,7 @@ impl StorageError {
 
     /// Whether the file can never be used.
     #[must_use]
-    pub(crate) const fn is_of_the_file(&self) -> bool {
+    pub(crate) const fn is_permanent(&self) -> bool {
         matches!(self, Self::NotADatabase(_) | Self::Foreign(_) | Self::Newer { .. })
     }
 

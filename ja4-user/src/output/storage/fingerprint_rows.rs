@@ -2,7 +2,7 @@
 
 use rusqlite::{CachedStatement, Connection};
 
-use super::columns::{self, EACH, integer};
+use super::columns::{self, MAX_FINGERPRINTS, integer};
 use crate::model::FingerprintRecord;
 
 /// Rows of one statement, which share its fixed cost.
@@ -35,10 +35,10 @@ impl FingerprintRows {
         self.rows.clear();
     }
 
-    /// Adds the row of fingerprint `n` of a connection. `n` is below [`EACH`].
+    /// Adds the row of fingerprint `n` of a connection. `n` is below [`MAX_FINGERPRINTS`].
     pub(super) fn add(&mut self, connection: i64, n: u32, value: i64, seen: &FingerprintRecord) {
         self.rows.push(FingerprintRow {
-            id: connection * EACH + i64::from(n),
+            id: connection * MAX_FINGERPRINTS + i64::from(n),
             value,
             time: columns::time(seen.time),
             packet: seen.packet().map(integer),

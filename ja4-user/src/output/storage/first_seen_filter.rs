@@ -25,9 +25,9 @@ impl FirstSeenFilter {
         if let Some(method) = self.method {
             sql.add(" AND v.method = ?", [i64::from(method.id()).into()]);
         }
-        if let Some(wanted) = &self.value {
+        if let Some(pattern) = &self.value {
             sql.add(" AND ", []);
-            like("v.value", wanted, &mut sql);
+            like("v.value", pattern, &mut sql);
         }
         if let Some(network) = self.host {
             let (first, last) = columns::bounds(network);

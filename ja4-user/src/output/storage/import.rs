@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use rusqlite::{TransactionBehavior, params};
+use rusqlite::TransactionBehavior;
 
-use super::columns::integer;
 use super::version::Changed;
 use super::{StorageError, columns, lock, schema};
 use crate::detect::profile::ProfileRow;
@@ -35,15 +34,7 @@ pub(crate) fn import_profiles(
              WHERE excluded.count > count OR excluded.first < first OR excluded.last > last",
         )?;
         for row in rows {
-            changed += insert.execute(params![
-                &*row.source,
-                row.pair.name(),
-                &*row.key,
-                &*row.value,
-                integer(row.count),
-                columns::time(row.first),
-                columns::time(row.last),
-            ])? as u64;
+            changed += insert.execute(columns::profile(&row))? as u64;
         }
         drop(insert);
         change.commit()?;

@@ -18,7 +18,7 @@ use super::version::Migrated;
 /// releases both when the process ends.
 ///
 /// SQLite's own locks are lost when the process closes any descriptor of the file (fcntl(2), advisory record locking). So
-/// this value must outlive the connection, and only SQLite may open the file in this process; see [`schema::may`].
+/// this value must outlive the connection, and only SQLite may open the file in this process; see [`schema::check_access`].
 #[derive(Debug)]
 pub(super) struct DatabaseLock {
     database: InodeLock,

@@ -9,27 +9,26 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value as Json};
 
-use super::columns::{self, EACH, Octets};
+use super::columns::{self, MAX_FINGERPRINTS, Octets};
 use super::rows::severity;
 use super::version::Migrated;
 use crate::model::{EndReason, Method, Severity, Side, Time};
 
-/// 2100-01-01, nanoseconds since the Unix epoch. A later time is not a time, or has another unit.
-const TOO_LATE: u64 = 4_102_444_800_000_000_000;
+/// Latest valid time: 2100-01-01, nanoseconds since the Unix epoch. A larger number is not a time, or has another unit.
+const MAX_TIME: u64 = 4_102_444_800_000_000_000;
 
-/// What is wrong with a row, or with the database.
-enum Unfit {
+/// Why a row was not migrated.
+enum MigrationError {
+    /// The content of the row is invalid.
     Row(String),
     Database(rusqlite::Error),
 }
 
-impl From<rusqlite::Error> for Unfit {
+impl From<rusqlite::Error> for MigrationError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
     }
 }
-
-type Carried = Result<(), Unfit>;
 
 /// Creates the current tables, migrates all rows and drops the old tables.
 pub(super) fn from_v1(database: &Connection, version_2: &str, migrated: &mut Migrated) -> rusqlite::Result<()> {
@@ -37,8 +36,8 @@ pub(super) fn from_v1(database: &Connection, version_2: &str, migrated: &mut Mig
     database.execute_batch("ALTER TABLE first_seen RENAME TO first_seen_v1")?;
     database.execute_batch(version_2)?;
     database.execute_batch(
-        "CREATE TEMP TABLE carried (flow INTEGER, start INTEGER, last INTEGER, id INTEGER);
-         CREATE INDEX temp.carried_by_flow ON carried (flow, start);",
+        "CREATE TEMP TABLE migrated_connection (flow INTEGER, start INTEGER, last INTEGER, id INTEGER);
+         CREATE INDEX temp.migrated_connection_by_flow ON migrated_connection (flow, start);",
     )?;
     table(database, "runs", migrated, run)?;
     table(database, "connections", migrated, connection)?;
@@ -47,7 +46,7 @@ pub(super) fn from_v1(database: &Connection, version_2: &str, migrated: &mut Mig
     table(database, "alerts", migrated, alert)?;
     database.execute_batch(
         "UPDATE sensor SET learning_since = (SELECT min(first) FROM first_seen);
-         DROP TABLE temp.carried;
+         DROP TABLE temp.migrated_connection;
          DROP TABLE runs; DROP TABLE connections; DROP TABLE fingerprints; DROP TABLE first_seen_v1; DROP TABLE alerts;",
     )
 }
@@ -57,107 +56,107 @@ fn table(
     database: &Connection,
     name: &str,
     migrated: &mut Migrated,
-    carry: fn(&Connection, &Fields<'_, '_>) -> Carried,
+    migrate_row: fn(&Connection, &Version1Row<'_, '_>) -> Result<(), MigrationError>,
 ) -> rusqlite::Result<()> {
     let mut old = database.prepare(&format!("SELECT * FROM {name} ORDER BY rowid"))?;
     let names: Vec<String> = old.column_names().map(str::to_owned).collect();
     let mut rows = old.query([])?;
     while let Some(row) = rows.next()? {
-        let fields = Fields { names: &names, row };
-        match carry(database, &fields) {
+        let row = Version1Row { names: &names, row };
+        match migrate_row(database, &row) {
             Ok(()) => migrated.rows += 1,
-            Err(Unfit::Row(reason)) => {
-                let mut aside = database.prepare_cached(
+            Err(MigrationError::Row(reason)) => {
+                let mut insert = database.prepare_cached(
                     "INSERT INTO unmigrated (from_version, source, reason, content) VALUES (1, ?1, ?2, ?3)",
                 )?;
                 let source = name.trim_end_matches("_v1");
-                aside.execute(params![source, reason, fields.content()])?;
+                insert.execute(params![source, reason, row.content()])?;
                 migrated.set_aside += 1;
             }
-            Err(Unfit::Database(error)) => return Err(error),
+            Err(MigrationError::Database(error)) => return Err(error),
         }
     }
     Ok(())
 }
 
 /// A row of unverified content.
-struct Fields<'a, 'r> {
+struct Version1Row<'a, 'r> {
     names: &'a [String],
     row: &'a Row<'r>,
 }
 
-impl Fields<'_, '_> {
-    fn value(&self, name: &str) -> Result<ValueRef<'_>, Unfit> {
-        self.row.get_ref(name).map_err(|_| Unfit::Row(format!("{name} is missing")))
+impl Version1Row<'_, '_> {
+    fn value(&self, name: &str) -> Result<ValueRef<'_>, MigrationError> {
+        self.row.get_ref(name).map_err(|_| MigrationError::Row(format!("{name} is missing")))
     }
 
-    fn text(&self, name: &str) -> Result<Option<String>, Unfit> {
+    fn text(&self, name: &str) -> Result<Option<String>, MigrationError> {
         match self.value(name)? {
             ValueRef::Null => Ok(None),
             ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => Ok(Some(text.to_owned())),
-                Err(_) => Err(Unfit::Row(format!("{name} is not UTF-8"))),
+                Err(_) => Err(MigrationError::Row(format!("{name} is not UTF-8"))),
             },
-            _ => Err(Unfit::Row(format!("{name} is no text"))),
+            _ => Err(MigrationError::Row(format!("{name} is no text"))),
         }
     }
 
-    fn required(&self, name: &str) -> Result<String, Unfit> {
-        self.text(name)?.ok_or_else(|| Unfit::Row(format!("{name} is missing")))
+    fn required(&self, name: &str) -> Result<String, MigrationError> {
+        self.text(name)?.ok_or_else(|| MigrationError::Row(format!("{name} is missing")))
     }
 
-    /// A number that is absent, or not above `most`.
-    fn optional(&self, name: &str, most: u64) -> Result<Option<i64>, Unfit> {
+    /// Returns a number of at most `max`, if it is present.
+    fn optional(&self, name: &str, max: u64) -> Result<Option<i64>, MigrationError> {
         match self.value(name)? {
             ValueRef::Null => Ok(None),
-            ValueRef::Integer(number) if u64::try_from(number).is_ok_and(|number| number <= most) => Ok(Some(number)),
-            ValueRef::Integer(number) => Err(Unfit::Row(format!("{name} is out of range: {number}"))),
-            _ => Err(Unfit::Row(format!("{name} is no number"))),
+            ValueRef::Integer(number) if u64::try_from(number).is_ok_and(|number| number <= max) => Ok(Some(number)),
+            ValueRef::Integer(number) => Err(MigrationError::Row(format!("{name} is out of range: {number}"))),
+            _ => Err(MigrationError::Row(format!("{name} is no number"))),
         }
     }
 
-    fn number(&self, name: &str, most: u64) -> Result<i64, Unfit> {
-        self.optional(name, most)?.ok_or_else(|| Unfit::Row(format!("{name} is missing")))
+    fn number(&self, name: &str, max: u64) -> Result<i64, MigrationError> {
+        self.optional(name, max)?.ok_or_else(|| MigrationError::Row(format!("{name} is missing")))
     }
 
-    fn time(&self, name: &str) -> Result<i64, Unfit> {
-        self.number(name, TOO_LATE)
+    fn time(&self, name: &str) -> Result<i64, MigrationError> {
+        self.number(name, MAX_TIME)
     }
 
-    fn method(&self) -> Result<Method, Unfit> {
+    fn method(&self) -> Result<Method, MigrationError> {
         let name = self.required("method")?;
-        name.parse().map_err(|error: ja4::UnknownMethod| Unfit::Row(error.to_string()))
+        name.parse().map_err(|error: ja4::UnknownMethod| MigrationError::Row(error.to_string()))
     }
 
-    fn address(&self, name: &str) -> Result<Octets, Unfit> {
+    fn address(&self, name: &str) -> Result<Octets, MigrationError> {
         let text = self.required(name)?;
         let parsed = text.parse::<IpAddr>();
-        parsed.map(Octets::of).map_err(|_| Unfit::Row(format!("{name} is no address")))
+        parsed.map(Octets::of).map_err(|_| MigrationError::Row(format!("{name} is no address")))
     }
 
-    fn json(&self, name: &str, fits: fn(&Json) -> bool) -> Result<Option<String>, Unfit> {
+    fn json(&self, name: &str, is_valid: fn(&Json) -> bool) -> Result<Option<String>, MigrationError> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
         match serde_json::from_str::<Json>(&text) {
-            Ok(parsed) if fits(&parsed) => Ok(Some(text)),
-            Ok(_) => Err(Unfit::Row(format!("{name} is JSON of another shape"))),
-            Err(error) => Err(Unfit::Row(format!("{name} is not JSON: {error}"))),
+            Ok(parsed) if is_valid(&parsed) => Ok(Some(text)),
+            Ok(_) => Err(MigrationError::Row(format!("{name} is JSON of another shape"))),
+            Err(error) => Err(MigrationError::Row(format!("{name} is not JSON: {error}"))),
         }
     }
 
-    /// The whole row as JSON; bytes as hex.
+    /// Returns the whole row as JSON, with bytes as hex.
     fn content(&self) -> String {
         let mut object = Map::new();
-        for (place, name) in self.names.iter().enumerate() {
-            let value = match self.row.get::<_, Value>(place) {
+        for (index, name) in self.names.iter().enumerate() {
+            let value = match self.row.get::<_, Value>(index) {
                 Ok(Value::Integer(number)) => number.into(),
                 Ok(Value::Real(number)) => number.into(),
                 Ok(Value::Text(text)) => text.into(),
                 Ok(Value::Blob(bytes)) => hex(&bytes).into(),
                 Ok(Value::Null) => Json::Null,
                 // Text that is not UTF-8.
-                Err(_) => self.row.get_ref(place).ok().and_then(columns::text).into(),
+                Err(_) => self.row.get_ref(index).ok().and_then(columns::text).into(),
             };
             object.insert(name.clone(), value);
         }
@@ -169,7 +168,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn run(database: &Connection, row: &Fields<'_, '_>) -> Carried {
+fn run(database: &Connection, row: &Version1Row<'_, '_>) -> Result<(), MigrationError> {
     let names = |list: &Json| list.as_array().is_some_and(|names| names.iter().all(Json::is_string));
     let sources = row.json("sources", names)?.unwrap_or_else(|| "[]".to_owned());
     let counters = row.json("counters", Json::is_object)?;
@@ -179,7 +178,7 @@ fn run(database: &Connection, row: &Fields<'_, '_>) -> Carried {
     )?;
     insert.execute(params![
         row.time("started")?,
-        row.optional("ended", TOO_LATE)?,
+        row.optional("ended", MAX_TIME)?,
         row.number("clean", 1)?,
         row.required("version")?,
         sources,
@@ -188,8 +187,8 @@ fn run(database: &Connection, row: &Fields<'_, '_>) -> Carried {
     Ok(())
 }
 
-/// Both ends of a flow, and its number.
-struct Flow {
+/// The number and the endpoints of a flow.
+struct Version1Flow {
     id: i64,
     client: Octets,
     client_port: i64,
@@ -198,8 +197,8 @@ struct Flow {
     proto: i64,
 }
 
-impl Flow {
-    fn read(row: &Fields<'_, '_>) -> Result<Self, Unfit> {
+impl Version1Flow {
+    fn read(row: &Version1Row<'_, '_>) -> Result<Self, MigrationError> {
         Ok(Self {
             id: row.number("flow", 1 << 53)?,
             client: row.address("client")?,
@@ -210,7 +209,7 @@ impl Flow {
         })
     }
 
-    /// A row of a connection, as far as version 1 knew it; its number.
+    /// Inserts a connection with the columns of version 1. Returns its id.
     fn insert(&self, database: &Connection, start: i64, last: i64, ended: &str) -> rusqlite::Result<i64> {
         let mut insert = database.prepare_cached(
             "INSERT INTO connection (flow_id, src_ip, src_port, dest_ip, dest_port, proto, start, \"end\", duration_class,
@@ -226,28 +225,28 @@ impl Flow {
             self.proto,
             start,
             last,
-            columns::span(Time(start.unsigned_abs()), Time(last.unsigned_abs())),
+            columns::duration_class(Time(start.unsigned_abs()), Time(last.unsigned_abs())),
             ended,
         ])?;
-        let mut carried = database.prepare_cached("INSERT INTO temp.carried VALUES (?1, ?2, ?3, ?4)")?;
-        carried.execute([self.id, start, last, id])?;
+        let mut insert = database.prepare_cached("INSERT INTO temp.migrated_connection VALUES (?1, ?2, ?3, ?4)")?;
+        insert.execute([self.id, start, last, id])?;
         Ok(id)
     }
 }
 
-fn connection(database: &Connection, row: &Fields<'_, '_>) -> Carried {
-    let flow = Flow::read(row)?;
+fn connection(database: &Connection, row: &Version1Row<'_, '_>) -> Result<(), MigrationError> {
+    let flow = Version1Flow::read(row)?;
     let (start, last) = (row.time("start")?, row.time("last")?);
     if start > last {
-        return Err(Unfit::Row("it ends before it starts".to_owned()));
+        return Err(MigrationError::Row("it ends before it starts".to_owned()));
     }
     let ended = row.required("ended")?;
-    if !EndReason::ALL.iter().any(|way| way.name() == ended) {
-        return Err(Unfit::Row(format!("'{ended}' is no way to end")));
+    if !EndReason::ALL.iter().any(|reason| reason.name() == ended) {
+        return Err(MigrationError::Row(format!("'{ended}' is no way to end")));
     }
-    let counts = ["packets_to_server", "packets_to_client", "bytes_to_server", "bytes_to_client"];
-    let mut counted = [0; 4];
-    for (count, name) in counted.iter_mut().zip(counts) {
+    let names = ["packets_to_server", "packets_to_client", "bytes_to_server", "bytes_to_client"];
+    let mut counts = [0; 4];
+    for (count, name) in counts.iter_mut().zip(names) {
         *count = row.number(name, i64::MAX as u64)?;
     }
     let (sni, host, app) = (row.text("sni")?, row.text("http_host")?, row.text("app")?);
@@ -258,12 +257,12 @@ fn connection(database: &Connection, row: &Fields<'_, '_>) -> Carried {
             bytes_toclient = ?5, tls_sni = ?6, http_hostname = ?7, app_name = ?8, attributes = ?9
          WHERE id = ?1",
     )?;
-    let [to_server, to_client, bytes_to_server, bytes_to_client] = counted;
+    let [to_server, to_client, bytes_to_server, bytes_to_client] = counts;
     update.execute(params![id, to_server, to_client, bytes_to_server, bytes_to_client, sni, host, app, attributes])?;
     Ok(())
 }
 
-/// The number of a value, which is made if there is none.
+/// Returns the id of a value, which is inserted if it is missing.
 fn value(database: &Connection, method: Method, value: &str, raw: Option<&str>) -> rusqlite::Result<i64> {
     let mut insert = database.prepare_cached(
         "INSERT INTO fingerprint_value (method, value, raw) VALUES (?1, ?2, ?3)
@@ -272,16 +271,17 @@ fn value(database: &Connection, method: Method, value: &str, raw: Option<&str>) 
     insert.query_row(params![method.id(), value, raw], |row| row.get(0))
 }
 
-fn fingerprint(database: &Connection, row: &Fields<'_, '_>) -> Carried {
-    let flow = Flow::read(row)?;
+fn fingerprint(database: &Connection, row: &Version1Row<'_, '_>) -> Result<(), MigrationError> {
+    let flow = Version1Flow::read(row)?;
     let time = row.time("time")?;
     let packet = row.optional("packet", i64::MAX as u64)?;
     let (method, text) = (row.method()?, row.required("value")?);
     let raw = row.text("raw")?;
     let count = row.number("count", u32::MAX.into())?;
     let value = value(database, method, &text, raw.as_deref())?;
-    let mut find = database
-        .prepare_cached("SELECT id FROM temp.carried WHERE flow = ?1 AND start <= ?2 AND last >= ?2 LIMIT 1")?;
+    let mut find = database.prepare_cached(
+        "SELECT id FROM temp.migrated_connection WHERE flow = ?1 AND start <= ?2 AND last >= ?2 LIMIT 1",
+    )?;
     let found = find.query_row([flow.id, time], |row| row.get::<_, i64>(0)).optional()?;
     let connection = match found {
         Some(id) => id,
@@ -297,11 +297,19 @@ fn fingerprint(database: &Connection, row: &Fields<'_, '_>) -> Carried {
          VALUES ((SELECT coalesce(max(id), ?1) + 1 FROM fingerprint WHERE id > ?1 AND id < ?1 + ?7),
             ?2, ?3, ?4, ?5, ?6, 0)",
     )?;
-    insert.execute(params![connection * EACH, value, time, packet, columns::side(side), count, EACH])?;
+    insert.execute(params![
+        connection * MAX_FINGERPRINTS,
+        value,
+        time,
+        packet,
+        columns::side(side),
+        count,
+        MAX_FINGERPRINTS
+    ])?;
     Ok(())
 }
 
-fn first_seen(database: &Connection, row: &Fields<'_, '_>) -> Carried {
+fn first_seen(database: &Connection, row: &Version1Row<'_, '_>) -> Result<(), MigrationError> {
     let (method, text) = (row.method()?, row.required("value")?);
     let host = match row.text("host")? {
         Some(_) => Some(row.address("host")?),
@@ -321,9 +329,9 @@ fn first_seen(database: &Connection, row: &Fields<'_, '_>) -> Carried {
     Ok(())
 }
 
-fn alert(database: &Connection, row: &Fields<'_, '_>) -> Carried {
-    let word = row.required("severity")?;
-    let level = word.parse::<Severity>().map_err(Unfit::Row)?;
+fn alert(database: &Connection, row: &Version1Row<'_, '_>) -> Result<(), MigrationError> {
+    let level = row.required("severity")?;
+    let level = level.parse::<Severity>().map_err(MigrationError::Row)?;
     let method = match row.text("method")? {
         Some(_) => Some(row.method()?.id()),
         None => None,
@@ -334,7 +342,7 @@ fn alert(database: &Connection, row: &Fields<'_, '_>) -> Carried {
         "INSERT INTO alert (time, packet, rule, description, severity, grouped, reason, flow_id, method, value, suppressed,
             src_ip, src_port, dest_ip, dest_port, proto)
          SELECT ?1, ?2, ?3, ?3, ?4, '[]', ?5, ?6, ?7, ?8, 0, src_ip, src_port, dest_ip, dest_port, proto
-         FROM (SELECT 1) LEFT JOIN connection ON connection.id = (SELECT id FROM temp.carried
+         FROM (SELECT 1) LEFT JOIN connection ON connection.id = (SELECT id FROM temp.migrated_connection
             WHERE flow = ?6 ORDER BY start <= ?1 AND last >= ?1 DESC, abs(start - ?1) LIMIT 1)",
     )?;
     insert.execute(params![

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::StorageError;
-use super::columns::json_list;
-use super::columns::{self, EACH, SPAN_LONG, SPAN_OPEN, SPANS};
+use super::columns::{self, CLASS_LIMITS, CLASS_LONG, CLASS_OPEN, MAX_FINGERPRINTS, json_list};
 use super::lock::{self, DatabaseLock, Inode};
 use super::rows::{RowWriter, RowsWritten};
 use super::schema;
@@ -46,7 +45,7 @@ impl DatabaseOpener {
         schema::create(&self.path)?;
         let (lock, mut database, migrated) = lock::open(&self.path, self.cache)?;
         let failed = |source| schema::explain(&self.path, source);
-        let (next, newest) = recover(&mut database).map_err(failed)?;
+        let (next_id, newest) = recover(&mut database).map_err(failed)?;
         let run = record_run(&database, &self.run).map_err(failed)?;
         // SQLite creates them next to the file itself, even if the path is a link.
         let real = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
@@ -57,15 +56,15 @@ impl DatabaseOpener {
             Inode::at(&path).map(|inode| (path, inode))
         });
         let beside = beside.collect();
-        Ok((OpenDatabase { database, rows: RowWriter::new(run, next, newest, late), beside, lock }, migrated))
+        Ok((OpenDatabase { database, rows: RowWriter::new(run, next_id, newest, late), beside, lock }, migrated))
     }
 }
 
 impl OpenDatabase {
     /// Writes operations in one transaction, which is rolled back after an error.
-    pub(super) fn write<'a>(&mut self, items: impl Iterator<Item = &'a WriteOp>) -> rusqlite::Result<RowsWritten> {
+    pub(super) fn write<'a>(&mut self, operations: impl Iterator<Item = &'a WriteOp>) -> rusqlite::Result<RowsWritten> {
         let change = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let written = self.rows.write(&change, items)?;
+        let written = self.rows.write(&change, operations)?;
         change.commit()?;
         Ok(written)
     }
@@ -95,7 +94,7 @@ impl OpenDatabase {
 /// Ends the connections that a killed run left open. Returns the next free connection id and the latest time.
 fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
     let change = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let [minute, hour, day] = SPANS.map(columns::integer);
+    let [minute, hour, day] = CLASS_LIMITS.map(columns::integer);
     change.execute(
         "UPDATE connection SET state = ?2, \"end\" = newest, duration_class = iif(newest - start <= ?3, 0,
             iif(newest - start <= ?4, 1, iif(newest - start <= ?5, 2, ?6)))
@@ -104,23 +103,24 @@ fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
                 \"end\")) AS newest
             FROM connection WHERE duration_class = ?1)
          WHERE id = open",
-        params![SPAN_OPEN, EndReason::Open.name(), minute, hour, day, SPAN_LONG, EACH],
+        params![CLASS_OPEN, EndReason::Open.name(), minute, hour, day, CLASS_LONG, MAX_FINGERPRINTS],
     )?;
-    let next = change.query_row(
+    let next_id = change.query_row(
         "SELECT max(coalesce((SELECT max(id) FROM connection), 0),
             coalesce((SELECT max(id) / ?1 FROM fingerprint), 0)) + 1",
-        [EACH],
+        [MAX_FINGERPRINTS],
         |row| row.get(0),
     )?;
     let mut newest = 0;
-    for span in 0..=SPAN_LONG {
-        let of_span: Option<i64> =
-            change
-                .query_row("SELECT max(\"end\") FROM connection WHERE duration_class = ?1", [span], |row| row.get(0))?;
-        newest = newest.max(of_span.unwrap_or(0));
+    for class in 0..=CLASS_LONG {
+        let end: Option<i64> =
+            change.query_row("SELECT max(\"end\") FROM connection WHERE duration_class = ?1", [class], |row| {
+                row.get(0)
+            })?;
+        newest = newest.max(end.unwrap_or(0));
     }
     change.commit()?;
-    Ok((next, Time(newest.max(0).unsigned_abs())))
+    Ok((next_id, Time(newest.max(0).unsigned_abs())))
 }
 
 /// Records the start of a run. Returns its id.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
-use super::columns::{EACH, SPAN_LONG, integer};
+use super::columns::{CLASS_LONG, MAX_FINGERPRINTS, integer};
 use super::status::WriterCounters;
 use crate::model::Time;
 
@@ -45,7 +45,7 @@ pub(super) struct RetentionJob {
     /// The size limit that was exceeded, until enough is freed.
     shrinking: Option<u64>,
     /// Bytes of saved state, and when they were measured.
-    known: Option<(u64, Instant)>,
+    saved_state: Option<(u64, Instant)>,
     /// Whether rows were deleted since the last sweep over the values.
     deleted: bool,
     /// Id of the last value that the current sweep checked.
@@ -64,7 +64,7 @@ pub(super) struct RetentionStep {
 
 impl RetentionJob {
     pub(super) fn new(limits: Retention) -> Self {
-        Self { limits, shrinking: None, known: None, deleted: false, swept: None }
+        Self { limits, shrinking: None, saved_state: None, deleted: false, swept: None }
     }
 
     /// Deletes rows while there are any to delete and `may_continue` permits. Returns whether values were deleted, which
@@ -121,43 +121,43 @@ impl RetentionJob {
 
     /// Runs one small transaction.
     fn step(&mut self, database: &mut Connection, now: Time) -> rusqlite::Result<RetentionStep> {
-        let mut done = RetentionStep::default();
-        let too_large = self.too_large(database)?;
+        let mut deleted = RetentionStep::default();
+        let is_too_large = self.is_too_large(database)?;
         let cutoff = self.limits.max_age.and_then(|age| {
             let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
             now.0.checked_sub(age).map(integer)
         });
         let change = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(cutoff) = cutoff {
-            expire(&change, cutoff, &mut done)?;
+            expire(&change, cutoff, &mut deleted)?;
         }
-        if too_large && done.connections == 0 && done.alerts == 0 {
-            expire(&change, i64::MAX, &mut done)?;
+        if is_too_large && deleted.connections == 0 && deleted.alerts == 0 {
+            expire(&change, i64::MAX, &mut deleted)?;
         }
-        done.values = self.sweep(&change)?;
+        deleted.values = self.sweep(&change)?;
         change.commit()?;
-        Ok(done)
+        Ok(deleted)
     }
 
-    fn too_large(&mut self, database: &Connection) -> rusqlite::Result<bool> {
-        let Some(most) = self.limits.max_bytes else {
+    fn is_too_large(&mut self, database: &Connection) -> rusqlite::Result<bool> {
+        let Some(max_bytes) = self.limits.max_bytes else {
             return Ok(false);
         };
-        let used = (number(database, "page_count")? - number(database, "freelist_count")?).max(0).unsigned_abs()
-            * number(database, "page_size")?.unsigned_abs();
-        let limit = |known: u64| most.max(known + most / 2);
+        let used = (pragma(database, "page_count")? - pragma(database, "freelist_count")?).max(0).unsigned_abs()
+            * pragma(database, "page_size")?.unsigned_abs();
+        let limit = |saved_state: u64| max_bytes.max(saved_state + max_bytes / 2);
         self.shrinking = match self.shrinking {
-            Some(limit) => Some(limit).filter(|limit| used > limit - most / 100 * SPARE),
-            None if used <= most => None,
+            Some(limit) => Some(limit).filter(|limit| used > limit - max_bytes / 100 * SPARE),
+            None if used <= max_bytes => None,
             None if self
-                .known
-                .is_some_and(|(known, when)| when.elapsed() < MEASURE_INTERVAL && used <= limit(known)) =>
+                .saved_state
+                .is_some_and(|(bytes, when)| when.elapsed() < MEASURE_INTERVAL && used <= limit(bytes)) =>
             {
                 None
             }
             None => {
-                let (known, _) = self.known.insert((known(database)?, Instant::now()));
-                Some(limit(*known)).filter(|limit| used > *limit)
+                let (bytes, _) = self.saved_state.insert((saved_state_bytes(database)?, Instant::now()));
+                Some(limit(*bytes)).filter(|limit| used > *limit)
             }
         };
         Ok(self.shrinking.is_some())
@@ -200,43 +200,44 @@ enum ExpiredRow {
 }
 
 /// Deletes connections that ended before `cutoff`, with their fingerprints, and earlier alerts, oldest first.
-fn expire(change: &Transaction<'_>, cutoff: i64, done: &mut RetentionStep) -> rusqlite::Result<()> {
+fn expire(change: &Transaction<'_>, cutoff: i64, deleted: &mut RetentionStep) -> rusqlite::Result<()> {
     let mut oldest: Vec<(i64, ExpiredRow)> = Vec::new();
     let mut connections = change.prepare_cached(
         "SELECT \"end\", id FROM connection WHERE duration_class = ?1 AND \"end\" < ?2 ORDER BY \"end\" LIMIT ?3",
     )?;
-    for span in 0..=SPAN_LONG {
-        for row in connections.query_map([span, cutoff, STEP], dated(ExpiredRow::Connection))? {
+    for class in 0..=CLASS_LONG {
+        for row in connections.query_map([class, cutoff, STEP], time_and_row(ExpiredRow::Connection))? {
             oldest.push(row?);
         }
     }
     let mut alerts = change.prepare_cached("SELECT time, id FROM alert WHERE time < ?1 ORDER BY time LIMIT ?2")?;
-    for row in alerts.query_map([cutoff, STEP], dated(ExpiredRow::Alert))? {
+    for row in alerts.query_map([cutoff, STEP], time_and_row(ExpiredRow::Alert))? {
         oldest.push(row?);
     }
     oldest.sort_unstable();
     let mut fingerprints = change.prepare_cached("DELETE FROM fingerprint WHERE id >= ?1 AND id < ?2")?;
     let mut connection = change.prepare_cached("DELETE FROM connection WHERE id = ?1")?;
     let mut alert = change.prepare_cached("DELETE FROM alert WHERE id = ?1")?;
-    for (_, old) in oldest.into_iter().take(STEP as usize) {
-        match old {
+    for (_, row) in oldest.into_iter().take(STEP as usize) {
+        match row {
             ExpiredRow::Connection(id) => {
-                done.fingerprints += fingerprints.execute([id * EACH, (id + 1) * EACH])? as u64;
-                done.connections += connection.execute([id])? as u64;
+                deleted.fingerprints +=
+                    fingerprints.execute([id * MAX_FINGERPRINTS, (id + 1) * MAX_FINGERPRINTS])? as u64;
+                deleted.connections += connection.execute([id])? as u64;
             }
-            ExpiredRow::Alert(id) => done.alerts += alert.execute([id])? as u64,
+            ExpiredRow::Alert(id) => deleted.alerts += alert.execute([id])? as u64,
         }
     }
     Ok(())
 }
 
-/// Reads a time and an id.
-fn dated(what: fn(i64) -> ExpiredRow) -> impl Fn(&Row<'_>) -> rusqlite::Result<(i64, ExpiredRow)> {
-    move |row| Ok((row.get(0)?, what(row.get(1)?)))
+/// Reads a time and an id of a row.
+fn time_and_row(row_of: fn(i64) -> ExpiredRow) -> impl Fn(&Row<'_>) -> rusqlite::Result<(i64, ExpiredRow)> {
+    move |row| Ok((row.get(0)?, row_of(row.get(1)?)))
 }
 
 /// Returns the bytes of saved state, which retention does not delete: first-seen values and profiles.
-fn known(database: &Connection) -> rusqlite::Result<u64> {
+fn saved_state_bytes(database: &Connection) -> rusqlite::Result<u64> {
     let bytes: i64 = database.query_row(
         "SELECT coalesce(sum(iif(name IN ('first_seen', 'profile'), pgsize,
             pgsize * (SELECT count(DISTINCT value) FROM first_seen) / (SELECT max(1, count(*)) FROM fingerprint_value))), 0)
@@ -250,7 +251,7 @@ fn known(database: &Connection) -> rusqlite::Result<u64> {
 
 /// Returns some free pages to the file system. Returns false if there were none.
 fn release_pages(database: &Connection) -> rusqlite::Result<bool> {
-    let free = number(database, "freelist_count")?;
+    let free = pragma(database, "freelist_count")?;
     if free <= SPARE_PAGES {
         return Ok(false);
     }
@@ -258,9 +259,9 @@ fn release_pages(database: &Connection) -> rusqlite::Result<bool> {
     let mut pages = vacuum.query([])?;
     // One row per page.
     while pages.next()?.is_some() {}
-    Ok(number(database, "freelist_count")? < free)
+    Ok(pragma(database, "freelist_count")? < free)
 }
 
-fn number(database: &Connection, pragma: &str) -> rusqlite::Result<i64> {
-    database.pragma_query_value(None, pragma, |row| row.get(0))
+fn pragma(database: &Connection, name: &str) -> rusqlite::Result<i64> {
+    database.pragma_query_value(None, name, |row| row.get(0))
 }

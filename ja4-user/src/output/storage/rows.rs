@@ -1,11 +1,13 @@
 //! Write operations to rows: the content of one transaction.
 
+use std::sync::LazyLock;
+
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::columns::{self, EACH, Octets, SPAN_OPEN, integer, json_list, tag};
+use super::columns::{self, CLASS_OPEN, MAX_FINGERPRINTS, Octets, integer, json_list, tag};
 use super::connection_row::{self, ConnectionRow};
 use super::fingerprint_rows::FingerprintRows;
-use super::live::{Connections, Live};
+use super::open_connection_rows::{OpenConnectionRow, OpenConnectionRows};
 use super::trim;
 use super::value_ids::{ValueIds, ValueTable};
 use super::write_op::{FirstSeenRow, OWN, RunEnd, WriteOp};
@@ -24,12 +26,12 @@ pub(super) struct RowsWritten {
 /// Writes rows.
 pub(super) struct RowWriter {
     run: i64,
-    connections: Connections,
+    connections: OpenConnectionRows,
     values: ValueIds,
-    /// Connections that this batch opens and does not end.
-    open: Vec<Option<Open>>,
+    /// Connections that this batch opens; `None`: the batch also ends or updates it.
+    new_connections: Vec<Option<NewConnection>>,
     /// Fingerprints of this batch.
-    events: FingerprintRows,
+    fingerprints: FingerprintRows,
     /// The newest time written.
     newest: Time,
     /// Whether the sensor started without the saved state of the database.
@@ -37,8 +39,8 @@ pub(super) struct RowWriter {
     json: Vec<u8>,
 }
 
-/// A new connection.
-struct Open {
+/// The first row of a connection, written at its first fingerprint.
+struct NewConnection {
     id: i64,
     flow: FlowIdentity,
     interface: u32,
@@ -46,27 +48,38 @@ struct Open {
     last: Time,
 }
 
-const OPEN: &str = "INSERT INTO connection (id, run, flow_id, interface, src_ip, src_port, dest_ip, dest_port, proto,
+/// Inserts the first row of a connection.
+const INSERT_NEW: &str = "INSERT INTO connection (id, run, flow_id, interface, src_ip, src_port, dest_ip, dest_port, proto,
     vlan, vlan_inner, start, \"end\", duration_class, pkts_toserver, pkts_toclient, bytes_toserver, bytes_toclient, first_seen)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, 0, 0, 0, 0)";
 
+/// Inserts or merges a profile pair.
+static INSERT_PROFILE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO profile (source, pair, key, value, count, first, last)
+         VALUES (iif(?1 = '{OWN}', (SELECT id FROM sensor), ?1), ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT DO UPDATE SET count = max(count, excluded.count), first = min(first, excluded.first),
+            last = max(last, excluded.last)"
+    )
+});
+
 /// Statements of frequent rows.
 struct Statements<'a> {
-    open: CachedStatement<'a>,
+    new_connection: CachedStatement<'a>,
     connection: CachedStatement<'a>,
     values: ValueTable<'a>,
 }
 
 impl RowWriter {
-    /// Creates the writer of a run. Connection ids start at `next`; `newest` is the newest time in the database. `late`: the
+    /// Creates the writer of a run. Connection ids start at `next_id`; `newest` is the newest time in the database. `late`: the
     /// sensor started without the saved state of the database.
-    pub(super) fn new(run: i64, next: i64, newest: Time, late: bool) -> Self {
+    pub(super) fn new(run: i64, next_id: i64, newest: Time, late: bool) -> Self {
         Self {
             run,
-            connections: Connections::from(next),
+            connections: OpenConnectionRows::new(next_id),
             values: ValueIds::new(),
-            open: Vec::new(),
-            events: FingerprintRows::default(),
+            new_connections: Vec::new(),
+            fingerprints: FingerprintRows::default(),
             newest,
             late,
             json: Vec::new(),
@@ -83,25 +96,25 @@ impl RowWriter {
         self.values.clear();
     }
 
-    /// Writes operations within a transaction of the caller, which then calls `committed` or `rolled_back`.
+    /// Writes operations within a transaction of the caller, which then calls `commit` or `roll_back`.
     ///
     /// # Errors
     /// If SQLite fails; the caller rolls the transaction back.
     pub(super) fn write<'a>(
         &mut self,
         database: &Connection,
-        items: impl Iterator<Item = &'a WriteOp>,
+        operations: impl Iterator<Item = &'a WriteOp>,
     ) -> rusqlite::Result<RowsWritten> {
-        self.open.clear();
-        self.events.clear();
+        self.new_connections.clear();
+        self.fingerprints.clear();
         let mut written = RowsWritten::default();
         let mut statements = Statements {
-            open: database.prepare_cached(OPEN)?,
+            new_connection: database.prepare_cached(INSERT_NEW)?,
             connection: database.prepare_cached(&connection_row::INSERT)?,
             values: ValueTable::of(database)?,
         };
-        for item in items {
-            match item {
+        for operation in operations {
+            match operation {
                 WriteOp::Fingerprint { flow, interface, seen } => {
                     self.fingerprint(&mut statements, flow, *interface, seen)?;
                     written.fingerprints += 1;
@@ -117,8 +130,8 @@ impl RowWriter {
                     self.alert(database, alert)?;
                     written.alerts += 1;
                 }
-                WriteOp::FirstSeen(seen) => {
-                    self.first_seen(database, &mut statements.values, seen)?;
+                WriteOp::FirstSeen(row) => {
+                    self.first_seen(database, &mut statements.values, row)?;
                     written.knowledge += 1;
                 }
                 WriteOp::ExpireFirstSeen { before } => {
@@ -132,8 +145,8 @@ impl RowWriter {
                         .prepare_cached("UPDATE sensor SET learning_since = ?1 WHERE learning_since IS NULL OR NOT ?2")?
                         .execute(params![columns::time(*since), self.late])?;
                 }
-                WriteOp::Profile(pair) => {
-                    profile(database, pair)?;
+                WriteOp::Profile(row) => {
+                    profile(database, row)?;
                     written.knowledge += 1;
                 }
                 WriteOp::RunEnd(RunEnd { ended, counters }) => {
@@ -143,21 +156,21 @@ impl RowWriter {
                 }
             }
         }
-        for open in self.open.drain(..).flatten() {
-            open.insert(&mut statements.open, self.run)?;
+        for connection in self.new_connections.drain(..).flatten() {
+            connection.insert(&mut statements.new_connection, self.run)?;
         }
-        self.events.insert(database)?;
+        self.fingerprints.insert(database)?;
         Ok(written)
     }
 
-    /// The transaction was committed.
-    pub(super) fn committed(&mut self) {
-        self.connections.committed();
+    /// Keeps the ids of the transaction, which was committed.
+    pub(super) fn commit(&mut self) {
+        self.connections.commit();
     }
 
-    /// The transaction was rolled back.
-    pub(super) fn rolled_back(&mut self) {
-        self.connections.rolled_back();
+    /// Discards the ids of the transaction, which was rolled back.
+    pub(super) fn roll_back(&mut self) {
+        self.connections.roll_back();
         self.values.clear();
     }
 
@@ -166,73 +179,79 @@ impl RowWriter {
         statements: &mut Statements<'_>,
         flow: &FlowIdentity,
         interface: u32,
-        seen: &FingerprintRecord,
+        fingerprint: &FingerprintRecord,
     ) -> rusqlite::Result<()> {
         // A connection with the maximum of fingerprints gets a new row.
-        let known = self.connections.find(flow.id).filter(|live| i64::from(live.fingerprints) + 1 < EACH);
-        let mut live = match known {
-            Some(live) => live,
+        let has_room = |connection: &OpenConnectionRow| i64::from(connection.fingerprints) + 1 < MAX_FINGERPRINTS;
+        let mut connection = match self.connections.find(flow.id).filter(has_room) {
+            Some(connection) => connection,
             None => {
-                let id = self.connections.number();
-                let place = self.open.len() as u32; // a batch is far shorter
-                self.open.push(Some(Open { id, flow: *flow, interface, start: seen.time, last: seen.time }));
-                Live { id, fingerprints: 0, place }
+                let id = self.connections.next_id();
+                let batch_index = self.new_connections.len() as u32; // a batch is far shorter
+                let (start, last) = (fingerprint.time, fingerprint.time);
+                self.new_connections.push(Some(NewConnection { id, flow: *flow, interface, start, last }));
+                OpenConnectionRow { id, fingerprints: 0, batch_index }
             }
         };
-        if let Some(Some(open)) = self.asked_for(live) {
-            open.last = open.last.max(seen.time);
+        if let Some(Some(new)) = self.new_in_batch(connection) {
+            new.last = new.last.max(fingerprint.time);
         }
-        live.fingerprints += 1;
-        self.connections.keep(flow.id, live);
-        self.event(statements, live, seen)
+        connection.fingerprints += 1;
+        self.connections.insert(flow.id, connection);
+        self.fingerprint_row(statements, connection, fingerprint)
     }
 
     /// Returns the connection, if this batch opens it.
-    fn asked_for(&mut self, live: Live) -> Option<&mut Option<Open>> {
-        let open = self.open.get_mut(live.place as usize);
-        open.filter(|open| open.as_ref().is_some_and(|open| open.id == live.id))
+    fn new_in_batch(&mut self, connection: OpenConnectionRow) -> Option<&mut Option<NewConnection>> {
+        let new = self.new_connections.get_mut(connection.batch_index as usize);
+        new.filter(|new| new.as_ref().is_some_and(|new| new.id == connection.id))
     }
 
     /// Adds the row of the newest fingerprint of a connection.
-    fn event(&mut self, statements: &mut Statements<'_>, live: Live, seen: &FingerprintRecord) -> rusqlite::Result<()> {
-        self.newest = self.newest.max(seen.time);
-        let value = self.values.of_seen(&mut statements.values, seen)?;
-        self.events.add(live.id, live.fingerprints, value, seen);
+    fn fingerprint_row(
+        &mut self,
+        statements: &mut Statements<'_>,
+        connection: OpenConnectionRow,
+        fingerprint: &FingerprintRecord,
+    ) -> rusqlite::Result<()> {
+        self.newest = self.newest.max(fingerprint.time);
+        let value = self.values.of_fingerprint(&mut statements.values, fingerprint)?;
+        self.fingerprints.add(connection.id, connection.fingerprints, value, fingerprint);
         Ok(())
     }
 
     /// Writes a connection, and its fingerprints if none were written before. Returns the number of fingerprints.
     fn connection(&mut self, statements: &mut Statements<'_>, record: &ConnectionRecord) -> rusqlite::Result<u64> {
         let mut fingerprints = 0;
-        let live = match self.connections.take(record.identity.id) {
-            Some(live) => {
-                if let Some(open) = self.asked_for(live) {
-                    *open = None;
+        let connection = match self.connections.remove(record.identity.id) {
+            Some(connection) => {
+                if let Some(new) = self.new_in_batch(connection) {
+                    *new = None;
                 }
-                live
+                connection
             }
             None => {
-                let id = self.connections.number();
-                let mut live = Live { id, fingerprints: 0, place: u32::MAX };
-                for seen in &record.history {
-                    live.fingerprints += 1;
-                    self.event(statements, live, seen)?;
+                let id = self.connections.next_id();
+                let mut connection = OpenConnectionRow { id, fingerprints: 0, batch_index: u32::MAX };
+                for fingerprint in &record.history {
+                    connection.fingerprints += 1;
+                    self.fingerprint_row(statements, connection, fingerprint)?;
                     fingerprints += 1;
                 }
-                live
+                connection
             }
         };
         if record.ended.is_none() {
             // It is open, and its row exists.
-            self.connections.keep(record.identity.id, Live { place: u32::MAX, ..live });
+            self.connections.insert(record.identity.id, OpenConnectionRow { batch_index: u32::MAX, ..connection });
         }
         self.newest = self.newest.max(record.last);
         let primary = match record.primary() {
-            Some(seen) => Some(self.values.of_seen(&mut statements.values, seen)?),
+            Some(fingerprint) => Some(self.values.of_fingerprint(&mut statements.values, fingerprint)?),
             None => None,
         };
         let Self { json, run, .. } = self;
-        ConnectionRow { id: live.id, run: *run, record, primary }.insert(&mut statements.connection, json)?;
+        ConnectionRow { id: connection.id, run: *run, record, primary }.insert(&mut statements.connection, json)?;
         Ok(fingerprints)
     }
 
@@ -278,10 +297,11 @@ impl RowWriter {
         &mut self,
         database: &Connection,
         values: &mut ValueTable<'_>,
-        seen: &FirstSeenRow,
+        row: &FirstSeenRow,
     ) -> rusqlite::Result<()> {
-        let value = self.values.of(values, seen.method, &seen.value)?;
-        let host = seen.host.map(Octets::of);
+        let FirstSeenRow { fact, approved } = row;
+        let value = self.values.of(values, fact.method, &fact.value)?;
+        let host = fact.host.map(Octets::of);
         let mut insert = database.prepare_cached(
             "INSERT INTO first_seen (value, host, first, last, count, approved) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last),
@@ -290,36 +310,21 @@ impl RowWriter {
         insert.execute(params![
             value,
             host.as_ref().map_or(&[][..], Octets::as_slice),
-            columns::time(seen.first),
-            columns::time(seen.last),
-            integer(seen.count),
-            seen.approved,
+            columns::time(fact.first),
+            columns::time(fact.last),
+            integer(fact.count),
+            approved,
         ])?;
         Ok(())
     }
 }
 
 fn profile(database: &Connection, row: &ProfileRow) -> rusqlite::Result<()> {
-    let mut insert = database.prepare_cached(
-        "INSERT INTO profile (source, pair, key, value, count, first, last)
-         VALUES (iif(?1 = ?8, (SELECT id FROM sensor), ?1), ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT DO UPDATE SET count = max(count, excluded.count), first = min(first, excluded.first),
-            last = max(last, excluded.last)",
-    )?;
-    insert.execute(params![
-        &*row.source,
-        row.pair.name(),
-        &*row.key,
-        &*row.value,
-        integer(row.count),
-        columns::time(row.first),
-        columns::time(row.last),
-        OWN,
-    ])?;
+    database.prepare_cached(&INSERT_PROFILE)?.execute(columns::profile(row))?;
     Ok(())
 }
 
-impl Open {
+impl NewConnection {
     fn insert(&self, statement: &mut CachedStatement<'_>, run: i64) -> rusqlite::Result<()> {
         let FlowIdentity { id, client, server, proto, vlan: [outer, inner], .. } = self.flow;
         statement.execute(params![
@@ -336,7 +341,7 @@ impl Open {
             tag(inner),
             columns::time(self.start),
             columns::time(self.last),
-            SPAN_OPEN,
+            CLASS_OPEN,
         ])?;
         Ok(())
     }

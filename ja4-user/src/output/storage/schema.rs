@@ -31,19 +31,19 @@ const PAGE: u32 = 8192;
 /// commit is written once for many commits.
 const CHECKPOINT_PAGES: u32 = 4096;
 
-/// Creates the file, if it does not exist. SQLite takes an empty file for an empty database.
+/// Creates the file, if it does not exist. To SQLite, an empty file is an empty database.
 ///
 /// # Errors
-/// If it cannot be made or written to.
+/// If it cannot be created or written.
 pub(super) fn create(path: &Path) -> Result<(), StorageError> {
-    let made = match may(path, AccessFlags::R_OK | AccessFlags::W_OK) {
+    let result = match check_access(path, AccessFlags::R_OK | AccessFlags::W_OK) {
         // The file is new, so closing it loses no lock.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             OpenOptions::new().append(true).create(true).mode(MODE).open(path).map(drop)
         }
-        may => may,
+        result => result,
     };
-    match made {
+    match result {
         Ok(()) => Ok(()),
         Err(error) if is_read_only(&error) => Err(StorageError::ReadOnly(path.to_owned())),
         Err(source) => Err(StorageError::Open { path: path.to_owned(), source }),
@@ -52,8 +52,8 @@ pub(super) fn create(path: &Path) -> Result<(), StorageError> {
 
 /// Checks access to a file without opening it: closing a descriptor would release every lock that SQLite holds on the file
 /// in this process (fcntl(2), advisory record locking).
-pub(super) fn may(path: &Path, what: AccessFlags) -> io::Result<()> {
-    nix::unistd::eaccess(path, what)?;
+pub(super) fn check_access(path: &Path, access: AccessFlags) -> io::Result<()> {
+    nix::unistd::eaccess(path, access)?;
     if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
 }
 
@@ -91,11 +91,11 @@ pub(super) fn open(path: &Path, cache: u32) -> Result<(Connection, Option<Migrat
     database.pragma_update(None, "cache_size", -i64::from(cache)).map_err(failed)?;
     let migrated = match found {
         None => {
-            make(&mut database).map_err(failed)?;
+            create_tables(&mut database).map_err(failed)?;
             None
         }
         Some(VERSION) => None,
-        Some(from) => Some(climb(&mut database, path, from)?),
+        Some(from) => Some(migrate(&mut database, path, from)?),
     };
     Ok((database, migrated))
 }
@@ -118,7 +118,7 @@ pub(super) fn identify(database: &Connection, path: &Path) -> Result<Option<i64>
 }
 
 /// Creates all tables in one transaction: a crash leaves an empty database.
-fn make(database: &mut Connection) -> rusqlite::Result<()> {
+fn create_tables(database: &mut Connection) -> rusqlite::Result<()> {
     let change = database.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     change.execute_batch(CURRENT)?;
     change.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -127,7 +127,7 @@ fn make(database: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// Migrates in one transaction: the file has its old version or this one.
-fn climb(database: &mut Connection, path: &Path, from: i64) -> Result<Migrated, StorageError> {
+fn migrate(database: &mut Connection, path: &Path, from: i64) -> Result<Migrated, StorageError> {
     let failed = |source| StorageError::Migrate { path: path.to_owned(), from, source };
     let mut migrated = Migrated { from, ..Migrated::default() };
     let change = database.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(failed)?;
@@ -138,7 +138,7 @@ fn climb(database: &mut Connection, path: &Path, from: i64) -> Result<Migrated, 
     }
     change.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     change.commit().map_err(failed)?;
-    // Enables incremental vacuum. VACUUM needs space for a second copy; a failure is no harm.
+    // Enables incremental vacuum. VACUUM needs space for a second copy; a failure does no harm.
     if from == 1 {
         let _vacuumed =
             database.pragma_update(None, "auto_vacuum", "INCREMENTAL").and_then(|()| database.execute_batch("VACUUM"));
@@ -152,7 +152,7 @@ pub(super) fn explain(path: &Path, source: rusqlite::Error) -> StorageError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => StorageError::NotADatabase(owned),
         Some(ErrorCode::ReadOnly) => StorageError::ReadOnly(owned),
-        Some(ErrorCode::CannotOpen) => match may(path, AccessFlags::R_OK) {
+        Some(ErrorCode::CannotOpen) => match check_access(path, AccessFlags::R_OK) {
             Err(source) => StorageError::Open { path: owned, source },
             // The file can be read, but SQLite cannot create the side files.
             Ok(()) => StorageError::ReadOnly(owned),

@@ -19,12 +19,12 @@ impl Sql {
 }
 
 /// Appends a comparison of a column with a text, in which `*` matches any text.
-pub(super) fn like(column: &str, wanted: &str, sql: &mut Sql) {
-    if wanted.contains('*') {
+pub(super) fn like(column: &str, pattern: &str, sql: &mut Sql) {
+    if pattern.contains('*') {
         // Escapes the other special characters of GLOB.
-        let glob = wanted.replace('[', "[[]").replace('?', "[?]");
+        let glob = pattern.replace('[', "[[]").replace('?', "[?]");
         sql.add(&format!("{column} GLOB ?"), [glob.into()]);
     } else {
-        sql.add(&format!("{column} = ?"), [wanted.to_owned().into()]);
+        sql.add(&format!("{column} = ?"), [pattern.to_owned().into()]);
     }
 }

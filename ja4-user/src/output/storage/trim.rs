@@ -23,12 +23,12 @@ const PROFILE_VALUES: &str = "DELETE FROM profile WHERE (pair, key, value) IN (
 /// Deletes rows beyond the limits.
 pub(super) fn trim(database: &Connection, bounds: &SavedStateLimits) -> rusqlite::Result<()> {
     let SavedStateLimits { values, host_values, profile_keys, profile_values } = *bounds;
-    for (of_host, most) in [(false, values), (true, host_values)] {
-        let there: i64 = database
+    for (is_of_host, max) in [(false, values), (true, host_values)] {
+        let count: i64 = database
             .prepare_cached("SELECT count(*) FROM first_seen WHERE (length(host) > 0) = ?1")?
-            .query_row([of_host], |row| row.get(0))?;
-        if there > limit(most) {
-            database.prepare_cached(VALUES)?.execute(params![of_host, limit(most)])?;
+            .query_row([is_of_host], |row| row.get(0))?;
+        if count > limit(max) {
+            database.prepare_cached(VALUES)?.execute(params![is_of_host, limit(max)])?;
         }
     }
     database.prepare_cached(PROFILE_KEYS)?.execute([limit(profile_keys)])?;
@@ -37,6 +37,6 @@ pub(super) fn trim(database: &Connection, bounds: &SavedStateLimits) -> rusqlite
 }
 
 /// Converts a limit for SQLite. The tables in memory hold at least one entry.
-pub(super) fn limit(most: usize) -> i64 {
-    i64::try_from(most.max(1)).unwrap_or(i64::MAX)
+pub(super) fn limit(max: usize) -> i64 {
+    i64::try_from(max.max(1)).unwrap_or(i64::MAX)
 }

@@ -1,12 +1,8 @@
 //! The operations of the writer.
 
-use std::net::IpAddr;
-
-use arcstr::ArcStr;
-
-use crate::detect::first_seen;
+use crate::detect::first_seen::{self, FirstSeenFact};
 use crate::detect::profile::{self, ProfileRow};
-use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Method, Time};
+use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Time};
 
 /// Placeholder source of profile pairs before the id of the database is known. They are stored with that id.
 pub(crate) const OWN: &str = "here";
@@ -57,18 +53,8 @@ impl WriteOp {
 /// A first-seen value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstSeenRow {
-    /// Method.
-    pub method: Method,
-    /// The value.
-    pub value: ArcStr,
-    /// The host; `None`: network-wide.
-    pub host: Option<IpAddr>,
-    /// First time.
-    pub first: Time,
-    /// Last time.
-    pub last: Time,
-    /// Number of observations.
-    pub count: u64,
+    /// The history of the value.
+    pub fact: FirstSeenFact,
     /// Whether it was first seen in the learning period.
     pub approved: bool,
 }

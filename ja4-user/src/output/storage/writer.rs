@@ -83,7 +83,7 @@ pub struct WriterOptions {
 }
 
 impl WriterOptions {
-    /// Returns the options of a replay, with waiting senders for room.
+    /// Returns the options of a replay, in which senders wait for room.
     #[must_use]
     pub const fn for_replay(self) -> Self {
         Self { queue: REPLAY_QUEUE, senders_wait: true, ..self }
@@ -379,7 +379,7 @@ impl WriterThread {
                     }
                     Err(error) => {
                         self.counters.failed(error.to_string());
-                        if is_of_the_rows(&error) {
+                        if is_row_error(&error) {
                             return self.one_by_one(batches);
                         }
                     }
@@ -468,7 +468,7 @@ impl WriterThread {
         });
         match written {
             Ok(RowsWritten { connections, fingerprints, alerts, knowledge }) => {
-                opened.rows.committed();
+                opened.rows.commit();
                 let add = |counter: &std::sync::atomic::AtomicU64, more| counter.fetch_add(more, Ordering::Relaxed);
                 add(&self.counters.connections, connections);
                 add(&self.counters.fingerprints, fingerprints);
@@ -478,7 +478,7 @@ impl WriterThread {
                 Ok(count.get())
             }
             Err(error) => {
-                opened.rows.rolled_back();
+                opened.rows.roll_back();
                 Err(error)
             }
         }
@@ -546,7 +546,7 @@ impl EventClock {
 
 impl std::fmt::Debug for WriterThread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AtWork").field("opener", &self.opener).finish_non_exhaustive()
+        f.debug_struct("WriterThread").field("opener", &self.opener).finish_non_exhaustive()
     }
 }
 
@@ -561,7 +561,7 @@ fn is_moved(error: &rusqlite::Error) -> bool {
 }
 
 /// Whether a retry cannot succeed.
-fn is_of_the_rows(error: &rusqlite::Error) -> bool {
+fn is_row_error(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         Some(code) => {
             matches!(code, ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)

@@ -50,10 +50,9 @@ impl Engine {
         }
     }
 
-    fn first_seen_item(&self, row: first_seen::FirstSeenFact) -> WriteOp {
-        let first_seen::FirstSeenFact { method, value, host, first, last, count } = row;
-        let approved = self.firsts.was_learning(first);
-        WriteOp::FirstSeen(storage::FirstSeenRow { method, value, host, first, last, count, approved })
+    fn first_seen_item(&self, fact: first_seen::FirstSeenFact) -> WriteOp {
+        let approved = self.firsts.was_learning(fact.first);
+        WriteOp::FirstSeen(storage::FirstSeenRow { fact, approved })
     }
 
     /// Expires values that were not seen for too long. A packet with a time in the future expires nothing.

@@ -33,12 +33,7 @@ impl SavedState {
     /// If the database cannot be read.
     pub fn read(reader: &DatabaseReader, most: &SavedStateLimits) -> Result<Self, StorageError> {
         let (own, learning_since) = reader.sensor()?;
-        let first_seen = reader.newest_first_seen(most)?.into_iter().map(row).collect();
+        let first_seen = reader.newest_first_seen(most)?.into_iter().map(|row| row.fact).collect();
         Ok(Self { learning_since, first_seen, profiles: reader.newest_profiles(most.pairs())?, own: own.into() })
     }
-}
-
-fn row(stored: storage::FirstSeenRow) -> first_seen::FirstSeenFact {
-    let storage::FirstSeenRow { method, value, host, first, last, count, .. } = stored;
-    first_seen::FirstSeenFact { method, value, host, first, last, count }
 }

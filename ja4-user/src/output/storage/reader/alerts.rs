@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use rusqlite::{Row, params_from_iter};
 
-use super::filter::{HistoryFilter, host, of_its_connection};
-use super::stored::{Columns, StoredAlert};
-use super::{DatabaseReader, QueryOutcome, is_enough};
+use super::filter::{HistoryFilter, alert_of_connection, endpoint_in};
+use super::stored::{ColumnReader, StoredAlert};
+use super::{DatabaseReader, QueryOutcome};
 use crate::model::{Alert, Severity};
 use crate::output::storage::StorageError;
 use crate::output::storage::rows::severity;
@@ -32,19 +32,10 @@ impl DatabaseReader {
         let sql = select(filter);
         self.limited(|database| {
             let mut select = database.prepare(&sql.text)?;
-            let mut rows = select.query(params_from_iter(sql.values))?;
-            let mut found = QueryOutcome::default();
-            while let Some(row) = rows.next()? {
-                if filter.limit.is_some_and(|limit| found.rows >= limit) {
-                    found.more = true;
-                    break;
-                }
-                found.rows += 1;
-                if is_enough(each(read(row)?)) {
-                    break;
-                }
-            }
-            Ok(found)
+            let rows = select.query(params_from_iter(sql.values))?;
+            let mut outcome = QueryOutcome::default();
+            let _flow = outcome.visit(rows, filter.limit, |row| Ok(Some(each(read(row)?))))?;
+            Ok(outcome)
         })
     }
 }
@@ -56,57 +47,57 @@ fn select(filter: &HistoryFilter) -> Sql {
         &format!("SELECT {ALERT} FROM alert a INDEXED BY alert_by_time WHERE a.time >= ? AND a.time < ?"),
         [since.into(), until.into()],
     );
-    if let Some(least) = filter.severity {
-        sql.add(" AND a.severity >= ?", [severity(least).into()]);
+    if let Some(lowest) = filter.severity {
+        sql.add(" AND a.severity >= ?", [severity(lowest).into()]);
     }
     if let Some(network) = filter.host {
-        host(network, "a", &mut sql);
+        endpoint_in(network, "a", &mut sql);
     }
     if let Some(method) = filter.method {
         sql.add(" AND a.method = ?", [i64::from(method.id()).into()]);
     }
-    if let Some(wanted) = &filter.value {
+    if let Some(pattern) = &filter.value {
         sql.add(" AND ", []);
-        like("a.value", wanted, &mut sql);
+        like("a.value", pattern, &mut sql);
     }
-    let wanted: Vec<_> = [("c.tls_sni", &filter.sni), ("c.app_name", &filter.app)]
+    let of_connection: Vec<_> = [("c.tls_sni", &filter.sni), ("c.app_name", &filter.app)]
         .into_iter()
-        .filter_map(|(column, wanted)| Some((column, wanted.as_ref()?.to_ascii_lowercase())))
+        .filter_map(|(column, pattern)| Some((column, pattern.as_ref()?.to_ascii_lowercase())))
         .collect();
-    if !wanted.is_empty() {
+    if !of_connection.is_empty() {
         sql.add(" AND a.id IN (SELECT a.id FROM connection c CROSS JOIN alert a INDEXED BY alert_by_flow WHERE ", []);
-        of_its_connection(&mut sql);
-        for (column, wanted) in wanted {
+        alert_of_connection(&mut sql);
+        for (column, pattern) in of_connection {
             sql.add(" AND ", []);
-            like(&format!("lower({column})"), &wanted, &mut sql);
+            like(&format!("lower({column})"), &pattern, &mut sql);
         }
         sql.add(")", []);
     }
-    sql.add(&format!(" ORDER BY a.time {} LIMIT ?", filter.order()), [filter.rows_wanted().into()]);
+    sql.add(&format!(" ORDER BY a.time {} LIMIT ?", filter.order()), [filter.row_limit().into()]);
     sql
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
-    let mut of = Columns::from(row, 0);
-    let (run, time, packet) = (of.id()?, of.time()?, of.number()?);
-    let (rule, description) = (of.text()?.unwrap_or_default(), of.text()?.unwrap_or_default());
-    let level = of.id()?;
-    let level = Severity::ALL.into_iter().find(|one| Some(severity(*one)) == level).unwrap_or(Severity::Low);
-    let grouped: Vec<(String, String)> =
-        of.text()?.and_then(|list| serde_json::from_str(&list).ok()).unwrap_or_default();
-    let reason = of.text()?.unwrap_or_default();
-    let interface = of.number()?.and_then(|interface| u32::try_from(interface).ok());
-    let fingerprint = of.method()?.zip(of.text()?.map(ArcStr::from));
-    let (category, confidence, suppressed) = (of.text()?, of.number()?, of.count()?);
-    let flow_id = of.number()?;
-    let flow = of.flow_if_known(flow_id)?;
+    let mut columns = ColumnReader::from(row, 0);
+    let (run, time, packet) = (columns.id()?, columns.time()?, columns.number()?);
+    let (rule, description) = (columns.text()?.unwrap_or_default(), columns.text()?.unwrap_or_default());
+    let level = columns.id()?;
+    let level = Severity::ALL.into_iter().find(|known| Some(severity(*known)) == level).unwrap_or(Severity::Low);
+    let group: Vec<(String, String)> =
+        columns.text()?.and_then(|list| serde_json::from_str(&list).ok()).unwrap_or_default();
+    let reason = columns.text()?.unwrap_or_default();
+    let interface = columns.number()?.and_then(|interface| u32::try_from(interface).ok());
+    let fingerprint = columns.method()?.zip(columns.text()?.map(ArcStr::from));
+    let (category, confidence, suppressed) = (columns.text()?, columns.number()?, columns.count()?);
+    let flow_id = columns.number()?;
+    let flow = columns.flow_if_known(flow_id)?;
     let alert = Alert {
         time,
         packet,
         rule: rule.into(),
         description: description.into(),
         severity: level,
-        group: grouped.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        group: group.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
         reason,
         flow,
         interface,

@@ -6,9 +6,9 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::filter::HistoryFilter;
 use super::stored::{CONNECTION, StoredConnection};
-use super::{DatabaseReader, QueryOutcome, is_enough};
+use super::{DatabaseReader, QueryOutcome};
 use crate::output::storage::StorageError;
-use crate::output::storage::columns::EACH;
+use crate::output::storage::columns::MAX_FINGERPRINTS;
 use crate::output::storage::sql::Sql;
 
 impl DatabaseReader {
@@ -34,19 +34,10 @@ pub(super) fn walk(
 ) -> rusqlite::Result<QueryOutcome> {
     let sql = select(filter, columns);
     let mut select = database.prepare(&sql.text)?;
-    let mut rows = select.query(params_from_iter(sql.values))?;
-    let mut found = QueryOutcome::default();
-    while let Some(row) = rows.next()? {
-        if filter.limit.is_some_and(|limit| found.rows >= limit) {
-            found.more = true;
-            break;
-        }
-        found.rows += 1;
-        if is_enough(each(row)?) {
-            break;
-        }
-    }
-    Ok(found)
+    let rows = select.query(params_from_iter(sql.values))?;
+    let mut outcome = QueryOutcome::default();
+    let _flow = outcome.visit(rows, filter.limit, |row| Ok(Some(each(row)?)))?;
+    Ok(outcome)
 }
 
 /// Builds the statement. A filter with a value uses the index of values, which selects few connections. Other filters use
@@ -56,35 +47,35 @@ fn select(filter: &HistoryFilter, columns: &str) -> Sql {
     if filter.value.is_some() {
         sql.add(
             &format!(
-                "SELECT {columns}, c.\"end\" AS at FROM (SELECT DISTINCT f.id / {EACH} AS id
+                "SELECT {columns}, c.\"end\" AS at FROM (SELECT DISTINCT f.id / {MAX_FINGERPRINTS} AS id
                     FROM fingerprint_value v CROSS JOIN fingerprint f ON f.value = v.id WHERE "
             ),
             [],
         );
-        filter.of_value(&mut sql);
+        filter.value_conditions(&mut sql);
         sql.add(") hit CROSS JOIN connection c ON c.id = hit.id WHERE ", []);
         filter.overlap(&mut sql);
     } else {
-        for span in HistoryFilter::spans() {
-            let union = if span == 0 { "" } else { " UNION ALL " };
+        for class in HistoryFilter::duration_classes() {
+            let union = if class == 0 { "" } else { " UNION ALL " };
             sql.add(
                 &format!(
                     "{union}SELECT {columns}, c.\"end\" AS at FROM connection c INDEXED BY connection_by_end WHERE "
                 ),
                 [],
             );
-            filter.of_span(span, &mut sql);
+            filter.duration_class(class, &mut sql);
             if filter.method.is_some() {
                 sql.add(
                     " AND EXISTS (SELECT 1 FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
                         WHERE f.id >= c.id * ? AND f.id < (c.id + 1) * ? AND ",
-                    [EACH.into(), EACH.into()],
+                    [MAX_FINGERPRINTS.into(), MAX_FINGERPRINTS.into()],
                 );
-                filter.of_value(&mut sql);
+                filter.value_conditions(&mut sql);
                 sql.add(")", []);
             }
         }
     }
-    sql.add(&format!(" ORDER BY at {} LIMIT ?", filter.order()), [filter.rows_wanted().into()]);
+    sql.add(&format!(" ORDER BY at {} LIMIT ?", filter.order()), [filter.row_limit().into()]);
     sql
 }

@@ -4,7 +4,7 @@ use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
 use super::DatabaseReader;
-use super::stored::Columns;
+use super::stored::ColumnReader;
 use crate::model::{Method, Time};
 use crate::output::storage::StorageError;
 use crate::output::storage::columns::integer;
@@ -58,7 +58,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// The name in output.
+    /// Returns the name in output.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -118,11 +118,11 @@ impl DatabaseReader {
             let mut select = database.prepare(&select)?;
             let mut rows = select.query(params_from_iter(windows))?;
             while let Some(row) = rows.next()? {
-                let mut of = Columns::from(row, 0);
-                let (Some(method), value, app) = (of.method()?, of.text()?, of.text()?) else {
+                let mut columns = ColumnReader::from(row, 0);
+                let (Some(method), value, app) = (columns.method()?, columns.text()?, columns.text()?) else {
                     continue;
                 };
-                let counts = [of.count()?, of.count()?];
+                let counts = [columns.count()?, columns.count()?];
                 for (total, count) in diff.totals.iter_mut().zip(counts) {
                     *total += count;
                 }
@@ -131,14 +131,9 @@ impl DatabaseReader {
                     diff.differences.push(ValueDifference { change, method, value, app, counts });
                 }
             }
-            let most = |one: &ValueDifference| std::cmp::Reverse(one.counts.into_iter().max());
-            diff.differences.sort_by(|one, other| {
-                (one.change, most(one), one.method, &one.value).cmp(&(
-                    other.change,
-                    most(other),
-                    other.method,
-                    &other.value,
-                ))
+            let larger_count = |of: &ValueDifference| std::cmp::Reverse(of.counts.into_iter().max());
+            diff.differences.sort_by(|a, b| {
+                (a.change, larger_count(a), a.method, &a.value).cmp(&(b.change, larger_count(b), b.method, &b.value))
             });
             Ok(diff)
         })
@@ -146,13 +141,13 @@ impl DatabaseReader {
 }
 
 fn classify([a, b]: [u64; 2], scale: f64, options: &DiffOptions) -> Option<Change> {
-    let (expected, seen) = (a as f64 * scale, b as f64);
+    let (expected, observed) = (a as f64 * scale, b as f64);
     match (a, b) {
         (0, 0) => None,
         (0, _) => Some(Change::New),
         (_, 0) => Some(Change::Gone),
-        _ if b >= options.minimum && seen >= expected * options.factor => Some(Change::Spiked),
-        _ if a >= options.minimum && expected >= seen * options.factor => Some(Change::Dropped),
+        _ if b >= options.minimum && observed >= expected * options.factor => Some(Change::Spiked),
+        _ if a >= options.minimum && expected >= observed * options.factor => Some(Change::Dropped),
         _ => None,
     }
 }

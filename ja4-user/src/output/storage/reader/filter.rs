@@ -4,13 +4,13 @@ use ipnet::IpNet;
 use rusqlite::types::Value;
 
 use crate::model::{Method, Severity, Time};
-use crate::output::storage::columns::{SPAN_LONG, SPAN_OPEN, SPANS, bounds, integer};
+use crate::output::storage::columns::{CLASS_LIMITS, CLASS_LONG, CLASS_OPEN, bounds, integer};
 use crate::output::storage::rows::severity;
 use crate::output::storage::sql::{Sql, like};
 
-/// Longest time from the last packet of a connection to its alerts: rules evaluate ends, and an idle connection ends late.
+/// Maximum time from the last packet of a connection to its alerts: rules evaluate ends, and an idle connection ends late.
 /// Nanoseconds.
-const LATE: i64 = 600 * 1_000_000_000;
+const MAX_ALERT_DELAY: i64 = 600 * 1_000_000_000;
 
 /// A filter for rows. `None` matches everything.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +50,7 @@ impl HistoryFilter {
     }
 
     /// Returns the limit plus one, which shows whether there are more rows.
-    pub(super) fn rows_wanted(&self) -> i64 {
+    pub(super) fn row_limit(&self) -> i64 {
         self.limit.map_or(-1, |limit| integer(limit.saturating_add(1)))
     }
 
@@ -59,78 +59,79 @@ impl HistoryFilter {
         self.method.map_or_else(|| Method::ALL.to_vec(), |method| vec![method])
     }
 
-    /// Connections `c` of a duration class that overlap the window: a short range of the index, as they end in the window or
+    /// Appends the condition on connections `c` of a duration class that overlap the window. These are a short range of the index, because they end in the window or
     /// later by less than the longest duration of the class.
-    pub(super) fn of_span(&self, span: i64, sql: &mut Sql) {
+    pub(super) fn duration_class(&self, class: i64, sql: &mut Sql) {
         let (since, until) = self.window();
-        sql.add("c.duration_class = ? AND c.start < ?", [span.into(), until.into()]);
-        if span != SPAN_OPEN {
+        sql.add("c.duration_class = ? AND c.start < ?", [class.into(), until.into()]);
+        if class != CLASS_OPEN {
             sql.add(" AND c.\"end\" >= ?", [since.into()]);
         }
-        if let Some(longest) = usize::try_from(span).ok().and_then(|span| SPANS.get(span)) {
+        if let Some(longest) = usize::try_from(class).ok().and_then(|class| CLASS_LIMITS.get(class)) {
             sql.add(" AND c.\"end\" < ?", [until.saturating_add(integer(*longest)).into()]);
         }
-        self.of_connection(sql);
+        self.connection_conditions(sql);
     }
 
-    /// Connections `c` that overlap the window, in any class.
+    /// Appends the condition on connections `c` of any duration class that overlap the window.
     pub(super) fn overlap(&self, sql: &mut Sql) {
         let (since, until) = self.window();
         sql.add(
             "c.start < ? AND (c.\"end\" >= ? OR c.duration_class = ?)",
-            [until.into(), since.into(), SPAN_OPEN.into()],
+            [until.into(), since.into(), CLASS_OPEN.into()],
         );
-        self.of_connection(sql);
+        self.connection_conditions(sql);
     }
 
-    /// All classes.
-    pub(super) fn spans() -> std::ops::RangeInclusive<i64> {
-        0..=SPAN_LONG.max(SPAN_OPEN)
+    /// Returns all duration classes.
+    pub(super) fn duration_classes() -> std::ops::RangeInclusive<i64> {
+        0..=CLASS_LONG.max(CLASS_OPEN)
     }
 
-    /// Conditions on a connection `c`, except time and values.
-    fn of_connection(&self, sql: &mut Sql) {
+    /// Appends the conditions on a connection `c`, except time and values.
+    fn connection_conditions(&self, sql: &mut Sql) {
         if let Some(network) = self.host {
-            host(network, "c", sql);
+            endpoint_in(network, "c", sql);
         }
-        for (column, wanted) in [("c.tls_sni", &self.sni), ("c.app_name", &self.app)] {
-            if let Some(wanted) = wanted {
+        for (column, pattern) in [("c.tls_sni", &self.sni), ("c.app_name", &self.app)] {
+            if let Some(pattern) = pattern {
                 sql.add(" AND ", []);
-                like(&format!("lower({column})"), &wanted.to_ascii_lowercase(), sql);
+                like(&format!("lower({column})"), &pattern.to_ascii_lowercase(), sql);
             }
         }
-        if let Some(least) = self.severity {
-            sql.add(" AND EXISTS (SELECT 1 FROM alert a WHERE a.severity >= ? AND ", [severity(least).into()]);
-            of_its_connection(sql);
+        if let Some(lowest) = self.severity {
+            sql.add(" AND EXISTS (SELECT 1 FROM alert a WHERE a.severity >= ? AND ", [severity(lowest).into()]);
+            alert_of_connection(sql);
             sql.add(")", []);
         }
     }
 
-    /// Conditions on values `v`.
-    pub(super) fn of_value(&self, sql: &mut Sql) {
+    /// Appends the conditions on values `v`.
+    pub(super) fn value_conditions(&self, sql: &mut Sql) {
         let numbers: Vec<String> = self.methods().into_iter().map(|method| method.id().to_string()).collect();
         sql.add(&format!("v.method IN ({})", numbers.join(",")), []);
-        if let Some(wanted) = &self.value {
+        if let Some(pattern) = &self.value {
             sql.add(" AND ", []);
-            like("v.value", wanted, sql);
+            like("v.value", pattern, sql);
         }
     }
 }
 
-/// Alert `a` is of connection `c`: other connections may have the same flow at other times.
-pub(super) fn of_its_connection(sql: &mut Sql) {
+/// Appends the condition that alert `a` belongs to connection `c`: other connections may have the same flow at other times.
+pub(super) fn alert_of_connection(sql: &mut Sql) {
     sql.add(
         "a.flow_id = c.flow_id AND a.time >= c.start AND (c.duration_class = ? OR a.time <= c.\"end\" + ?)",
-        [SPAN_OPEN.into(), LATE.into()],
+        [CLASS_OPEN.into(), MAX_ALERT_DELAY.into()],
     );
 }
 
-/// A column of addresses within a network; one family has four bytes, the other sixteen.
-pub(super) fn host(network: IpNet, table: &str, sql: &mut Sql) {
+/// Appends the condition that the client or the server is in a network. IPv4 addresses have four bytes, IPv6 addresses
+/// sixteen.
+pub(super) fn endpoint_in(network: IpNet, table: &str, sql: &mut Sql) {
     let (first, last) = bounds(network);
     let (first, last) = (first.as_slice(), last.as_slice());
     let length = first.len();
-    let one = |end: &str| format!("length({table}.{end}) = {length} AND {table}.{end} BETWEEN ? AND ?");
+    let condition = |column: &str| format!("length({table}.{column}) = {length} AND {table}.{column} BETWEEN ? AND ?");
     let values = [first.to_vec(), last.to_vec(), first.to_vec(), last.to_vec()].map(Value::Blob);
-    sql.add(&format!(" AND ({} OR {})", one("src_ip"), one("dest_ip")), values);
+    sql.add(&format!(" AND ({} OR {})", condition("src_ip"), condition("dest_ip")), values);
 }

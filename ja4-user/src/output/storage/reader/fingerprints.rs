@@ -7,9 +7,9 @@ use rusqlite::{Connection, params_from_iter};
 use super::connections::walk;
 use super::filter::HistoryFilter;
 use super::stored::{CONNECTION, FINGERPRINT, StoredConnection, StoredFingerprint, connection_columns};
-use super::{DatabaseReader, QueryOutcome, is_enough};
+use super::{DatabaseReader, QueryOutcome};
 use crate::output::storage::StorageError;
-use crate::output::storage::columns::EACH;
+use crate::output::storage::columns::MAX_FINGERPRINTS;
 use crate::output::storage::sql::Sql;
 
 impl DatabaseReader {
@@ -46,7 +46,8 @@ impl DatabaseReader {
             walk(database, filter, &CONNECTION, |row| {
                 let connection = StoredConnection::read(row)?;
                 let mut fingerprints = Vec::new();
-                let mut rows = timeline.query([connection.id * EACH, (connection.id + 1) * EACH])?;
+                let mut rows =
+                    timeline.query([connection.id * MAX_FINGERPRINTS, (connection.id + 1) * MAX_FINGERPRINTS])?;
                 while let Some(row) = rows.next()? {
                     fingerprints.extend(StoredFingerprint::read(row, 0)?);
                 }
@@ -56,45 +57,46 @@ impl DatabaseReader {
     }
 }
 
-type Each<'a> = &'a mut dyn FnMut(&StoredConnection, StoredFingerprint) -> ControlFlow<()>;
+type FingerprintVisitor<'a> = &'a mut dyn FnMut(&StoredConnection, StoredFingerprint) -> ControlFlow<()>;
 
-fn by_value(database: &Connection, filter: &HistoryFilter, each: Each<'_>) -> rusqlite::Result<QueryOutcome> {
+fn by_value(
+    database: &Connection,
+    filter: &HistoryFilter,
+    each: FingerprintVisitor<'_>,
+) -> rusqlite::Result<QueryOutcome> {
     let mut sql = Sql::default();
     let (since, until) = filter.window();
     sql.add(
         &format!(
             "SELECT {}, {FINGERPRINT} FROM fingerprint_value v
-             CROSS JOIN fingerprint f ON f.value = v.id CROSS JOIN connection c ON c.id = f.id / {EACH}
+             CROSS JOIN fingerprint f ON f.value = v.id CROSS JOIN connection c ON c.id = f.id / {MAX_FINGERPRINTS}
              WHERE f.time >= ? AND f.time < ? AND ",
             *CONNECTION
         ),
         [since.into(), until.into()],
     );
-    filter.of_value(&mut sql);
+    filter.value_conditions(&mut sql);
     sql.add(" AND ", []);
     // The time is that of the fingerprint.
     HistoryFilter { since: None, until: None, ..filter.clone() }.overlap(&mut sql);
-    sql.add(&format!(" ORDER BY f.time {} LIMIT ?", filter.order()), [filter.rows_wanted().into()]);
+    sql.add(&format!(" ORDER BY f.time {} LIMIT ?", filter.order()), [filter.row_limit().into()]);
     let mut select = database.prepare(&sql.text)?;
-    let mut rows = select.query(params_from_iter(sql.values))?;
-    let mut found = QueryOutcome::default();
-    while let Some(row) = rows.next()? {
-        if filter.limit.is_some_and(|limit| found.rows >= limit) {
-            found.more = true;
-            break;
-        }
+    let rows = select.query(params_from_iter(sql.values))?;
+    let mut outcome = QueryOutcome::default();
+    let _flow = outcome.visit(rows, filter.limit, |row| {
         let Some(fingerprint) = StoredFingerprint::read(row, connection_columns())? else {
-            continue;
+            return Ok(None);
         };
-        found.rows += 1;
-        if is_enough(each(&StoredConnection::read(row)?, fingerprint)) {
-            break;
-        }
-    }
-    Ok(found)
+        Ok(Some(each(&StoredConnection::read(row)?, fingerprint)))
+    })?;
+    Ok(outcome)
 }
 
-fn by_connection(database: &Connection, filter: &HistoryFilter, each: Each<'_>) -> rusqlite::Result<QueryOutcome> {
+fn by_connection(
+    database: &Connection,
+    filter: &HistoryFilter,
+    each: FingerprintVisitor<'_>,
+) -> rusqlite::Result<QueryOutcome> {
     let mut sql = Sql::default();
     let (since, until) = filter.window();
     sql.add(
@@ -104,32 +106,22 @@ fn by_connection(database: &Connection, filter: &HistoryFilter, each: Each<'_>) 
         ),
         [0.into(), 0.into(), since.into(), until.into()],
     );
-    filter.of_value(&mut sql);
+    filter.value_conditions(&mut sql);
     sql.add(&format!(" ORDER BY f.id {}", filter.order()), []);
-    let mut events = database.prepare(&sql.text)?;
+    let mut select = database.prepare(&sql.text)?;
     let mut values = sql.values;
-    let mut found = QueryOutcome::default();
+    let mut outcome = QueryOutcome::default();
     let connections = HistoryFilter { limit: None, ..filter.clone() };
     walk(database, &connections, &CONNECTION, |row| {
         let connection = StoredConnection::read(row)?;
         for (bound, id) in values.iter_mut().zip([connection.id, connection.id + 1]) {
-            *bound = (id * EACH).into();
+            *bound = (id * MAX_FINGERPRINTS).into();
         }
-        let mut rows = events.query(params_from_iter(&values))?;
-        while let Some(row) = rows.next()? {
-            if filter.limit.is_some_and(|limit| found.rows >= limit) {
-                found.more = true;
-                return Ok(ControlFlow::Break(()));
-            }
-            let Some(fingerprint) = StoredFingerprint::read(row, 0)? else {
-                continue;
-            };
-            found.rows += 1;
-            if is_enough(each(&connection, fingerprint)) {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+        let rows = select.query(params_from_iter(&values))?;
+        outcome.visit(rows, filter.limit, |row| {
+            let fingerprint = StoredFingerprint::read(row, 0)?;
+            Ok(fingerprint.map(|fingerprint| each(&connection, fingerprint)))
+        })
     })?;
-    Ok(found)
+    Ok(outcome)
 }

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::unistd::AccessFlags;
-use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
+use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, Row, Rows};
 
 use super::StorageError;
 use super::schema;
@@ -51,6 +51,32 @@ pub struct DatabaseReader {
     limit: Option<Duration>,
 }
 
+impl QueryOutcome {
+    /// Visits rows up to the limit of the query, which several calls share. `visit` returns `None` for a row that does not
+    /// count. Breaks at the limit, or if `visit` breaks.
+    fn visit(
+        &mut self,
+        mut rows: Rows<'_>,
+        limit: Option<u64>,
+        mut visit: impl FnMut(&Row<'_>) -> rusqlite::Result<Option<ControlFlow<()>>>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        while let Some(row) = rows.next()? {
+            if limit.is_some_and(|limit| self.rows >= limit) {
+                self.more = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            let Some(flow) = visit(row)? else {
+                continue;
+            };
+            self.rows += 1;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
 impl DatabaseReader {
     /// Opens a database. `limit` is the time limit of each query, output included; `None`: unlimited.
     ///
@@ -77,9 +103,9 @@ impl DatabaseReader {
             let watch = move || watch(&over, limit, &query);
             thread::Builder::new().name("time limit".to_owned()).spawn(watch).map_err(StorageError::Thread)?;
         }
-        let worked = self.database.unchecked_transaction().and_then(|state| work(&state));
+        let result = self.database.unchecked_transaction().and_then(|state| work(&state));
         drop(done);
-        worked.map_err(|source| match (source.sqlite_error_code(), self.limit) {
+        result.map_err(|source| match (source.sqlite_error_code(), self.limit) {
             (Some(ErrorCode::OperationInterrupted), Some(limit)) => StorageError::TimedOut(limit),
             _ => schema::explain(&self.path, source),
         })
@@ -89,7 +115,8 @@ impl DatabaseReader {
 /// Opens a database read-only. If this process cannot create the side files (permissions, a full disk) and no process has
 /// the database open, it is opened as immutable.
 fn open(path: &Path) -> Result<Connection, StorageError> {
-    schema::may(path, AccessFlags::R_OK).map_err(|source| StorageError::Open { path: path.to_owned(), source })?;
+    schema::check_access(path, AccessFlags::R_OK)
+        .map_err(|source| StorageError::Open { path: path.to_owned(), source })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let plain = Connection::open_with_flags(path, flags).and_then(|database| {
         database.busy_timeout(BUSY)?;
@@ -98,18 +125,18 @@ fn open(path: &Path) -> Result<Connection, StorageError> {
     });
     match plain {
         Ok(database) => Ok(database),
-        Err(error) if is_of_the_side_files(&error) && is_empty(&log(path)) => {
-            let uri = format!("file:{}?immutable=1", percent(path));
+        Err(error) if is_side_file_error(&error) && is_empty(&log_path(path)) => {
+            let uri = format!("file:{}?immutable=1", percent_encode(path));
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
                 .map_err(|source| schema::explain(path, source))
         }
-        Err(error) if is_of_the_side_files(&error) => Err(StorageError::LeftOpen(path.to_owned())),
+        Err(error) if is_side_file_error(&error) => Err(StorageError::LeftOpen(path.to_owned())),
         Err(source) => Err(schema::explain(path, source)),
     }
 }
 
 /// Whether the error concerns the side files: they cannot be created or recovered.
-fn is_of_the_side_files(error: &rusqlite::Error) -> bool {
+fn is_side_file_error(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::DiskFull))
 }
@@ -120,14 +147,14 @@ fn is_empty(log: &Path) -> bool {
 }
 
 /// Returns the path of the log.
-fn log(path: &Path) -> PathBuf {
+fn log_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()
 }
 
 /// Percent-encodes a path for a URI.
-fn percent(path: &Path) -> String {
+fn percent_encode(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut text = String::new();
     for byte in path.as_os_str().as_bytes() {
@@ -146,9 +173,4 @@ fn watch(over: &mpsc::Receiver<()>, limit: Duration, query: &InterruptHandle) {
         query.interrupt();
         left = REPEAT;
     }
-}
-
-/// Whether a visitor ends the query.
-fn is_enough(flow: ControlFlow<()>) -> bool {
-    flow.is_break()
 }

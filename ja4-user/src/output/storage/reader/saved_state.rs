@@ -4,7 +4,8 @@ use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
 use super::DatabaseReader;
-use super::stored::{Columns, StoredRun, strings};
+use super::stored::{ColumnReader, StoredRun, strings};
+use crate::detect::first_seen::FirstSeenFact;
 use crate::detect::profile::{self, PairKind};
 use crate::model::Time;
 use crate::output::storage::first_seen_filter::FirstSeenFilter;
@@ -17,11 +18,13 @@ const FIRST_SEEN: &str = "v.method, v.value, s.host, s.first, s.last, s.count, s
 
 /// Reads a first-seen row. Returns `None` for an unknown method.
 fn first_seen(row: &Row<'_>) -> rusqlite::Result<Option<FirstSeenRow>> {
-    let mut of = Columns::from(row, 0);
-    let (method, value, host) = (of.method()?, of.text()?, of.address()?);
-    let (first, last, count, approved) = (of.time()?, of.time()?, of.count()?, of.flag()?);
-    let known = method.zip(value);
-    Ok(known.map(|(method, value)| FirstSeenRow { method, value: value.into(), host, first, last, count, approved }))
+    let mut columns = ColumnReader::from(row, 0);
+    let (method, value, host) = (columns.method()?, columns.text()?, columns.address()?);
+    let (first, last, count, approved) = (columns.time()?, columns.time()?, columns.count()?, columns.flag()?);
+    Ok(method.zip(value).map(|(method, value)| {
+        let fact = FirstSeenFact { method, value: value.into(), host, first, last, count };
+        FirstSeenRow { fact, approved }
+    }))
 }
 
 impl DatabaseReader {
@@ -29,11 +32,11 @@ impl DatabaseReader {
     ///
     /// # Errors
     /// If the time limit is exceeded, or the file is damaged.
-    pub fn first_seen(&self, which: &FirstSeenFilter) -> Result<Vec<FirstSeenRow>, StorageError> {
-        let condition = which.condition();
+    pub fn first_seen(&self, filter: &FirstSeenFilter) -> Result<Vec<FirstSeenRow>, StorageError> {
+        let condition = filter.condition();
         let select = format!("SELECT {FIRST_SEEN} WHERE {} ORDER BY s.last DESC", condition.text);
-        let all = self.collect(&select, condition.values, first_seen)?;
-        Ok(all.into_iter().flatten().collect())
+        let rows = self.collect(&select, condition.values, first_seen)?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
     /// Returns the latest first-seen values within these limits: network-wide values, then those of hosts, each most
@@ -41,13 +44,13 @@ impl DatabaseReader {
     ///
     /// # Errors
     /// If the time limit is exceeded, or the file is damaged.
-    pub(crate) fn newest_first_seen(&self, bounds: &SavedStateLimits) -> Result<Vec<FirstSeenRow>, StorageError> {
+    pub(crate) fn newest_first_seen(&self, limits: &SavedStateLimits) -> Result<Vec<FirstSeenRow>, StorageError> {
         let mut all = Vec::new();
-        for (of_host, most) in [(false, bounds.values), (true, bounds.host_values)] {
+        for (is_of_host, max) in [(false, limits.values), (true, limits.host_values)] {
             let select = format!(
                 "SELECT {FIRST_SEEN} WHERE (length(s.host) > 0) = {} ORDER BY s.last DESC LIMIT {}",
-                u8::from(of_host),
-                limit(most)
+                u8::from(is_of_host),
+                limit(max)
             );
             let newest = self.collect(&select, Vec::new(), first_seen)?;
             all.extend(newest.into_iter().rev().flatten());
@@ -63,19 +66,19 @@ impl DatabaseReader {
         self.newest_profiles(usize::MAX)
     }
 
-    /// Returns the latest `most` profile pairs, least recently seen first.
+    /// Returns the latest `max` profile pairs, least recently seen first.
     ///
     /// # Errors
     /// If the time limit is exceeded, or the file is damaged.
-    pub(crate) fn newest_profiles(&self, most: usize) -> Result<Vec<profile::ProfileRow>, StorageError> {
-        let all = self.collect(
+    pub(crate) fn newest_profiles(&self, max: usize) -> Result<Vec<profile::ProfileRow>, StorageError> {
+        let rows = self.collect(
             "SELECT source, pair, key, value, count, first, last FROM profile ORDER BY last DESC LIMIT ?1",
-            vec![limit(most).into()],
+            vec![limit(max).into()],
             |row| {
-                let mut of = Columns::from(row, 0);
-                let mut word = || of.text().map(Option::unwrap_or_default);
-                let (source, pair, key, value) = (word()?, word()?, word()?, word()?);
-                let (count, first, last) = (of.count()?, of.time()?, of.time()?);
+                let mut columns = ColumnReader::from(row, 0);
+                let mut text = || columns.text().map(Option::unwrap_or_default);
+                let (source, pair, key, value) = (text()?, text()?, text()?, text()?);
+                let (count, first, last) = (columns.count()?, columns.time()?, columns.time()?);
                 // Pairs of a kind of a newer version are skipped.
                 Ok(PairKind::named(&pair).map(|pair| profile::ProfileRow {
                     source: source.into(),
@@ -88,7 +91,7 @@ impl DatabaseReader {
                 }))
             },
         )?;
-        Ok(all.into_iter().rev().flatten().collect())
+        Ok(rows.into_iter().rev().flatten().collect())
     }
 
     /// Returns the id of the database and the start of the learning period.
@@ -98,8 +101,8 @@ impl DatabaseReader {
     pub fn sensor(&self) -> Result<(String, Option<Time>), StorageError> {
         self.limited(|database| {
             database.query_row("SELECT id, learning_since FROM sensor", [], |row| {
-                let mut of = Columns::from(row, 0);
-                Ok((of.text()?.unwrap_or_default(), of.number()?.map(Time)))
+                let mut columns = ColumnReader::from(row, 0);
+                Ok((columns.text()?.unwrap_or_default(), columns.number()?.map(Time)))
             })
         })
     }
@@ -113,10 +116,10 @@ impl DatabaseReader {
             "SELECT id, started, ended, clean, version, sensor, interfaces, files, counters FROM sensor_run ORDER BY id",
             Vec::new(),
             |row| {
-                let mut of = Columns::from(row, 0);
-                let (id, started, ended, clean) = (of.id()?.unwrap_or(0), of.time()?, of.number()?, of.flag()?);
-                let (version, sensor) = (of.text()?.unwrap_or_default(), of.text()?);
-                let (interfaces, files, counters) = (of.text()?, of.text()?, of.text()?);
+                let mut columns = ColumnReader::from(row, 0);
+                let (id, started, ended, clean) = (columns.id()?.unwrap_or(0), columns.time()?, columns.number()?, columns.flag()?);
+                let (version, sensor) = (columns.text()?.unwrap_or_default(), columns.text()?);
+                let (interfaces, files, counters) = (columns.text()?, columns.text()?, columns.text()?);
                 let list = |text: Option<String>| text.map(|text| strings(&text)).unwrap_or_default();
                 Ok(StoredRun {
                     id,
@@ -139,9 +142,9 @@ impl DatabaseReader {
     /// If the time limit is exceeded, or the file is damaged.
     pub fn unmigrated(&self) -> Result<Vec<[String; 3]>, StorageError> {
         self.collect("SELECT source, reason, content FROM unmigrated ORDER BY id", Vec::new(), |row| {
-            let mut of = Columns::from(row, 0);
-            let mut word = || of.text().map(Option::unwrap_or_default);
-            Ok([word()?, word()?, word()?])
+            let mut columns = ColumnReader::from(row, 0);
+            let mut text = || columns.text().map(Option::unwrap_or_default);
+            Ok([text()?, text()?, text()?])
         })
     }
 

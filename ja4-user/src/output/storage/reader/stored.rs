@@ -1,4 +1,4 @@
-//! Rows as they are read back: the values of their fields.
+//! Stored rows, as sources of the fields of output.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
@@ -33,7 +33,7 @@ impl StoredValue {
         }
     }
 
-    /// The value of a field in `attributes`. Another type than the output has is absent.
+    /// Returns the value of a field in `attributes`. A value of a type that output does not have is absent.
     fn from_json(value: &Json) -> Option<Self> {
         match value {
             Json::String(text) => Some(Self::Text(text.clone())),
@@ -55,7 +55,7 @@ struct StoredValues(Vec<(Field, StoredValue)>);
 
 impl StoredValues {
     fn get(&self, field: Field) -> Option<FieldValue<'_>> {
-        self.0.iter().find(|(of, _)| *of == field).map(|(_, value)| value.as_field())
+        self.0.iter().find(|(stored, _)| *stored == field).map(|(_, value)| value.as_field())
     }
 
     fn text(&self, field: Field) -> Option<&str> {
@@ -66,7 +66,7 @@ impl StoredValues {
     }
 
     /// Adds the value of a column, if it has the type of the field.
-    fn read(&mut self, field: Field, columns: &mut Columns<'_, '_>) -> rusqlite::Result<()> {
+    fn read(&mut self, field: Field, columns: &mut ColumnReader<'_, '_>) -> rusqlite::Result<()> {
         let value = match field.kind() {
             Kind::Bool => Some(StoredValue::Flag(columns.flag()?)),
             Kind::Number => columns.number()?.and_then(|number| i64::try_from(number).ok()).map(StoredValue::Number),
@@ -162,7 +162,7 @@ pub struct StoredRun {
     pub counters: Option<String>,
 }
 
-/// Columns that [`StoredConnection::read`] reads of a connection `c`.
+/// Columns of a connection `c`, as [`StoredConnection::read`] reads them.
 pub(super) static CONNECTION: LazyLock<String> = LazyLock::new(|| {
     let fields = FIELDS.iter().map(|field| format!("c.{}", field.row().column())).collect::<Vec<_>>().join(", ");
     format!(
@@ -173,12 +173,12 @@ pub(super) static CONNECTION: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Number of these columns.
+/// Returns the number of columns of [`CONNECTION`].
 pub(super) fn connection_columns() -> usize {
     16 + FIELDS.len()
 }
 
-/// Columns that [`StoredFingerprint::read`] reads of a fingerprint `f` and its value `v`.
+/// Columns of a fingerprint `f` and its value `v`, as [`StoredFingerprint::read`] reads them.
 pub(super) const FINGERPRINT: &str = "f.time, f.packet, v.method, v.value, f.side, f.count, v.raw, f.first_seen, \
     v.label_name, v.label_source, v.label_category, v.label_confidence, \
     v.known_bad_pattern, v.known_bad_category, v.known_bad_confidence, v.known_bad_note";
@@ -199,12 +199,12 @@ const FINGERPRINT_FIELDS: [Field; 11] = [
 ];
 
 /// Reads columns in order. A value of an unexpected type is absent: another program may have written it.
-pub(super) struct Columns<'a, 'r> {
+pub(super) struct ColumnReader<'a, 'r> {
     row: &'a Row<'r>,
     at: usize,
 }
 
-impl<'a, 'r> Columns<'a, 'r> {
+impl<'a, 'r> ColumnReader<'a, 'r> {
     pub(super) fn from(row: &'a Row<'r>, at: usize) -> Self {
         Self { row, at }
     }
@@ -251,36 +251,38 @@ impl<'a, 'r> Columns<'a, 'r> {
         Ok(self.id()?.and_then(columns::method))
     }
 
-    /// Flow, and both ends.
+    /// Reads the endpoints, protocol and tags of the flow with this id.
     pub(super) fn flow(&mut self, id: u64) -> rusqlite::Result<FlowIdentity> {
-        const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let client = (self.address()?.unwrap_or(NOBODY), self.port()?);
-        let server = (self.address()?.unwrap_or(NOBODY), self.port()?);
+        const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let client = (self.address()?.unwrap_or(UNKNOWN), self.port()?);
+        let server = (self.address()?.unwrap_or(UNKNOWN), self.port()?);
         let proto = self.number()?.and_then(|proto| u8::try_from(proto).ok()).unwrap_or(0);
         let vlan = [self.port()?, self.port()?];
         Ok(FlowIdentity { id, community: CommunityId::of(client, server, proto), client, server, proto, vlan })
     }
 
-    /// The same where both ends are known.
+    /// Reads a flow as [`flow`](Self::flow) does. Returns `None` if the id or an endpoint is unknown.
     pub(super) fn flow_if_known(&mut self, id: Option<u64>) -> rusqlite::Result<Option<FlowIdentity>> {
-        // Address and port of each.
-        let ends = [self.at, self.at + 2].map(|column| self.row.get_ref(column).is_ok_and(|end| end != ValueRef::Null));
+        // Each endpoint has an address and a port.
+        let is_known = |column| self.row.get_ref(column).is_ok_and(|address| address != ValueRef::Null);
+        let are_known = [self.at, self.at + 2].map(is_known) == [true; 2];
         let flow = self.flow(id.unwrap_or(0))?;
-        Ok((id.is_some() && ends == [true; 2]).then_some(flow))
+        Ok((id.is_some() && are_known).then_some(flow))
     }
 }
 
 impl StoredConnection {
     /// Reads the columns of [`CONNECTION`].
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let mut of = Columns::from(row, 0);
-        let (id, run, flow, interface) = (of.id()?.unwrap_or(0), of.id()?, of.count()?, of.number()?);
-        let flow = of.flow(flow)?;
-        let (start, last, attributes) = (of.time()?, of.time()?, of.text()?);
-        let primary = of.method()?.zip(of.text()?);
+        let mut columns = ColumnReader::from(row, 0);
+        let (id, run, flow, interface) =
+            (columns.id()?.unwrap_or(0), columns.id()?, columns.count()?, columns.number()?);
+        let flow = columns.flow(flow)?;
+        let (start, last, attributes) = (columns.time()?, columns.time()?, columns.text()?);
+        let primary = columns.method()?.zip(columns.text()?);
         let mut values = StoredValues::default();
         for field in FIELDS.iter() {
-            values.read(*field, &mut of)?;
+            values.read(*field, &mut columns)?;
         }
         if values.get(Field::ConnectionState).is_none() {
             values.0.push((Field::ConnectionState, StoredValue::Text(EndReason::Open.name().to_owned())));
@@ -304,13 +306,13 @@ impl StoredConnection {
         Ok(Self { id, run, flow, interface, start, last, sensor: None, in_iface: None, values })
     }
 
-    /// The text of a field.
+    /// Returns the text of a field.
     #[must_use]
     pub fn text(&self, field: Field) -> Option<&str> {
         self.values.text(field)
     }
 
-    /// Bytes of both directions.
+    /// Returns the bytes of both directions.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let count = |field| match self.values.get(field) {
@@ -320,7 +322,7 @@ impl StoredConnection {
         count(Field::BytesToserver).saturating_add(count(Field::BytesToclient))
     }
 
-    /// What the MSS says of the path.
+    /// Returns the path that the MSS indicates.
     fn path(&self) -> Option<Path> {
         match self.values.get(Field::Mss) {
             Some(FieldValue::Number(mss)) => Some(Path::of(u16::try_from(mss).ok()?, self.flow.client.0.is_ipv6())),
@@ -348,20 +350,20 @@ impl FieldSource for StoredConnection {
 }
 
 impl StoredFingerprint {
-    /// Reads the columns of [`FINGERPRINT`] from one on. `None`: of a method that this program does not know.
+    /// Reads the columns of [`FINGERPRINT`], the first of which is column `from`. Returns `None` for an unknown method.
     pub(super) fn read(row: &Row<'_>, from: usize) -> rusqlite::Result<Option<Self>> {
-        let mut of = Columns::from(row, from);
-        let (time, packet, method, value) = (of.time()?, of.number()?, of.method()?, of.text()?);
-        let side = if of.flag()? { Side::Server } else { Side::Client };
+        let mut columns = ColumnReader::from(row, from);
+        let (time, packet, method, value) = (columns.time()?, columns.number()?, columns.method()?, columns.text()?);
+        let side = if columns.flag()? { Side::Server } else { Side::Client };
         let mut values = StoredValues::default();
         for field in FINGERPRINT_FIELDS {
-            values.read(field, &mut of)?;
+            values.read(field, &mut columns)?;
         }
         let value = value.unwrap_or_default();
         Ok(method.map(|method| Self { time, packet, method, side, value, values }))
     }
 
-    /// The text of a field.
+    /// Returns the text of a field.
     #[must_use]
     pub fn text(&self, field: Field) -> Option<&str> {
         self.values.text(field)
@@ -389,7 +391,7 @@ impl FieldSource for FingerprintWithConnection<'_> {
     }
 }
 
-/// The strings of a JSON list.
+/// Returns the strings of a JSON list.
 pub(super) fn strings(list: &str) -> Vec<String> {
     serde_json::from_str(list).unwrap_or_default()
 }
