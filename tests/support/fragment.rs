@@ -144,8 +144,8 @@ fn per_fragment_headers(packet: &[u8]) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datagram::Datagram;
     use crate::packets::{Envelope, Extension};
-    use crate::udp::Datagram;
 
     const PAYLOAD: &[u8] = &[7; 45];
 

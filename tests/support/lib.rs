@@ -15,7 +15,7 @@
 //! | [`hello_builder`] | TLS hellos built extension by extension |
 //! | [`dtls`], [`certificate`] | crafted DTLS records, X.509 certificates |
 //! | [`quic`], [`http`], [`ssh`], [`dhcp`] | crafted QUIC packets, HTTP requests, SSH messages, DHCP messages |
-//! | [`udp`], [`outer_layer`], [`fragment`] | crafted datagrams, encapsulated frames, IP fragments |
+//! | [`datagram`], [`outer_layer`], [`fragment`] | crafted datagrams, encapsulated frames, IP fragments |
 //! | [`pcapng`] | pcapng files with several sections and interfaces |
 //! | [`generate`] | large deterministic captures for benchmarks |
 //!
@@ -24,6 +24,7 @@
 pub mod bpf;
 pub mod certificate;
 pub mod conversation;
+pub mod datagram;
 pub mod dhcp;
 pub mod dtls;
 pub mod events;
@@ -52,7 +53,6 @@ pub mod ssh;
 pub mod tcpdump;
 pub mod tunnel;
 mod tuntap;
-pub mod udp;
 pub mod vlan;
 
 pub use events::{assert_same_fingerprints, fingerprints, stats_u64, values};

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::datagram::Datagram;
 use crate::packets::{
     Checksum, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Envelope, ethernet, ip,
 };
-use crate::udp::Datagram;
 
 /// IP protocol numbers.
 const IPV4: u8 = 4;

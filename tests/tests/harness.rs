@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use tests::conversation::TcpConversation;
+use tests::conversation::{TcpConversation, UdpConversation};
 use tests::fragment::Fragments;
 use tests::generate::{self, CaptureKind};
 use tests::hello::{self, Shape};
@@ -14,7 +14,6 @@ use tests::packets::{self, Envelope, Extension, TimedFrame};
 use tests::peers::{self, Chain, KeyType, Nginx};
 use tests::random::SplitMix64;
 use tests::tcpdump::{Tcpdump, TcpdumpCapture, dissect};
-use tests::udp::UdpConversation;
 use tests::{Wire, require_root, require_tools};
 
 /// Records the traffic of `talk` at the server's end of the wire.

@@ -12,11 +12,11 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::reason::{PassReason, RecordClass};
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use ja4_user::capture::object;
+use tests::datagram::Datagram;
 use tests::outer_layer::{OuterLayer, TunnelKind};
 use tests::packets::Sender;
 use tests::quic::{self, QuicEnds};
 use tests::random::SplitMix64;
-use tests::udp::Datagram;
 use tests::{dtls, http, ssh};
 
 use crate::Scale;

@@ -19,13 +19,12 @@ use std::time::Duration;
 use std::vec::IntoIter;
 
 use super::{FULL_SEGMENT, HELLO_SEGMENT, NAMES, ends};
-use crate::conversation::TcpConversation;
+use crate::conversation::{TcpConversation, UdpConversation};
 use crate::hello::{self, Shape};
 use crate::outer_layer::{Gre, OuterLayer, TunnelKind};
 use crate::packets::{Sender, TimedFrame};
 use crate::quic::{self, QuicEnds};
 use crate::random::SplitMix64;
-use crate::udp::UdpConversation;
 use crate::{certificate, dhcp, dtls, http, ssh};
 
 /// Maximum CRYPTO data of an Initial with an 8-byte connection ID in a datagram of 1200 bytes, bytes.

@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::conversation::TcpConversation;
+use tests::conversation::{TcpConversation, UdpConversation};
 use tests::hello_builder::HelloBuilder;
 use tests::packets::{TimedFrame, capture_file};
 use tests::process::{collect, until};
-use tests::udp::UdpConversation;
 use tests::{Sensor, dhcp, events, hello, require_tools, stats_u64};
 
 use super::SOON;

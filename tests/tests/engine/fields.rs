@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use ja4_user::model::field::{Field, Known, place};
 use tests::certificate::{self, Certificate};
+use tests::conversation::UdpConversation;
 use tests::dhcp;
 use tests::http::{browser_request, response};
 use tests::packets::{Envelope, Sender};
 use tests::quic::{QuicEnds, crypto};
-use tests::udp::UdpConversation;
 
 use super::connections::with_mss;
 use super::*;

@@ -1,10 +1,10 @@
 //! Each built-in threshold rule fires at one more than its threshold, and not at the threshold.
 
 use tests::certificate::Certificate;
+use tests::conversation::UdpConversation;
 use tests::dhcp;
 use tests::packets::Sender;
 use tests::quic::{QuicEnds, crypto};
-use tests::udp::UdpConversation;
 
 use super::builtin::with_chain;
 use super::*;

@@ -12,10 +12,10 @@ use ja4_common::reason::RecordClass;
 use ja4_common::record::{FrameInfo, flag};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tests::datagram::Datagram;
 use tests::fragment::Fragments;
 use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 use tests::packets::{ACK, Envelope};
-use tests::udp::Datagram;
 
 use crate::duel::{SEED, SHORTEST};
 use crate::frames::{Setting, between, dtls, initial, long, segment, stories};

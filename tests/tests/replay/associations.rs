@@ -3,9 +3,9 @@
 use super::*;
 
 use tests::certificate;
+use tests::conversation::UdpConversation;
 use tests::dtls::{datagrams, fragment, record};
 use tests::hello_builder::HelloBuilder;
-use tests::udp::UdpConversation;
 
 /// Types of the handshake messages (RFC 8446, section 4; RFC 6347, section 4.3.2).
 const CLIENT_HELLO: u8 = 1;

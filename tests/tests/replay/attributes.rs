@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::*;
 
+use tests::conversation::UdpConversation;
 use tests::hello_builder::{self, HelloBuilder};
 use tests::packets::Sender;
-use tests::{certificate, quic, udp};
+use tests::{certificate, quic};
 
 /// Returns the only connection event.
 fn connection(events: &[Value]) -> &Value {
@@ -135,7 +136,7 @@ fn of_http() {
 fn of_quic() {
     let ends = quic::QuicEnds::new(&[1; 8], &[0x81; 8]);
     let hello = Shape::Go.client_hello("example.org", &mut SplitMix64::new(1));
-    let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
+    let mut talk = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
     talk.client(&ends.initial(Sender::Client, 0, &quic::crypto(0, &hello)));
     let events = replay_packets(talk.packets(), &[]);
     let connection = connection(&events);
@@ -146,7 +147,7 @@ fn of_quic() {
 #[test]
 fn of_dhcp() {
     let mac = [2, 0, 0, 0, 0, 1];
-    let mut talk = udp::UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     talk.client(&tests::dhcp::client_v4(1, mac));
     let dhcp = json!({
         "hostname": "desktop-7", "vendor_class_identifier": "android-dhcp-14", "client_mac": "02:00:00:00:00:01",

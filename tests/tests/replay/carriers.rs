@@ -2,11 +2,11 @@
 
 use super::*;
 
+use tests::conversation::UdpConversation;
 use tests::dtls::datagrams;
 use tests::fragment::Fragments;
 use tests::hello_builder::HelloBuilder;
 use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
-use tests::udp::UdpConversation;
 
 /// Types of the handshake messages (RFC 8446, section 4; RFC 6347, section 4.3.2).
 const CLIENT_HELLO: u8 = 1;

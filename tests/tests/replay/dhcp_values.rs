@@ -2,7 +2,7 @@
 
 use super::*;
 
-use tests::udp::UdpConversation;
+use tests::conversation::UdpConversation;
 
 /// Returns a BOOTP message with these options after the magic cookie (RFC 2131, section 2); `relay` is the
 /// address of the relay agent.

@@ -2,11 +2,11 @@
 
 use super::*;
 
+use tests::conversation::UdpConversation;
 use tests::dtls::{datagrams, record};
 use tests::hello_builder::HelloBuilder;
 use tests::packets::Sender;
 use tests::quic::{QuicEnds, ack, crypto};
-use tests::udp::UdpConversation;
 
 /// JA4 of [`Shape::Go`] over QUIC.
 const JA4: &str = "q13d1311h2_f57a46bbacb6_8ae82214aac3";

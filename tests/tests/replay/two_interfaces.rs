@@ -2,11 +2,11 @@
 
 use super::*;
 
+use tests::conversation::UdpConversation;
 use tests::dhcp;
 use tests::dtls::datagrams;
 use tests::fragment::Fragments;
 use tests::pcapng::PcapngFile;
-use tests::udp::UdpConversation;
 
 /// Link types: Ethernet and Linux cooked capture, versions 1 and 2.
 const ETHERNET: u16 = 1;

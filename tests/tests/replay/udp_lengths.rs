@@ -2,13 +2,13 @@
 
 use super::*;
 
+use tests::conversation::UdpConversation;
 use tests::dtls::datagrams;
 use tests::fragment::Fragments;
 use tests::hello_builder::HelloBuilder;
 use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 use tests::packets::Sender;
 use tests::quic::{QuicEnds, crypto};
-use tests::udp::UdpConversation;
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 

@@ -1,7 +1,8 @@
 //! Incomplete messages: each is counted, and its complete parts are reported.
 
+use tests::conversation::UdpConversation;
 use tests::packets::Sender;
-use tests::{certificate, dtls, quic, ssh, stats_u64, udp};
+use tests::{certificate, dtls, quic, ssh, stats_u64};
 
 use super::*;
 
@@ -109,11 +110,11 @@ fn hellos_over_udp_without_their_end_are_counted() {
     let keys = quic::QuicEnds::new(b"\x83\x94\xc8\xf0\x3e\x51\x57\x08", b"server");
     let mut frames = quic::crypto(0, &message[..900]);
     frames.resize(1100, 0);
-    let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
+    let mut talk = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
     talk.client(&keys.initial(Sender::Client, 0, &frames));
     assert_eq!(unfinished(&replay_packets(talk.packets(), &[])), 1);
 
-    let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
+    let mut talk = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
     talk.client(&dtls::datagrams(1, 0, &message[4..], 600)[0]);
     assert_eq!(unfinished(&replay_packets(talk.packets(), &[])), 1);
 }
@@ -130,7 +131,7 @@ fn of_dtls_certificates_cut_short_those_that_are_whole_are_told() {
     let pieces = dtls::datagrams(11, 1, &body, 100);
     let whole = (3 + 3 + chain[0].len()).div_ceil(100);
     // End of the association: the capture, another association, messages over the limit.
-    let ends: [fn(&mut udp::UdpConversation, &[u8]); 3] = [
+    let ends: [fn(&mut UdpConversation, &[u8]); 3] = [
         |_, _| (),
         |talk, another| _ = talk.client(another),
         |talk, _| {
@@ -141,7 +142,7 @@ fn of_dtls_certificates_cut_short_those_that_are_whole_are_told() {
     ];
     for (what, end) in ends.iter().enumerate() {
         for (pieces, told) in [(&pieces[..whole], 1), (&pieces[..whole - 1], 0)] {
-            let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
+            let mut talk = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
             talk.client(&hello(1)).server(&dtls::datagrams(2, 0, &answer, 2000)[0]);
             for piece in pieces {
                 talk.server(piece);
@@ -152,7 +153,7 @@ fn of_dtls_certificates_cut_short_those_that_are_whole_are_told() {
         }
     }
     // A Certificate message after a lost message is complete.
-    let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
+    let mut talk = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
     talk.client(&hello(1)).server(&dtls::datagrams(2, 0, &answer, 2000)[0]);
     talk.server(&dtls::datagrams(11, 2, &body, 9000)[0]);
     assert_eq!(values(&replay_packets(talk.packets(), &[]), "ja4x").len(), 2);
@@ -180,7 +181,7 @@ fn of_a_chain_longer_than_is_read_the_certificates_that_are_whole_are_told() {
 
         let hello = tests::hello_builder::HelloBuilder::new(0xfefd, &[0xc02b]);
         for piece in [1200, 150] {
-            let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
+            let mut talk = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
             talk.client(&dtls::datagrams(1, 0, &hello.dtls_client(&[]), 2000)[0]);
             talk.server(&dtls::datagrams(2, 0, &hello.server_body(), 2000)[0]);
             for datagram in dtls::datagrams(11, 1, &body, piece) {
@@ -212,7 +213,7 @@ fn a_quic_hello_cut_short_has_no_value_but_its_names_are_told() {
     let hello = hello.versions(&[0x0304]).alpn(&[b"h3"]).extension(21, &[0; 1500]).client();
     let keys = quic::QuicEnds::new(b"\x83\x94\xc8\xf0\x3e\x51\x57\x08", b"server");
     let answer = quic::crypto(0, &hello::server_hello_13(&mut SplitMix64::new(2)));
-    let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
+    let mut talk = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
     talk.client(&keys.initial(Sender::Client, 0, &quic::crypto(0, &hello[..1100])));
     talk.client(&keys.initial(Sender::Client, 1, &quic::crypto(1100, &hello[1100..])));
     talk.server(&keys.initial(Sender::Server, 0, &answer));

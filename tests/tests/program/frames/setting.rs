@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use tests::conversation::TcpConversation;
+use tests::datagram::Datagram;
 use tests::outer_layer::{OuterLayer, TunnelKind};
 use tests::packets::{Envelope, Extension, TcpSegment};
-use tests::udp::Datagram;
 
 /// Two hosts, and the encapsulation of their packets.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! TLS in the control channel of OpenVPN, over UDP and TCP, with and without `tls-auth`.
 
+use tests::conversation::UdpConversation;
 use tests::framing::{OpenVpn, counted, openvpn_auth};
-use tests::udp::UdpConversation;
 
 use super::*;
 

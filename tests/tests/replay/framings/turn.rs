@@ -1,10 +1,10 @@
 //! DTLS in TURN messages and after the length field of RFC 4571.
 
 use tests::certificate;
+use tests::conversation::UdpConversation;
 use tests::dtls::{datagrams, record};
 use tests::framing::{channel_data, counted, indication, padded_channel_data, stun};
 use tests::hello_builder::HelloBuilder;
-use tests::udp::UdpConversation;
 
 use super::*;
 
