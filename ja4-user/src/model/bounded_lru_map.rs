@@ -30,6 +30,11 @@ impl<K: Hash + Eq, V> BoundedLruMap<K, V> {
         self.map.len()
     }
 
+    /// Whether a new key evicts the least recently used entry.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= self.capacity
+    }
+
     /// The number of entries evicted for others.
     pub(crate) fn evicted(&self) -> u64 {
         self.evicted
@@ -87,8 +92,7 @@ impl<K: Hash + Eq, V> BoundedLruMap<K, V> {
     /// Returns the value of a key, inserting `make()` if there is none. Counts as a use.
     pub(crate) fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         let hash = self.map.hasher().hash_one(&key);
-        let known = self.map.raw_entry().from_key_hashed_nocheck(hash, &key).is_some();
-        if !known && self.map.len() >= self.capacity {
+        if self.is_full() && self.map.raw_entry().from_key_hashed_nocheck(hash, &key).is_none() {
             self.evict();
         }
         match self.map.raw_entry_mut().from_key_hashed_nocheck(hash, &key) {

@@ -1,8 +1,6 @@
 //! The records of open connections.
 
-use hashlink::LinkedHashMap;
-use hashlink::linked_hash_map::RawEntryMut;
-
+use crate::model::bounded_lru_map::BoundedLruMap;
 use crate::model::{ConnectionRecord, FlowIdentity, Time};
 
 /// Open connections, least recently used first.
@@ -10,8 +8,7 @@ use crate::model::{ConnectionRecord, FlowIdentity, Time};
 /// A shard reports the end of each connection. If that event is dropped, the record stays until it is evicted.
 #[derive(Debug)]
 pub struct Tracker {
-    records: LinkedHashMap<u64, ConnectionRecord, foldhash::quality::RandomState>,
-    capacity: usize,
+    records: BoundedLruMap<u64, ConnectionRecord>,
 }
 
 /// A connection record, found or created.
@@ -27,7 +24,7 @@ impl Tracker {
     /// Creates a tracker for `capacity` connections, at least one.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { records: LinkedHashMap::default(), capacity: capacity.max(1) }
+        Self { records: BoundedLruMap::new(capacity) }
     }
 
     /// Number of open connections.
@@ -39,36 +36,35 @@ impl Tracker {
     /// Whether no connection is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.len() == 0
     }
 
     /// Evicts the least recently used record if the table is full and has no record of this flow.
     pub(crate) fn evict_for(&mut self, flow: u64) -> Option<ConnectionRecord> {
-        let full = self.records.len() >= self.capacity && !self.records.contains_key(&flow);
-        if full { self.pop() } else { None }
+        let must_evict = self.records.is_full() && self.get(flow).is_none();
+        if must_evict { self.pop() } else { None }
     }
 
-    /// Returns the record of a connection; creates it if there is none. Call `evict_for` first.
+    /// Returns the record of a connection; creates it if there is none. Call `evict_for` first: otherwise a full table drops
+    /// its least recently used record.
     pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> TrackedRecord<'_> {
-        let (record, is_new) = match self.records.raw_entry_mut().from_key(&flow.id) {
-            RawEntryMut::Occupied(mut held) => {
-                held.to_back();
-                (held.into_mut(), false)
-            }
-            RawEntryMut::Vacant(room) => (room.insert(flow.id, ConnectionRecord::new(flow, interface, now)).1, true),
-        };
+        let mut is_new = false;
+        let record = self.records.entry(flow.id, || {
+            is_new = true;
+            ConnectionRecord::new(flow, interface, now)
+        });
         TrackedRecord { record, is_new }
     }
 
     /// Returns the record of a flow.
     #[must_use]
     pub fn get(&self, flow: u64) -> Option<&ConnectionRecord> {
-        self.records.get(&flow)
+        self.records.peek(&flow, |id| *id == flow).map(|(_, record)| record)
     }
 
     /// Returns the record of a flow mutably.
     pub fn get_mut(&mut self, flow: u64) -> Option<&mut ConnectionRecord> {
-        self.records.get_mut(&flow)
+        self.records.peek_mut(&flow, |id| *id == flow)
     }
 
     /// Removes the record of a connection that has ended.
@@ -78,17 +74,17 @@ impl Tracker {
 
     /// Removes the least recently used record.
     pub fn pop(&mut self) -> Option<ConnectionRecord> {
-        self.records.pop_front().map(|(_, record)| record)
+        self.records.pop().map(|(_, record)| record)
     }
 
     /// Iterates over the records mutably, least recently used first.
     pub(crate) fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut ConnectionRecord> {
-        self.records.values_mut()
+        self.records.iter_mut().map(|(_, record)| record)
     }
 
     /// Iterates over the records, most recently used first.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &ConnectionRecord> {
-        self.records.values().rev()
+        self.records.iter().rev().map(|(_, record)| record)
     }
 }
 
