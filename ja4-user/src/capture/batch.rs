@@ -108,7 +108,7 @@ impl Batch {
     /// Starts indexing at `at`, numbering frames from `number`.
     pub(super) fn index(&mut self, at: usize, number: u64) -> Indexing<'_> {
         let data = self.data.get(..self.filled).unwrap_or(&[]);
-        Indexing { data, at, number, frames: &mut self.frames, skipped: Skipped::default() }
+        Indexing { data, at, number, frames: &mut self.frames, skipped: SkippedPackets::default() }
     }
 }
 
@@ -121,12 +121,12 @@ pub(super) struct Indexing<'a> {
     pub(super) number: u64,
     frames: &'a mut Vec<FrameRef>,
     /// Packets of this chunk that are counted but not delivered.
-    pub(super) skipped: Skipped,
+    pub(super) skipped: SkippedPackets,
 }
 
 /// Packets that were not delivered, because their interface has an unsupported link type.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Skipped {
+pub(super) struct SkippedPackets {
     /// Number of packets.
     pub(super) packets: u64,
     /// Number of the first one, and its link type.

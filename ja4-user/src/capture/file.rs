@@ -3,7 +3,7 @@
 use std::{fmt, fs::File, io, io::Read, os::fd::AsFd, path::Path, sync::Arc};
 
 use super::{
-    batch::{Batch, Skipped},
+    batch::{Batch, SkippedPackets},
     error::{CaptureError, IndexError},
     linktype,
     pcap::{self, Pcap},
@@ -51,7 +51,7 @@ pub struct CaptureFile {
     /// Packets delivered.
     packets: u64,
     /// Packets skipped because of their link type.
-    unsupported: Skipped,
+    unsupported: SkippedPackets,
     /// Called at the first skipped packet.
     on_unsupported: Option<OnUnsupported>,
     end: Option<FileEnd>,
@@ -86,7 +86,7 @@ impl fmt::Display for UnsupportedLinkNotice {
 
 /// The progress of reading a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct ReadProgress {
     /// Bytes read, before decompression.
     pub consumed: u64,
     /// Size in bytes; unknown for stdin and pipes.
@@ -155,7 +155,7 @@ impl CaptureFile {
             offset: 0,
             number: 1,
             packets: 0,
-            unsupported: Skipped::default(),
+            unsupported: SkippedPackets::default(),
             on_unsupported: None,
             end: None,
         }
@@ -191,8 +191,8 @@ impl CaptureFile {
     }
 
     /// Returns the progress.
-    pub fn progress(&self) -> Progress {
-        Progress { consumed: self.stream.consumed(), total: self.size }
+    pub fn progress(&self) -> ReadProgress {
+        ReadProgress { consumed: self.stream.consumed(), total: self.size }
     }
 
     /// Empties `batch` and reads the next chunk into it. Returns true with at least one frame, and false at a clean end.
@@ -254,7 +254,7 @@ impl CaptureFile {
     }
 
     /// Counts the skipped packets of a chunk, and notifies at the first one.
-    fn count_unsupported(&mut self, skipped: Skipped) {
+    fn count_unsupported(&mut self, skipped: SkippedPackets) {
         self.unsupported.packets += skipped.packets;
         if self.unsupported.first.is_some() {
             return;
@@ -407,7 +407,7 @@ mod tests {
         assert!(!file.fill(&mut batch).unwrap());
         assert_eq!(file.next_number(), 44);
         let size = three_packets().len() as u64;
-        assert_eq!(file.progress(), Progress { consumed: size, total: Some(size) });
+        assert_eq!(file.progress(), ReadProgress { consumed: size, total: Some(size) });
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod zstd;
 
 pub use self::batch::{Batch, FrameRef};
 pub use self::error::{CaptureError, Damage};
-pub use self::file::{CaptureFile, OnUnsupported, Progress, UnsupportedLinkNotice};
+pub use self::file::{CaptureFile, OnUnsupported, ReadProgress, UnsupportedLinkNotice};
 pub use self::linktype::{LinkError, LinkPayload, LinkStart, LinkType};
 pub use self::settings::CaptureSettings;
 pub(crate) use self::settings::IDLE_TIMEOUT;

@@ -164,7 +164,7 @@ impl LookupInference {
             Method::Ja4t | Method::Ja4ts => {
                 let syn = Syn::parse(value);
                 let mtu = |is_ipv6| {
-                    let path = path::Path::of(syn?.mss?, is_ipv6);
+                    let path = path::NetworkPath::of(syn?.mss?, is_ipv6);
                     let tunnel = path.tunnel().is_some();
                     Some(LookupMtu { mtu: path.mtu, path: path.name, confidence: path.confidence, tunnel })
                 };

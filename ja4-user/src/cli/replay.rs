@@ -14,7 +14,7 @@ use super::flags::idle;
 use super::output::OutputFlags;
 use super::pipeline::{self, Outputs, PipelineMode};
 use super::settings::ConfigFlags;
-use crate::capture::{CaptureFile, Progress, StopFlag, UnsupportedLinkNotice};
+use crate::capture::{CaptureFile, ReadProgress, StopFlag, UnsupportedLinkNotice};
 use crate::config::OpenedConfig;
 use crate::encode::Formatter;
 use crate::model::{CounterGroup, Time};
@@ -94,7 +94,7 @@ impl ReplayCommand {
         let pipeline_parts = pipeline::start(&config, loaded, &options.context, mode)?;
         options.continue_without_output = pipeline_parts.1.need_results();
         let out = ReplayOutput::start(&shutdown).map_err(Failure::run)?;
-        let on_progress = Box::new(|_, progress: Progress| show(&mut lock(&bar), progress));
+        let on_progress = Box::new(|_, progress: ReadProgress| show(&mut lock(&bar), progress));
         let replayed = replay_to(files, &options, pipeline_parts, out, on_progress);
         if let Some(bar) = lock(&bar).take() {
             bar.finish_and_clear();
@@ -127,7 +127,7 @@ fn replay_to(
     options: &ReplayOptions,
     (engine, outputs): (Engine, Outputs),
     out: ReplayOutput,
-    on_progress: Box<dyn FnMut(usize, Progress) + Send + '_>,
+    on_progress: Box<dyn FnMut(usize, ReadProgress) + Send + '_>,
 ) -> io::Result<(ReplayReport, Option<String>)> {
     let (mut out, mut report) = replay(files, options, engine, out, on_progress)?;
     let mut line = Vec::new();
@@ -180,7 +180,7 @@ fn warn(bar: &Bar, notice: &UnsupportedLinkNotice) {
 }
 
 /// Advances the progress bar, which is shown if standard error is a terminal and the file is large.
-fn show(bar: &mut Option<ProgressBar>, progress: Progress) {
+fn show(bar: &mut Option<ProgressBar>, progress: ReadProgress) {
     let Some(total) = progress.total.filter(|total| *total >= WORTH_A_BAR) else {
         return;
     };

@@ -7,7 +7,7 @@ use arcstr::ArcStr;
 use thin_vec::ThinVec;
 
 use crate::model::os::System;
-use crate::model::path::{Path, Tunnel};
+use crate::model::path::{NetworkPath, Tunnel};
 use crate::model::{EndReason, FlowIdentity, Latency, Method, SharedAttributes, Side, Time};
 
 /// Most fingerprints of a method in a record: the first one and the newest ones. A long connection has any number of
@@ -263,14 +263,14 @@ impl ConnectionRecord {
 
     /// Returns the path inferred from the client's MSS.
     #[must_use]
-    pub fn path(&self) -> Option<Path> {
-        self.mss.map(|mss| Path::of(mss, self.identity.client.0.is_ipv6()))
+    pub fn path(&self) -> Option<NetworkPath> {
+        self.mss.map(|mss| NetworkPath::of(mss, self.identity.client.0.is_ipv6()))
     }
 
     /// Returns the tunnel on its path.
     #[must_use]
     pub fn tunnel(&self) -> Option<Tunnel> {
-        self.path().and_then(Path::tunnel)
+        self.path().and_then(NetworkPath::tunnel)
     }
 
     /// Returns its latencies.

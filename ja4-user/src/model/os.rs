@@ -8,7 +8,7 @@ use super::path::{Syn, initial_ttl};
 
 /// The expected window.
 #[derive(Clone, Copy)]
-enum Window {
+enum SynWindow {
     Any,
     Bytes(u16),
     /// A multiple of the MSS.
@@ -16,27 +16,27 @@ enum Window {
 }
 
 /// Name, options, initial TTL, window.
-type Stack = (&'static str, &'static str, u8, Window);
+type Stack = (&'static str, &'static str, u8, SynWindow);
 
 /// The first matching row applies.
 const STACKS: [Stack; 14] = [
     // Windows of older kernels; since 4.20 a window of some 64 kB is offered at once.
-    ("Linux 2.4 to 2.6", "2-4-8-1-3", 64, Window::Segments(4)),
-    ("Linux 3.0 to 3.10", "2-4-8-1-3", 64, Window::Segments(10)),
-    ("Linux 3.11 to 4.19", "2-4-8-1-3", 64, Window::Segments(20)),
-    ("Linux", "2-4-8-1-3", 64, Window::Any),
+    ("Linux 2.4 to 2.6", "2-4-8-1-3", 64, SynWindow::Segments(4)),
+    ("Linux 3.0 to 3.10", "2-4-8-1-3", 64, SynWindow::Segments(10)),
+    ("Linux 3.11 to 4.19", "2-4-8-1-3", 64, SynWindow::Segments(20)),
+    ("Linux", "2-4-8-1-3", 64, SynWindow::Any),
     // Without timestamps.
-    ("Linux", "2-1-1-4-1-3", 64, Window::Any),
-    ("Solaris 10", "2-1-3-1-1-4", 64, Window::Segments(34)),
-    ("Solaris 8", "1-3-1-1-8-1-1-4-2", 64, Window::Any),
-    ("Windows", "2-1-3-1-1-4", 128, Window::Any),
+    ("Linux", "2-1-1-4-1-3", 64, SynWindow::Any),
+    ("Solaris 10", "2-1-3-1-1-4", 64, SynWindow::Segments(34)),
+    ("Solaris 8", "1-3-1-1-8-1-1-4-2", 64, SynWindow::Any),
+    ("Windows", "2-1-3-1-1-4", 128, SynWindow::Any),
     // Without window scaling; with timestamps.
-    ("Windows", "2-1-1-4", 128, Window::Any),
-    ("Windows", "2-1-3-4-8", 128, Window::Any),
-    ("macOS or iOS", "2-1-3-1-1-8-4-0-0", 64, Window::Any),
-    ("FreeBSD", "2-1-3-4-8", 64, Window::Bytes(65_535)),
-    ("OpenBSD", "2-1-1-4-1-3-1-1-8", 64, Window::Bytes(16_384)),
-    ("Cisco IOS", "2", 255, Window::Bytes(4128)),
+    ("Windows", "2-1-1-4", 128, SynWindow::Any),
+    ("Windows", "2-1-3-4-8", 128, SynWindow::Any),
+    ("macOS or iOS", "2-1-3-1-1-8-4-0-0", 64, SynWindow::Any),
+    ("FreeBSD", "2-1-3-4-8", 64, SynWindow::Bytes(65_535)),
+    ("OpenBSD", "2-1-1-4-1-3-1-1-8", 64, SynWindow::Bytes(16_384)),
+    ("Cisco IOS", "2", 255, SynWindow::Bytes(4128)),
 ];
 
 /// An operating system, in one byte because every connection has one.
@@ -58,9 +58,9 @@ pub fn hint(syn: &Syn<'_>, ttl: Option<u8>) -> Option<System> {
         *options == syn.options
             && ttl.is_none_or(|ttl| initial_ttl(ttl) == *initial)
             && match window {
-                Window::Any => true,
-                Window::Bytes(bytes) => *bytes == syn.window,
-                Window::Segments(segments) => {
+                SynWindow::Any => true,
+                SynWindow::Bytes(bytes) => *bytes == syn.window,
+                SynWindow::Segments(segments) => {
                     syn.mss.and_then(|mss| mss.checked_mul(*segments)).is_some_and(|window| window == syn.window)
                 }
             }

@@ -52,7 +52,7 @@ pub struct Tunnel {
 
 /// The path inferred from an MTU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Path {
+pub struct NetworkPath {
     /// Bytes of an IP packet on the path.
     pub mtu: u32,
     /// `ethernet`, `jumbo`, `loopback`, or the name of an encapsulation; `None`: no usual path has this MTU.
@@ -64,9 +64,9 @@ pub struct Path {
 }
 
 /// First and last MTU, name, whether it is a tunnel, confidence. The first matching row applies.
-type Row = (u32, u32, &'static str, bool, u8);
+type PathRow = (u32, u32, &'static str, bool, u8);
 
-const PATHS: [Row; 25] = [
+const PATHS: [PathRow; 25] = [
     // RFC 894, RFC 2464.
     (1500, 1500, "ethernet", false, 95),
     // 8 bytes (RFC 2516, section 7).
@@ -108,7 +108,7 @@ const PATHS: [Row; 25] = [
     (65_535, 65_536, "loopback", false, 95),
 ];
 
-impl Path {
+impl NetworkPath {
     /// Infers the path from the MSS of a SYN and its address family.
     #[must_use]
     pub fn of(mss: u16, is_ipv6: bool) -> Self {
@@ -182,12 +182,12 @@ mod tests {
             (1300, false, 1340, None),
         ];
         for (mss, is_ipv6, mtu, tunnel) in table {
-            let path = Path::of(mss, is_ipv6);
+            let path = NetworkPath::of(mss, is_ipv6);
             assert_eq!((path.mtu, path.tunnel().map(|tunnel| tunnel.name)), (mtu, tunnel), "{mss}");
         }
         let names = [(1460, "ethernet"), (8961, "jumbo"), (65_495, "loopback")];
-        assert_eq!(names.map(|(mss, _)| Path::of(mss, false).name), names.map(|(_, name)| Some(name)));
-        assert_eq!(Path::of(u16::MAX, true).tunnel(), None);
+        assert_eq!(names.map(|(mss, _)| NetworkPath::of(mss, false).name), names.map(|(_, name)| Some(name)));
+        assert_eq!(NetworkPath::of(u16::MAX, true).tunnel(), None);
     }
 
     #[test]

@@ -31,5 +31,5 @@ mod udp;
 
 pub use datagram::UdpDatagram;
 pub(crate) use packet_ctx::PacketCtx;
-pub(crate) use protocol_state::{Connection, ProtocolState};
+pub(crate) use protocol_state::{ProtocolConnection, ProtocolState};
 pub use stats::{MalformedProtocol, ProtocolStats};

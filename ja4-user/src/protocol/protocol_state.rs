@@ -7,7 +7,7 @@ use crate::conntrack::{self, AppState, Budget, Session};
 use crate::model::PerSide;
 
 /// A connection with the state of its protocols.
-pub(crate) type Connection = conntrack::Connection<ProtocolState>;
+pub(crate) type ProtocolConnection = conntrack::Connection<ProtocolState>;
 
 /// The state of a connection's protocols besides byte streams.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ pub(crate) enum Probe<P> {
 
 /// The result of parsing bytes.
 #[derive(Debug)]
-pub(crate) enum Progress<'b> {
+pub(crate) enum Parsed<'b> {
     /// The stream continues.
     Open,
     /// No further bytes of this direction are of interest.
@@ -39,7 +39,7 @@ pub(crate) enum Progress<'b> {
 
 /// What a parser does where the filter has left out bytes before the start of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Skipped {
+pub(crate) enum SkipOutcome {
     /// It ignores that start: the missing bytes are needed.
     Ignored,
     /// It has restarted, and continues there.
@@ -60,8 +60,7 @@ pub(crate) trait StreamProtocol: Sized {
     fn probe(prefix: &[u8], side: Side, is_ssh: bool) -> Probe<Self>;
 
     /// Parses the next bytes, at least one.
-    fn push<'b, A: AppState, S: EventHandler>(&mut self, bytes: &'b [u8], cx: &mut PacketCtx<'_, A, S>)
-    -> Progress<'b>;
+    fn push<'b, A: AppState, S: EventHandler>(&mut self, bytes: &'b [u8], cx: &mut PacketCtx<'_, A, S>) -> Parsed<'b>;
 
     /// Memory of the incomplete message, bytes.
     fn buffered(&self) -> usize;
@@ -75,8 +74,8 @@ pub(crate) trait StreamProtocol: Sized {
     fn finish<A: AppState, S: EventHandler>(&self, _side: Side, _cx: &mut PacketCtx<'_, A, S>) {}
 
     /// The filter has left out the bytes before a segment that begins with `start`.
-    fn on_skipped(&mut self, _start: StreamStart) -> Skipped {
-        Skipped::AnyProtocol
+    fn on_skipped(&mut self, _start: StreamStart) -> SkipOutcome {
+        SkipOutcome::AnyProtocol
     }
 
     /// Whether missing bytes have to arrive before a message can be complete.

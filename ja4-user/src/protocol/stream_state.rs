@@ -11,7 +11,7 @@ use super::http2::Http2Requests;
 use super::packet_ctx::PacketCtx;
 use super::proxy::ProxyPreamble;
 use super::ssh::SshHandshake;
-use super::stream_protocol::{Probe, Progress, Skipped, StreamProtocol};
+use super::stream_protocol::{Parsed, Probe, SkipOutcome, StreamProtocol};
 use super::tls::TlsStream;
 use crate::conntrack::{AppState, StreamParser, classify};
 use crate::model::{EventHandler, Side};
@@ -148,19 +148,19 @@ impl StreamState {
             }
             _ => {}
         }
-        match delegate!(self, parser => parser.push(bytes, cx), _ => Progress::Unrecognized) {
-            Progress::Open => ControlFlow::Continue(()),
-            Progress::Done => ControlFlow::Break(()),
-            Progress::Unrecognized => {
+        match delegate!(self, parser => parser.push(bytes, cx), _ => Parsed::Unrecognized) {
+            Parsed::Open => ControlFlow::Continue(()),
+            Parsed::Done => ControlFlow::Break(()),
+            Parsed::Unrecognized => {
                 self.stop_parsing(cx);
                 ControlFlow::Continue(())
             }
-            Progress::Other { buffered, rest } => {
+            Parsed::Other { buffered, rest } => {
                 *self = Self::default();
                 self.push(&buffered, cx)?;
                 self.push(rest, cx)
             }
-            Progress::Http2(rest) => {
+            Parsed::Http2(rest) => {
                 *self = Self::Http2(Http2Requests::after_preface());
                 self.push(rest, cx)
             }
@@ -239,10 +239,10 @@ impl StreamParser for StreamState {
             Self::Undecided(_) if ahead < 0 => return false,
             Self::Undecided(_) => {}
             _ if ahead <= 0 => return false,
-            _ => match delegate!(self, parser => parser.on_skipped(start), _ => Skipped::AnyProtocol) {
-                Skipped::Ignored => return false,
-                Skipped::Restarted => return true,
-                Skipped::AnyProtocol => {}
+            _ => match delegate!(self, parser => parser.on_skipped(start), _ => SkipOutcome::AnyProtocol) {
+                SkipOutcome::Ignored => return false,
+                SkipOutcome::Restarted => return true,
+                SkipOutcome::AnyProtocol => {}
             },
         }
         *self = Self::default();

@@ -12,7 +12,7 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::shard_of;
 use ja4_common::parse::ParseStart;
 
-use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Progress, StopFlag};
+use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, ReadProgress, StopFlag};
 use crate::model::Time;
 use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 use crate::shard::lane::{CapturedFrame, destination_of};
@@ -69,7 +69,7 @@ impl PacketsRead {
 }
 
 /// Called between batches with the index of the file and its progress.
-pub(crate) type OnProgress<'a> = Box<dyn FnMut(usize, Progress) + Send + 'a>;
+pub(crate) type OnProgress<'a> = Box<dyn FnMut(usize, ReadProgress) + Send + 'a>;
 
 /// The files of a replay.
 struct ReplayFiles<'a> {

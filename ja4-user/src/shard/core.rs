@@ -15,7 +15,7 @@ use super::stats::ShardStats;
 use crate::conntrack::{Budget, FlowTable, FlowTimer, Keyed as _, ReassemblyLimits, SlotId, TcpHandshake, TimerQueue};
 use crate::model::{EndReason, EventContext, EventHandler, OptTime, Side, Time};
 use crate::packet::{self, Decoded, Packet, TransportHeader};
-use crate::protocol::{Connection, PacketCtx, ProtocolState, ProtocolStats};
+use crate::protocol::{PacketCtx, ProtocolConnection, ProtocolState, ProtocolStats};
 
 /// Grace period of an ended connection, nanoseconds: the last ACKs and a repeated FIN still belong to it.
 pub(super) const GRACE_PERIOD: u64 = 2_000_000_000;
@@ -36,7 +36,7 @@ const MIN_TIMERS: usize = 1024;
 
 /// The connections of one shard.
 pub struct Core {
-    pub(super) connections: FlowTable<Connection>,
+    pub(super) connections: FlowTable<ProtocolConnection>,
     /// Ended connections, by the end of their grace periods.
     pub(super) closing: TimerQueue,
     /// Connections with a final JA4TS, by the time at which it is emitted.
@@ -57,7 +57,7 @@ pub struct Core {
 
 /// The context of an event that no packet of the connection causes.
 pub(super) fn event_ctx<'a, S>(
-    connection: &'a mut Connection,
+    connection: &'a mut ProtocolConnection,
     event: EventContext,
     stats: &'a mut ProtocolStats,
     hashers: &'a mut Hashers,
@@ -262,7 +262,7 @@ impl Core {
             return slot;
         }
         self.stats.opened += 1;
-        let inserted = self.connections.insert(hash, Connection::new(packet, decoded));
+        let inserted = self.connections.insert(hash, ProtocolConnection::new(packet, decoded));
         if let Some(mut evicted) = inserted.displaced {
             let event = EventContext { hook: None, ..packet.context() };
             env.flows.remove(evicted.hash, &evicted.key());

@@ -9,7 +9,7 @@ use super::limits::Now;
 use crate::conntrack::Keyed as _;
 use crate::model::{ConnectionEvent, EndReason, EventContext, EventHandler, ProgressEvent, Time};
 use crate::packet::Packet;
-use crate::protocol::Connection;
+use crate::protocol::ProtocolConnection;
 
 /// A packet so long after a RST shows that the receiver did not accept it, nanoseconds: packets on their way have arrived by then.
 const RST_DISPROVED: u64 = 1_000_000_000;
@@ -172,7 +172,7 @@ impl Core {
     /// Emits the last fingerprints and the end of a connection.
     pub(super) fn emit_end<F, S: EventHandler>(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut ProtocolConnection,
         event: EventContext,
         env: &mut ShardEnv<'_, F, S>,
     ) {
@@ -199,7 +199,7 @@ impl Core {
     }
 }
 
-fn emit_progress(connection: &Connection, last: Now, events: &mut impl EventHandler) {
+fn emit_progress(connection: &ProtocolConnection, last: Now, events: &mut impl EventHandler) {
     let (packets, bytes) = connection.totals();
     let flow = &connection.identity;
     events.progress(&ProgressEvent { cause: context(connection, last), flow, packets, bytes });
@@ -211,6 +211,6 @@ fn last_seen(entry: &FlowEntry) -> Time {
 }
 
 /// Context of an event that no packet causes.
-fn context(connection: &Connection, now: Now) -> EventContext {
+fn context(connection: &ProtocolConnection, now: Now) -> EventContext {
     EventContext { time: now.time, interface: connection.interface, hook: None, packet: now.packet }
 }

@@ -29,7 +29,7 @@ fn frame(bytes: &[u8], wire_len: usize, number: u64) -> CapturedFrame<'_> {
 
 /// Sums over the events of a lane.
 #[derive(Default)]
-struct Ends {
+struct EndTotals {
     /// Bytes of server names, ALPN names and banners.
     texts: usize,
     named: usize,
@@ -39,7 +39,7 @@ struct Ends {
     last: Option<bool>,
 }
 
-impl EventHandler for Ends {
+impl EventHandler for EndTotals {
     fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         self.ja4 += usize::from(event.method == Method::Ja4);
         self.ssh += usize::from(event.method == Method::Ja4ssh);
@@ -57,14 +57,14 @@ impl EventHandler for Ends {
 }
 
 /// Replays [`CONNECTIONS`] conversations in a lane. Returns its counters before the end and after, and the sums.
-fn flood(extend: impl Fn(&mut TcpConversation)) -> ([ShardStats; 2], Ends) {
+fn flood(extend: impl Fn(&mut TcpConversation)) -> ([ShardStats; 2], EndTotals) {
     flood_within(1 << 20, |talk, _| extend(talk))
 }
 
 /// The same with a limit of buffered bytes; `extend` also gets the number of the conversation.
-fn flood_within(reassembly: usize, extend: impl Fn(&mut TcpConversation, usize)) -> ([ShardStats; 2], Ends) {
+fn flood_within(reassembly: usize, extend: impl Fn(&mut TcpConversation, usize)) -> ([ShardStats; 2], EndTotals) {
     let mut lane = Lane::new(&limits(CONNECTIONS, reassembly));
-    let (mut buffers, mut ends) = (ShardBuffers::default(), Ends::default());
+    let (mut buffers, mut ends) = (ShardBuffers::default(), EndTotals::default());
     let config = FilterConfig::new([1, 2]);
     let mut number = 0;
     for client in 0..CONNECTIONS {
@@ -131,7 +131,7 @@ fn flows_that_the_core_cannot_decode_do_not_stay_in_the_filter() {
     /// Ethernet, IPv4, TCP and the first four bytes of its options.
     const CUT: usize = 14 + 20 + 20 + 4;
     let mut lane = Lane::new(&limits(CONNECTIONS, 1 << 20));
-    let (mut buffers, mut ends) = (ShardBuffers::default(), Ends::default());
+    let (mut buffers, mut ends) = (ShardBuffers::default(), EndTotals::default());
     let config = FilterConfig::new([1, 2]);
     for client in 0..CONNECTIONS as u64 {
         let mut talk = TcpConversation::between(&format!("10.0.0.1:{}", 20_000 + client), "10.0.0.2:443");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use ja4_user::model::field::{Field, Kind, place};
+use ja4_user::model::field::{Field, FieldKind, place};
 
 /// Returns a table with one row per field.
 pub(super) fn fields() -> Result<String> {
@@ -26,14 +26,14 @@ pub(super) fn fields() -> Result<String> {
 }
 
 /// Returns the type of a field's values in JSON.
-fn kind(kind: Kind) -> String {
+fn kind(kind: FieldKind) -> String {
     match kind {
-        Kind::Ip => "address".to_owned(),
-        Kind::Number => "number".to_owned(),
-        Kind::Time | Kind::Date => "time".to_owned(),
-        Kind::Duration => "duration".to_owned(),
-        Kind::Text => "text".to_owned(),
-        Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
-        Kind::Bool => "`true`, or absent".to_owned(),
+        FieldKind::Ip => "address".to_owned(),
+        FieldKind::Number => "number".to_owned(),
+        FieldKind::Time | FieldKind::Date => "time".to_owned(),
+        FieldKind::Duration => "duration".to_owned(),
+        FieldKind::Text => "text".to_owned(),
+        FieldKind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        FieldKind::Bool => "`true`, or absent".to_owned(),
     }
 }

@@ -147,7 +147,7 @@ fn every_value_is_dropped_once() {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum TableStep {
     Insert(u16, u32),
     Touch(u16),
     Get(u16),
@@ -155,24 +155,24 @@ enum Step {
     Pop,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = TableStep> {
     let number = 0u16..40;
     prop_oneof![
-        6 => (number.clone(), any::<u32>()).prop_map(|(n, v)| Step::Insert(n, v)),
-        4 => number.clone().prop_map(Step::Touch),
-        2 => number.clone().prop_map(Step::Get),
-        3 => number.prop_map(Step::Remove),
-        1 => Just(Step::Pop),
+        6 => (number.clone(), any::<u32>()).prop_map(|(n, v)| TableStep::Insert(n, v)),
+        4 => number.clone().prop_map(TableStep::Touch),
+        2 => number.clone().prop_map(TableStep::Get),
+        3 => number.prop_map(TableStep::Remove),
+        1 => Just(TableStep::Pop),
     ]
 }
 
 /// The same map as a list, the least recently used first.
-struct Model {
+struct ListModel {
     list: Vec<(FlowKey, u32)>,
     max: usize,
 }
 
-impl Model {
+impl ListModel {
     fn take(&mut self, key: &FlowKey) -> Option<(FlowKey, u32)> {
         let at = self.list.iter().position(|(other, _)| other == key)?;
         Some(self.list.remove(at))
@@ -199,28 +199,28 @@ proptest! {
         steps in prop::collection::vec(step(), 0..300),
     ) {
         let mut table = FlowTable::with_capacity(max);
-        let mut model = Model { list: Vec::new(), max };
+        let mut model = ListModel { list: Vec::new(), max };
         let hash = |number| hash(number) & hash_mask;
         for step in steps {
             match step {
-                Step::Insert(n, value) => {
+                TableStep::Insert(n, value) => {
                     let Inserted { id, displaced } = table.insert(hash(n), (key(n), value));
                     prop_assert_eq!(displaced, model.insert(key(n), value));
                     prop_assert_eq!(table.at(id), Some(&(key(n), value)));
                 }
-                Step::Touch(n) => {
+                TableStep::Touch(n) => {
                     let entry = model.take(&key(n));
                     model.list.extend(entry);
                     prop_assert_eq!(table.touch(hash(n), &key(n)).copied(), entry);
                 }
-                Step::Get(n) => {
+                TableStep::Get(n) => {
                     let entry = model.list.iter().find(|(other, _)| *other == key(n));
                     prop_assert_eq!(table.get(hash(n), &key(n)), entry);
                 }
-                Step::Remove(n) => {
+                TableStep::Remove(n) => {
                     prop_assert_eq!(table.remove(hash(n), &key(n)), model.take(&key(n)));
                 }
-                Step::Pop => prop_assert_eq!(table.pop_oldest(), model.pop()),
+                TableStep::Pop => prop_assert_eq!(table.pop_oldest(), model.pop()),
             }
             let listed: Vec<_> = table.oldest_first().copied().collect();
             prop_assert_eq!(&listed, &model.list);

@@ -19,7 +19,7 @@ use super::user_agent_mismatch::UserAgentTracker;
 use crate::detect::allowlist::Allowlist;
 use crate::detect::cooldown::Cooldowns;
 use crate::detect::first_seen::Sighting;
-use crate::model::field::Handshake;
+use crate::model::field::HandshakeState;
 use crate::model::{
     Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, MAX_VALUES, Method, Severity, Side, Time,
 };
@@ -498,7 +498,7 @@ fn count_firing_of<'v>(
 /// Returns the JA4T of an established TCP connection whose client has shown no other fingerprint. A connection that a RST
 /// ended before it carried data is a probe.
 fn only_syn(record: &ConnectionRecord) -> Option<&FingerprintRecord> {
-    let is_established = record.latency().client.is_some() && Handshake::of(record) != Handshake::Failed;
+    let is_established = record.latency().client.is_some() && HandshakeState::of(record) != HandshakeState::Failed;
     record.primary().filter(|seen| is_established && seen.method == Method::Ja4t)
 }
 

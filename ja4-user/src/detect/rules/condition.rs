@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use regex::Regex;
 use serde::Deserialize;
 
-use crate::model::field::{Field, FieldValue, Kind};
+use crate::model::field::{Field, FieldKind, FieldValue};
 
 /// A comparison of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -80,13 +80,13 @@ impl Operator {
 
     /// Whether the operator applies to fields of a kind.
     #[must_use]
-    pub const fn fits(self, kind: Kind) -> bool {
+    pub const fn fits(self, kind: FieldKind) -> bool {
         match self {
             Self::Exists | Self::Eq | Self::Ne => true,
-            Self::Lt | Self::Lte | Self::Gt | Self::Gte => kind.is_number() || matches!(kind, Kind::Duration),
-            Self::In | Self::NotIn => !matches!(kind, Kind::Bool),
-            Self::Prefix | Self::Contains | Self::Regex => matches!(kind, Kind::Text | Kind::Word(_)),
-            Self::Cidr => matches!(kind, Kind::Ip),
+            Self::Lt | Self::Lte | Self::Gt | Self::Gte => kind.is_number() || matches!(kind, FieldKind::Duration),
+            Self::In | Self::NotIn => !matches!(kind, FieldKind::Bool),
+            Self::Prefix | Self::Contains | Self::Regex => matches!(kind, FieldKind::Text | FieldKind::Word(_)),
+            Self::Cidr => matches!(kind, FieldKind::Ip),
         }
     }
 }
@@ -144,7 +144,7 @@ impl RuleCondition {
         let field = match self.field {
             // Computed from several fields.
             Field::ConnectionHandshake => 3,
-            _ if self.field.kind() == Kind::Text => 2,
+            _ if self.field.kind() == FieldKind::Text => 2,
             _ => 0,
         };
         match self.op {

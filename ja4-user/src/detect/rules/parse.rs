@@ -17,7 +17,7 @@ use crate::document::{
     Diagnostic, Document, Located, Position, TableHeader, TomlTable, check_range, one_of, range_text, shown,
 };
 use crate::model::Severity;
-use crate::model::field::{Field, Kind, Known};
+use crate::model::field::{Field, FieldKind, Known};
 use crate::units::HumanDuration;
 
 /// Longest name of a rule, bytes: it is a label of metrics and a key of the database.
@@ -478,9 +478,9 @@ impl RuleCompiler<'_, '_> {
 /// Checks a value against the kind of its field.
 fn operand(value: &OperandValue, field: Field, op: Operator) -> Result<Operand, String> {
     let kind = match op {
-        Operator::Exists => Kind::Bool,
+        Operator::Exists => FieldKind::Bool,
         // Parts of words.
-        Operator::Prefix | Operator::Contains => Kind::Text,
+        Operator::Prefix | Operator::Contains => FieldKind::Text,
         _ => field.kind(),
     };
     let expected = |expected: &str| Err(format!("expected {expected}, found {value}"));
@@ -492,28 +492,28 @@ fn operand(value: &OperandValue, field: Field, op: Operator) -> Result<Operand, 
             Some(net) => Err(format!("{value} is an address in a network; write '{}'", net.trunc())),
             None => expected("a network such as '10.0.0.0/8'"),
         },
-        (_, Kind::Ip, _) => match text.and_then(|address| address.parse().ok()) {
+        (_, FieldKind::Ip, _) => match text.and_then(|address| address.parse().ok()) {
             Some(address) => Ok(Operand::Ip(address)),
             None => expected("an IP address such as '10.0.0.1' (networks: op = \"cidr\")"),
         },
-        (_, Kind::Duration, _) => match text.and_then(|text| text.parse::<HumanDuration>().ok()) {
+        (_, FieldKind::Duration, _) => match text.and_then(|text| text.parse::<HumanDuration>().ok()) {
             Some(duration) => Ok(Operand::Number(i64::try_from(duration.nanoseconds()).unwrap_or(i64::MAX))),
             None => expected("a duration such as '90s', '5m' or '1h'"),
         },
-        (_, Kind::Bool, _) => match value {
+        (_, FieldKind::Bool, _) => match value {
             OperandValue::Boolean(value) => Ok(Operand::Bool(*value)),
             _ => expected("a boolean"),
         },
-        (_, Kind::Number | Kind::Time | Kind::Date, _) => match value {
+        (_, FieldKind::Number | FieldKind::Time | FieldKind::Date, _) => match value {
             OperandValue::Integer(number) => Ok(Operand::Number(*number)),
             _ => expected("an integer"),
         },
-        (_, Kind::Word(words), Some(text)) => match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
+        (_, FieldKind::Word(words), Some(text)) => match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
             Some(word) => Ok(Operand::Text((*word).into())),
             None => expected(&one_of(words)),
         },
-        (_, Kind::Text, Some(text)) => Ok(Operand::Text(text.into())),
-        (_, Kind::Text | Kind::Word(_), None) => expected("a string"),
+        (_, FieldKind::Text, Some(text)) => Ok(Operand::Text(text.into())),
+        (_, FieldKind::Text | FieldKind::Word(_), None) => expected("a string"),
     }
 }
 

@@ -18,7 +18,7 @@ const MAX_REFUSED: u64 = 8;
 
 /// The state of a connection's handshake at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handshake {
+pub enum HandshakeState {
     /// The protocol has no handshake, the handshake was not seen, or the connection is open.
     None,
     /// TCP: the client sent only SYNs, the server nothing.
@@ -31,7 +31,7 @@ pub enum Handshake {
     Done,
 }
 
-impl Handshake {
+impl HandshakeState {
     /// Returns the state of the handshake of a connection that has ended.
     ///
     /// A sensor that sees one direction alone reports every handshake as failed, and none as half open.
@@ -89,9 +89,9 @@ mod tests {
         ConnectionRecord { ended: Some(ended), packets, ..example::record("10.0.0.1", "10.0.0.2", 443) }
     }
 
-    fn with_hello(mut record: ConnectionRecord, cipher: Option<u16>) -> Handshake {
+    fn with_hello(mut record: ConnectionRecord, cipher: Option<u16>) -> HandshakeState {
         record.attributes.tls = Some(CowArc::new(TlsAttributes { cipher, ..TlsAttributes::default() }));
-        Handshake::of(&with(Method::Ja4, record))
+        HandshakeState::of(&with(Method::Ja4, record))
     }
 
     fn with(method: Method, mut record: ConnectionRecord) -> ConnectionRecord {
@@ -102,51 +102,51 @@ mod tests {
     #[test]
     fn tcp_handshakes_are_classified_by_packets_and_end_reason() {
         for (how, packets, expected) in [
-            (EndReason::Idle, [1, 0], Handshake::SynOnly),
-            (EndReason::Open, [7, 0], Handshake::SynOnly),
+            (EndReason::Idle, [1, 0], HandshakeState::SynOnly),
+            (EndReason::Open, [7, 0], HandshakeState::SynOnly),
             // The server's packets take a path that the sensor does not see.
-            (EndReason::Idle, [9, 0], Handshake::None),
-            (EndReason::Idle, [0, 3], Handshake::None),
+            (EndReason::Idle, [9, 0], HandshakeState::None),
+            (EndReason::Idle, [0, 3], HandshakeState::None),
             // A closed port; a client that opens and resets; one that has talked.
-            (EndReason::Rst, [1, 1], Handshake::Failed),
-            (EndReason::Rst, [3, 1], Handshake::Failed),
-            (EndReason::Rst, [20, 30], Handshake::Done),
-            (EndReason::Fin, [3, 2], Handshake::Done),
+            (EndReason::Rst, [1, 1], HandshakeState::Failed),
+            (EndReason::Rst, [3, 1], HandshakeState::Failed),
+            (EndReason::Rst, [20, 30], HandshakeState::Done),
+            (EndReason::Fin, [3, 2], HandshakeState::Done),
         ] {
-            assert_eq!(Handshake::of(&ended(how, packets)), expected, "{how:?} {packets:?}");
+            assert_eq!(HandshakeState::of(&ended(how, packets)), expected, "{how:?} {packets:?}");
         }
         let mut request = ended(EndReason::Rst, [4, 3]);
         request.attributes.http = Some(CowArc::new(HttpAttributes::default()));
-        assert_eq!(Handshake::of(&request), Handshake::Done, "it was reset after a request");
+        assert_eq!(HandshakeState::of(&request), HandshakeState::Done, "it was reset after a request");
         let going_on = ConnectionRecord { ended: None, ..ended(EndReason::Rst, [1, 1]) };
-        assert_eq!(Handshake::of(&going_on), Handshake::None);
+        assert_eq!(HandshakeState::of(&going_on), HandshakeState::None);
     }
 
     #[test]
     fn a_syn_whose_answer_nobody_acknowledges_leaves_it_half_open() {
-        let of = |how, packets| Handshake::of(&with(Method::Ja4t, ended(how, packets)));
-        assert_eq!(of(EndReason::Idle, [1, 1]), Handshake::HalfOpen);
-        assert_eq!(of(EndReason::Evicted, [1, 6]), Handshake::HalfOpen, "the server tries again and again");
-        assert_eq!(of(EndReason::Open, [7, 7]), Handshake::HalfOpen, "both do");
-        assert_eq!(of(EndReason::Idle, [1, 0]), Handshake::SynOnly);
-        assert_eq!(of(EndReason::Rst, [2, 1]), Handshake::Failed, "a port scan takes the SYN back");
-        assert_eq!(of(EndReason::Idle, [1, 9]), Handshake::Done, "the server talks");
-        assert_eq!(of(EndReason::Idle, [9, 1]), Handshake::Done, "the client does");
-        assert_eq!(of(EndReason::Idle, [0, 1]), Handshake::None, "the server's direction alone");
-        assert_eq!(of(EndReason::Idle, [0, 0]), Handshake::None, "nothing is counted");
+        let of = |how, packets| HandshakeState::of(&with(Method::Ja4t, ended(how, packets)));
+        assert_eq!(of(EndReason::Idle, [1, 1]), HandshakeState::HalfOpen);
+        assert_eq!(of(EndReason::Evicted, [1, 6]), HandshakeState::HalfOpen, "the server tries again and again");
+        assert_eq!(of(EndReason::Open, [7, 7]), HandshakeState::HalfOpen, "both do");
+        assert_eq!(of(EndReason::Idle, [1, 0]), HandshakeState::SynOnly);
+        assert_eq!(of(EndReason::Rst, [2, 1]), HandshakeState::Failed, "a port scan takes the SYN back");
+        assert_eq!(of(EndReason::Idle, [1, 9]), HandshakeState::Done, "the server talks");
+        assert_eq!(of(EndReason::Idle, [9, 1]), HandshakeState::Done, "the client does");
+        assert_eq!(of(EndReason::Idle, [0, 1]), HandshakeState::None, "the server's direction alone");
+        assert_eq!(of(EndReason::Idle, [0, 0]), HandshakeState::None, "nothing is counted");
         // Met after its SYN; and with an acknowledgment.
-        assert_eq!(Handshake::of(&ended(EndReason::Idle, [1, 1])), Handshake::Done);
+        assert_eq!(HandshakeState::of(&ended(EndReason::Idle, [1, 1])), HandshakeState::Done);
         let acknowledged = with(Method::Ja4l, with(Method::Ja4t, ended(EndReason::Idle, [2, 1])));
-        assert_eq!(Handshake::of(&acknowledged), Handshake::Done);
+        assert_eq!(HandshakeState::of(&acknowledged), HandshakeState::Done);
     }
 
     #[test]
     fn a_hello_wants_an_answer_over_any_transport() {
-        assert_eq!(with_hello(ended(EndReason::Rst, [4, 3]), None), Handshake::Failed);
-        assert_eq!(with_hello(ended(EndReason::Rst, [4, 3]), Some(0x1301)), Handshake::Done);
+        assert_eq!(with_hello(ended(EndReason::Rst, [4, 3]), None), HandshakeState::Failed);
+        assert_eq!(with_hello(ended(EndReason::Rst, [4, 3]), Some(0x1301)), HandshakeState::Done);
         let mut quic = ended(EndReason::Idle, [3, 0]);
         quic.identity.proto = 17;
-        assert_eq!(Handshake::of(&quic), Handshake::None);
-        assert_eq!(with_hello(quic, None), Handshake::Failed);
+        assert_eq!(HandshakeState::of(&quic), HandshakeState::None);
+        assert_eq!(with_hello(quic, None), HandshakeState::Failed);
     }
 }

@@ -2,7 +2,7 @@
 
 /// The kind of a field's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldKind {
     /// An IP address.
     Ip,
     /// A whole number.
@@ -21,7 +21,7 @@ pub enum Kind {
     Bool,
 }
 
-impl Kind {
+impl FieldKind {
     /// The kind in words, for messages.
     #[must_use]
     pub const fn name(self) -> &'static str {

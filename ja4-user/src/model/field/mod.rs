@@ -6,8 +6,8 @@ mod subject;
 mod table;
 mod value;
 
-pub use handshake::Handshake;
-pub use kind::{Kind, Known, Section};
+pub use handshake::HandshakeState;
+pub use kind::{FieldKind, Known, Section};
 pub use subject::{EventRef, Subject};
 pub use table::{Field, FieldRow, bit, place};
 pub use value::FieldValue;
@@ -68,7 +68,7 @@ impl Field {
 
     /// The kind of its values.
     #[must_use]
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> FieldKind {
         self.row().kind
     }
 

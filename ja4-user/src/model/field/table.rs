@@ -4,8 +4,8 @@
 //! the same name with `_` for `.`, without the leading `connection.`. Encoders, storage, rules and the reference in
 //! docs/output.md are derived from the rows, in their order.
 
-use super::handshake::Handshake;
-use super::kind::{Kind, Known, Section};
+use super::handshake::HandshakeState;
+use super::kind::{FieldKind, Known, Section};
 use super::subject::{Subject, count, text, time};
 use super::value::FieldValue::{self, Bool, Hex, Ip, Number, Pairs, QuicVersion, Tags, Texts, UtcDate};
 use crate::model::{Attributes, EndReason, Method, Side};
@@ -68,13 +68,13 @@ const START: Known = Known::Start;
 const END: Known = Known::End;
 const EVENT: Known = Known::Fingerprint;
 
-const TRANSPORTS: Kind = Kind::Word(&["TCP", "UDP"]);
-const DIRECTIONS: Kind = Kind::Word(&["ingress", "egress"]);
-const APPLICATIONS: Kind = Kind::Word(&Attributes::PROTOCOLS);
-const HANDSHAKES: Kind = Kind::Word(&["none", "syn_only", "half_open", "failed", "done"]);
-const SESSIONS: Kind = Kind::Word(&["interactive", "reverse", "download", "upload"]);
-const SIDES: Kind = Kind::Word(&["client", "server"]);
-const STATES: Kind = Kind::Word(&{
+const TRANSPORTS: FieldKind = FieldKind::Word(&["TCP", "UDP"]);
+const DIRECTIONS: FieldKind = FieldKind::Word(&["ingress", "egress"]);
+const APPLICATIONS: FieldKind = FieldKind::Word(&Attributes::PROTOCOLS);
+const HANDSHAKES: FieldKind = FieldKind::Word(&["none", "syn_only", "half_open", "failed", "done"]);
+const SESSIONS: FieldKind = FieldKind::Word(&["interactive", "reverse", "download", "upload"]);
+const SIDES: FieldKind = FieldKind::Word(&["client", "server"]);
+const STATES: FieldKind = FieldKind::Word(&{
     let mut names = [""; EndReason::ALL.len()];
     let mut at = 0;
     while at < names.len() {
@@ -86,7 +86,7 @@ const STATES: Kind = Kind::Word(&{
     }
     names
 });
-const METHODS: Kind = Kind::Word(&{
+const METHODS: FieldKind = FieldKind::Word(&{
     let mut names = [""; Method::ALL.len()];
     let mut at = 0;
     while at < names.len() {
@@ -111,7 +111,7 @@ pub struct FieldRow {
     /// The name with `_` for `.`.
     underscored: &'static str,
     /// The kind of its values.
-    pub kind: Kind,
+    pub kind: FieldKind,
     /// When its value is known.
     pub known: Known,
     /// Where it appears, see [`place`].
@@ -187,227 +187,227 @@ macro_rules! fields {
 }
 
 fields! {
-    sensor => Sensor Kind::Text, START, ALL, "Name of the sensor.", |s| text(s.sensor);
-    in_iface => InIface Kind::Text, START, FLOW, "Interface that saw the first packet.", |s| text(s.interface());
+    sensor => Sensor FieldKind::Text, START, ALL, "Name of the sensor.", |s| text(s.sensor);
+    in_iface => InIface FieldKind::Text, START, FLOW, "Interface that saw the first packet.", |s| text(s.interface());
     direction => Direction DIRECTIONS, EVENT, FINGERPRINT | CONNECTION, "Hook that saw the packet; absent in a replay.",
         |s| text(Some(s.context()?.hook?.name()));
-    flow_id => FlowId Kind::Number, START, FLOW, "Number of the flow, the same live and in a replay; below 2^53.",
+    flow_id => FlowId FieldKind::Number, START, FLOW, "Number of the flow, the same live and in a replay; below 2^53.",
         |s| count(Some(s.flow()?.id));
-    community_id => CommunityId Kind::Text, START, FLOW, "Community ID, version 1.",
+    community_id => CommunityId FieldKind::Text, START, FLOW, "Community ID, version 1.",
         |s| text(std::str::from_utf8(s.flow()?.community.as_bytes()).ok());
-    pcap_cnt => PcapCnt Kind::Number, EVENT, ALL, "Number of the packet in its capture, from 1; absent live.",
+    pcap_cnt => PcapCnt FieldKind::Number, EVENT, ALL, "Number of the packet in its capture, from 1; absent live.",
         |s| count(s.packet());
-    vlan => Vlan Kind::Number, START, FLOW, "VLAN tags, outermost first. A condition holds if it holds for one.",
+    vlan => Vlan FieldKind::Number, START, FLOW, "VLAN tags, outermost first. A condition holds if it holds for one.",
         |s| match s.flow()?.vlan { [0, 0] => None, tags => Some(Tags(tags)) };
-    src_ip => SrcIp Kind::Ip, START, FLOW, "Address of the client.", |s| Some(Ip(s.flow()?.client.0));
-    src_port => SrcPort Kind::Number, START, FLOW, "Port of the client.", |s| count(Some(s.flow()?.client.1));
-    dest_ip => DestIp Kind::Ip, START, FLOW, "Address of the server.", |s| Some(Ip(s.flow()?.server.0));
-    dest_port => DestPort Kind::Number, START, FLOW, "Port of the server.", |s| count(Some(s.flow()?.server.1));
+    src_ip => SrcIp FieldKind::Ip, START, FLOW, "Address of the client.", |s| Some(Ip(s.flow()?.client.0));
+    src_port => SrcPort FieldKind::Number, START, FLOW, "Port of the client.", |s| count(Some(s.flow()?.client.1));
+    dest_ip => DestIp FieldKind::Ip, START, FLOW, "Address of the server.", |s| Some(Ip(s.flow()?.server.0));
+    dest_port => DestPort FieldKind::Number, START, FLOW, "Port of the server.", |s| count(Some(s.flow()?.server.1));
     proto => Proto TRANSPORTS, START, FLOW, "Transport protocol.", |s| text(Some(s.flow()?.transport()));
-    ip_version => IpVersion Kind::Number, START, RULE, "4 or 6.",
+    ip_version => IpVersion FieldKind::Number, START, RULE, "4 or 6.",
         |s| Some(Number(if s.flow()?.client.0.is_ipv4() { 4 } else { 6 }));
     app_proto => AppProto APPLICATIONS, PAYLOAD, FINGERPRINT | CONNECTION | RULE | COLUMN, "Application protocol.",
         |s| text(s.attributes().protocol(s.flow()?.proto));
 
     fingerprint.type => FingerprintType METHODS, EVENT, FINGERPRINT | ALERT | RULE, "Method of the fingerprint.",
         |s| text(Some(s.method()?.name()));
-    fingerprint.value => FingerprintValue Kind::Text, EVENT, FINGERPRINT | ALERT | RULE, "Value of the fingerprint.",
+    fingerprint.value => FingerprintValue FieldKind::Text, EVENT, FINGERPRINT | ALERT | RULE, "Value of the fingerprint.",
         |s| text(s.fingerprint_value());
     fingerprint.side => FingerprintSide SIDES, EVENT, FINGERPRINT | RULE, "Endpoint that the fingerprint describes.",
         |s| text(Some(s.side()?.name()));
-    fingerprint.count => FingerprintCount Kind::Number, EVENT, FINGERPRINT | RULE,
+    fingerprint.count => FingerprintCount FieldKind::Number, EVENT, FINGERPRINT | RULE,
         "Number of the fingerprint among those of its method and connection, from 1.", |s| count(s.fingerprint_count());
-    fingerprint.raw => FingerprintRaw Kind::Text, EVENT, FINGERPRINT | ALERT | RULE,
+    fingerprint.raw => FingerprintRaw FieldKind::Text, EVENT, FINGERPRINT | ALERT | RULE,
         "Raw form of the fingerprint, with --raw.", |s| text(s.raw());
-    fingerprint.original => FingerprintOriginal Kind::Text, EVENT, FINGERPRINT,
+    fingerprint.original => FingerprintOriginal FieldKind::Text, EVENT, FINGERPRINT,
         "Value computed in original order, with --raw.", |s| text(s.fingerprint()?.original);
-    fingerprint.raw_original => FingerprintRawOriginal Kind::Text, EVENT, FINGERPRINT,
+    fingerprint.raw_original => FingerprintRawOriginal FieldKind::Text, EVENT, FINGERPRINT,
         "Raw form in original order, with --raw.", |s| text(s.fingerprint()?.raw_original);
 
-    certificate.subject_cn => CertificateSubject Kind::Text, EVENT, FINGERPRINT,
+    certificate.subject_cn => CertificateSubject FieldKind::Text, EVENT, FINGERPRINT,
         "Common name of the subject of the certificate that a JA4X describes.",
         |s| text(s.fingerprint()?.certificate?.subject.as_deref());
-    certificate.issuer_cn => CertificateIssuer Kind::Text, EVENT, FINGERPRINT, "Common name of its issuer.",
+    certificate.issuer_cn => CertificateIssuer FieldKind::Text, EVENT, FINGERPRINT, "Common name of its issuer.",
         |s| text(s.fingerprint()?.certificate?.issuer.as_deref());
-    certificate.notbefore => CertificateNotBefore Kind::Date, EVENT, FINGERPRINT, "Start of its validity.",
+    certificate.notbefore => CertificateNotBefore FieldKind::Date, EVENT, FINGERPRINT, "Start of its validity.",
         |s| s.fingerprint()?.certificate?.not_before.map(UtcDate);
-    certificate.notafter => CertificateNotAfter Kind::Date, EVENT, FINGERPRINT, "End of its validity.",
+    certificate.notafter => CertificateNotAfter FieldKind::Date, EVENT, FINGERPRINT, "End of its validity.",
         |s| s.fingerprint()?.certificate?.not_after.map(UtcDate);
-    certificate.san_count => CertificateSanCount Kind::Number, EVENT, FINGERPRINT, "Number of names in its subjectAltName.",
+    certificate.san_count => CertificateSanCount FieldKind::Number, EVENT, FINGERPRINT, "Number of names in its subjectAltName.",
         |s| count(Some(s.fingerprint()?.certificate?.san_count));
 
-    connection.start => ConnectionStart Kind::Time, END, CONNECTION | RULE, "Time of the first packet.",
+    connection.start => ConnectionStart FieldKind::Time, END, CONNECTION | RULE, "Time of the first packet.",
         |s| time(s.start());
-    connection.end => ConnectionEnd Kind::Time, END, CONNECTION | RULE, "Time of the last packet.", |s| time(s.end());
-    connection.duration => ConnectionDuration Kind::Duration, END, RULE, "Time from the first packet to the last.",
+    connection.end => ConnectionEnd FieldKind::Time, END, CONNECTION | RULE, "Time of the last packet.", |s| time(s.end());
+    connection.duration => ConnectionDuration FieldKind::Duration, END, RULE, "Time from the first packet to the last.",
         |s| count(Some(s.end()?.0.saturating_sub(s.start()?.0)));
-    connection.pkts_toserver => PktsToserver Kind::Number, END, CONNECTION | RULE | COLUMN, "Packets from the client.",
+    connection.pkts_toserver => PktsToserver FieldKind::Number, END, CONNECTION | RULE | COLUMN, "Packets from the client.",
         |s| count(s.packets(Side::Client));
-    connection.pkts_toclient => PktsToclient Kind::Number, END, CONNECTION | RULE | COLUMN, "Packets from the server.",
+    connection.pkts_toclient => PktsToclient FieldKind::Number, END, CONNECTION | RULE | COLUMN, "Packets from the server.",
         |s| count(s.packets(Side::Server));
-    connection.bytes_toserver => BytesToserver Kind::Number, END, CONNECTION | RULE | COLUMN,
+    connection.bytes_toserver => BytesToserver FieldKind::Number, END, CONNECTION | RULE | COLUMN,
         "Bytes on the wire from the client.", |s| count(s.bytes(Side::Client));
-    connection.bytes_toclient => BytesToclient Kind::Number, END, CONNECTION | RULE | COLUMN,
+    connection.bytes_toclient => BytesToclient FieldKind::Number, END, CONNECTION | RULE | COLUMN,
         "Bytes on the wire from the server.", |s| count(s.bytes(Side::Server));
     connection.state => ConnectionState STATES, END, CONNECTION | RULE | COLUMN, "Why the connection ended.",
         |s| text(s.end_reason().map(EndReason::name));
     connection.handshake => ConnectionHandshake HANDSHAKES, END, RULE, "How far the handshake came.",
-        |s| text(Some(Handshake::of(s.record?).name()));
+        |s| text(Some(HandshakeState::of(s.record?).name()));
 
-    latency.client_us => LatencyClient Kind::Number, END, CONNECTION | RULE | COLUMN,
+    latency.client_us => LatencyClient FieldKind::Number, END, CONNECTION | RULE | COLUMN,
         "Latency between sensor and client, microseconds.", |s| count(s.latency()?.client);
-    latency.server_us => LatencyServer Kind::Number, END, CONNECTION | RULE | COLUMN,
+    latency.server_us => LatencyServer FieldKind::Number, END, CONNECTION | RULE | COLUMN,
         "Latency between sensor and server, microseconds.", |s| count(s.latency()?.server);
-    latency.client_application_us => LatencyClientApplication Kind::Number, END, CONNECTION | RULE | COLUMN,
+    latency.client_application_us => LatencyClientApplication FieldKind::Number, END, CONNECTION | RULE | COLUMN,
         "Response time of the client's application, microseconds.", |s| count(s.latency()?.client_application);
-    latency.server_application_us => LatencyServerApplication Kind::Number, END, CONNECTION | RULE | COLUMN,
+    latency.server_application_us => LatencyServerApplication FieldKind::Number, END, CONNECTION | RULE | COLUMN,
         "Response time of the server's application, microseconds.", |s| count(s.latency()?.server_application);
 
-    tls.sni => TlsSni Kind::Text, HELLO, MESSAGE | COLUMN, "Server name in the ClientHello.",
+    tls.sni => TlsSni FieldKind::Text, HELLO, MESSAGE | COLUMN, "Server name in the ClientHello.",
         |s| text(s.tls()?.sni.as_deref());
-    tls.version => TlsVersion Kind::Text, SERVER, MESSAGE, "Version that the server chose, such as `TLS 1.3`.",
+    tls.version => TlsVersion FieldKind::Text, SERVER, MESSAGE, "Version that the server chose, such as `TLS 1.3`.",
         |s| text(s.tls()?.version);
-    tls.alpn => TlsAlpn Kind::Text, HELLO, MESSAGE, "Protocols that the client offers. A condition holds if it holds for one.",
+    tls.alpn => TlsAlpn FieldKind::Text, HELLO, MESSAGE, "Protocols that the client offers. A condition holds if it holds for one.",
         |s| Some(Texts(&s.tls()?.alpn)).filter(|_| s.tls().is_some_and(|tls| !tls.alpn.is_empty()));
-    tls.alpn_chosen => TlsAlpnChosen Kind::Text, SERVER, MESSAGE, "Protocol that the server chose.",
+    tls.alpn_chosen => TlsAlpnChosen FieldKind::Text, SERVER, MESSAGE, "Protocol that the server chose.",
         |s| text(s.tls()?.alpn_chosen.as_deref());
-    tls.cipher => TlsCipher Kind::Number, SERVER, MESSAGE, "Cipher suite that the server chose, such as 0x1301.",
+    tls.cipher => TlsCipher FieldKind::Number, SERVER, MESSAGE, "Cipher suite that the server chose, such as 0x1301.",
         |s| s.tls()?.cipher.map(Hex);
-    tls.group => TlsGroup Kind::Number, SERVER, MESSAGE,
+    tls.group => TlsGroup FieldKind::Number, SERVER, MESSAGE,
         "Named group of the key exchange in TLS 1.3, such as 0x11ec (X25519MLKEM768).", |s| s.tls()?.group.map(Hex);
-    tls.ech => TlsEch Kind::Bool, HELLO, MESSAGE, "Whether the ClientHello has an encrypted_client_hello extension.",
+    tls.ech => TlsEch FieldKind::Bool, HELLO, MESSAGE, "Whether the ClientHello has an encrypted_client_hello extension.",
         |s| Some(Bool(s.tls()?.ech));
-    tls.subject_cn => TlsSubject Kind::Text, CERTIFICATE, MESSAGE, "Common name of the subject of the server's certificate.",
+    tls.subject_cn => TlsSubject FieldKind::Text, CERTIFICATE, MESSAGE, "Common name of the subject of the server's certificate.",
         |s| text(s.tls()?.certificate.as_ref()?.subject.as_deref());
-    tls.issuer_cn => TlsIssuer Kind::Text, CERTIFICATE, MESSAGE, "Common name of its issuer.",
+    tls.issuer_cn => TlsIssuer FieldKind::Text, CERTIFICATE, MESSAGE, "Common name of its issuer.",
         |s| text(s.tls()?.certificate.as_ref()?.issuer.as_deref());
-    tls.notbefore => TlsNotBefore Kind::Date, CERTIFICATE, MESSAGE, "Start of its validity.",
+    tls.notbefore => TlsNotBefore FieldKind::Date, CERTIFICATE, MESSAGE, "Start of its validity.",
         |s| s.tls()?.certificate.as_ref()?.not_before.map(UtcDate);
-    tls.notafter => TlsNotAfter Kind::Date, CERTIFICATE, MESSAGE, "End of its validity.",
+    tls.notafter => TlsNotAfter FieldKind::Date, CERTIFICATE, MESSAGE, "End of its validity.",
         |s| s.tls()?.certificate.as_ref()?.not_after.map(UtcDate);
-    tls.san_count => TlsSanCount Kind::Number, CERTIFICATE, MESSAGE, "Number of names in its subjectAltName.",
+    tls.san_count => TlsSanCount FieldKind::Number, CERTIFICATE, MESSAGE, "Number of names in its subjectAltName.",
         |s| count(Some(s.tls()?.certificate.as_ref()?.san_count));
-    quic.version => QuicVersionField Kind::Number, HELLO, MESSAGE, "Version of QUIC in the long headers.",
+    quic.version => QuicVersionField FieldKind::Number, HELLO, MESSAGE, "Version of QUIC in the long headers.",
         |s| Some(QuicVersion(s.attributes().quic.as_ref()?.version));
-    http.hostname => HttpHostname Kind::Text, REQUEST, MESSAGE | COLUMN, "Host of the last HTTP request.",
+    http.hostname => HttpHostname FieldKind::Text, REQUEST, MESSAGE | COLUMN, "Host of the last HTTP request.",
         |s| text(s.http()?.host.as_deref());
-    http.http_user_agent => HttpUserAgent Kind::Text, REQUEST, MESSAGE, "User-Agent of the last HTTP request.",
+    http.http_user_agent => HttpUserAgent FieldKind::Text, REQUEST, MESSAGE, "User-Agent of the last HTTP request.",
         |s| text(s.http()?.user_agent.as_deref());
-    http.http_method => HttpMethod Kind::Text, REQUEST, MESSAGE, "Method of the last HTTP request.",
+    http.http_method => HttpMethod FieldKind::Text, REQUEST, MESSAGE, "Method of the last HTTP request.",
         |s| text(s.http()?.method.as_deref());
-    http.protocol => HttpProtocol Kind::Text, REQUEST, MESSAGE, "Version of the last HTTP request, such as `HTTP/1.1`.",
+    http.protocol => HttpProtocol FieldKind::Text, REQUEST, MESSAGE, "Version of the last HTTP request, such as `HTTP/1.1`.",
         |s| text(s.http()?.version);
-    ssh.client.banner => SshClientBanner Kind::Text, SSH, RULE, "Identification string of the client (RFC 4253, section 4.2).",
+    ssh.client.banner => SshClientBanner FieldKind::Text, SSH, RULE, "Identification string of the client (RFC 4253, section 4.2).",
         |s| text(s.ssh_banner(Side::Client));
-    ssh.client.proto_version => SshClientProtocol Kind::Text, SSH, MESSAGE, "Protocol version in it.",
+    ssh.client.proto_version => SshClientProtocol FieldKind::Text, SSH, MESSAGE, "Protocol version in it.",
         |s| text(s.ssh_versions(Side::Client)?.protocol);
-    ssh.client.software_version => SshClientSoftware Kind::Text, SSH, MESSAGE, "Software version in it.",
+    ssh.client.software_version => SshClientSoftware FieldKind::Text, SSH, MESSAGE, "Software version in it.",
         |s| text(s.ssh_versions(Side::Client)?.software);
-    ssh.client.hassh.hash => SshClientHassh Kind::Text, SSH, MESSAGE, "HASSH of the client.",
+    ssh.client.hassh.hash => SshClientHassh FieldKind::Text, SSH, MESSAGE, "HASSH of the client.",
         |s| text(s.hassh(Side::Client));
-    ssh.server.banner => SshServerBanner Kind::Text, SSH, RULE, "Identification string of the server.",
+    ssh.server.banner => SshServerBanner FieldKind::Text, SSH, RULE, "Identification string of the server.",
         |s| text(s.ssh_banner(Side::Server));
-    ssh.server.proto_version => SshServerProtocol Kind::Text, SSH, MESSAGE, "Protocol version in it.",
+    ssh.server.proto_version => SshServerProtocol FieldKind::Text, SSH, MESSAGE, "Protocol version in it.",
         |s| text(s.ssh_versions(Side::Server)?.protocol);
-    ssh.server.software_version => SshServerSoftware Kind::Text, SSH, MESSAGE, "Software version in it.",
+    ssh.server.software_version => SshServerSoftware FieldKind::Text, SSH, MESSAGE, "Software version in it.",
         |s| text(s.ssh_versions(Side::Server)?.software);
-    ssh.server.hassh.hash => SshServerHassh Kind::Text, SSH, MESSAGE, "HASSH of the server.",
+    ssh.server.hassh.hash => SshServerHassh FieldKind::Text, SSH, MESSAGE, "HASSH of the server.",
         |s| text(s.hassh(Side::Server));
-    dhcp.hostname => DhcpHostname Kind::Text, DHCP, MESSAGE, "Host name in the last DHCP message.",
+    dhcp.hostname => DhcpHostname FieldKind::Text, DHCP, MESSAGE, "Host name in the last DHCP message.",
         |s| text(s.dhcp()?.host_name.as_deref());
-    dhcp.vendor_class_identifier => DhcpVendorClass Kind::Text, DHCP, MESSAGE, "Vendor class in the last DHCP message.",
+    dhcp.vendor_class_identifier => DhcpVendorClass FieldKind::Text, DHCP, MESSAGE, "Vendor class in the last DHCP message.",
         |s| text(s.dhcp()?.vendor_class.as_deref());
-    dhcp.client_mac => DhcpClientMac Kind::Text, DHCP, MESSAGE, "Hardware address of the client in the last DHCP message.",
+    dhcp.client_mac => DhcpClientMac FieldKind::Text, DHCP, MESSAGE, "Hardware address of the client in the last DHCP message.",
         |s| text(s.dhcp()?.client_mac.as_deref());
 
-    label.name => LabelName Kind::Text, EVENT, FINGERPRINT | RULE | ENGINE,
+    label.name => LabelName FieldKind::Text, EVENT, FINGERPRINT | RULE | ENGINE,
         "Label of the fingerprint: an application or an operating system.", |s| text(Some(&s.label()?.name));
-    label.source => LabelSource Kind::Text, EVENT, FINGERPRINT | RULE | ENGINE, "Database that has the label.",
+    label.source => LabelSource FieldKind::Text, EVENT, FINGERPRINT | RULE | ENGINE, "Database that has the label.",
         |s| text(Some(&s.label()?.source));
-    label.category => LabelCategory Kind::Text, EVENT, FINGERPRINT | RULE | ENGINE, "Category of the label.",
+    label.category => LabelCategory FieldKind::Text, EVENT, FINGERPRINT | RULE | ENGINE, "Category of the label.",
         |s| text(s.label()?.category.as_deref());
-    label.confidence => LabelConfidence Kind::Number, EVENT, FINGERPRINT | RULE | ENGINE,
+    label.confidence => LabelConfidence FieldKind::Number, EVENT, FINGERPRINT | RULE | ENGINE,
         "Confidence of the label, 0 to 100.", |s| count(s.label()?.confidence);
-    app.name => AppName Kind::Text, END, OF_CONNECTION, "Application of the client: the label of its first fingerprint with one.",
+    app.name => AppName FieldKind::Text, END, OF_CONNECTION, "Application of the client: the label of its first fingerprint with one.",
         |s| text(Some(&s.app()?.name));
-    app.source => AppSource Kind::Text, END, OF_CONNECTION, "Database that has the label.", |s| text(Some(&s.app()?.source));
-    app.category => AppCategory Kind::Text, END, OF_CONNECTION, "Category of the application.",
+    app.source => AppSource FieldKind::Text, END, OF_CONNECTION, "Database that has the label.", |s| text(Some(&s.app()?.source));
+    app.category => AppCategory FieldKind::Text, END, OF_CONNECTION, "Category of the application.",
         |s| text(s.app()?.category.as_deref());
-    app.confidence => AppConfidence Kind::Number, END, OF_CONNECTION, "Confidence of the label, 0 to 100.",
+    app.confidence => AppConfidence FieldKind::Number, END, OF_CONNECTION, "Confidence of the label, 0 to 100.",
         |s| count(s.app()?.confidence);
-    first_seen => FirstSeen Kind::Bool, END, OF_CONNECTION | FINGERPRINT,
+    first_seen => FirstSeen FieldKind::Bool, END, OF_CONNECTION | FINGERPRINT,
         "Whether the value was never seen on this network before; of a connection: one of its values.",
         |s| s.first_seen().map(Bool);
-    known_bad => KnownBadFlag Kind::Bool, END, RULE,
+    known_bad => KnownBadFlag FieldKind::Bool, END, RULE,
         "Whether the fingerprint, or one of the connection, matches a known-bad pattern.",
         |s| s.record.map(|_| Bool(s.known_bad().is_some()));
-    known_bad.pattern => KnownBadPattern Kind::Text, END, OF_CONNECTION | FINGERPRINT, "Known-bad pattern that matched.",
+    known_bad.pattern => KnownBadPattern FieldKind::Text, END, OF_CONNECTION | FINGERPRINT, "Known-bad pattern that matched.",
         |s| text(Some(&s.known_bad()?.pattern));
-    known_bad.category => KnownBadCategory Kind::Text, END, OF_CONNECTION | FINGERPRINT, "Category such as `c2`.",
+    known_bad.category => KnownBadCategory FieldKind::Text, END, OF_CONNECTION | FINGERPRINT, "Category such as `c2`.",
         |s| text(Some(&s.known_bad()?.category));
-    known_bad.confidence => KnownBadConfidence Kind::Number, END, OF_CONNECTION | FINGERPRINT,
+    known_bad.confidence => KnownBadConfidence FieldKind::Number, END, OF_CONNECTION | FINGERPRINT,
         "Confidence of the pattern, 0 to 100.", |s| count(Some(s.known_bad()?.confidence));
-    known_bad.note => KnownBadNote Kind::Text, END, OF_CONNECTION | FINGERPRINT, "What it is, and what else has the value.",
+    known_bad.note => KnownBadNote FieldKind::Text, END, OF_CONNECTION | FINGERPRINT, "What it is, and what else has the value.",
         |s| text(Some(&*s.known_bad()?.note).filter(|note| !note.is_empty()));
-    os => Os Kind::Text, SYN, OF_CONNECTION, "Operating system of the client, inferred from its SYN.",
+    os => Os FieldKind::Text, SYN, OF_CONNECTION, "Operating system of the client, inferred from its SYN.",
         |s| text(s.record?.os());
-    hops.client => HopsClient Kind::Number, Known::With(bit(Method::Ja4t) | bit(Method::Ja4l)), OF_CONNECTION,
+    hops.client => HopsClient FieldKind::Number, Known::With(bit(Method::Ja4t) | bit(Method::Ja4l)), OF_CONNECTION,
         "Hops between sensor and client.", |s| count(s.hops(Side::Client));
-    hops.server => HopsServer Kind::Number, Known::With(bit(Method::Ja4ls)), OF_CONNECTION,
+    hops.server => HopsServer FieldKind::Number, Known::With(bit(Method::Ja4ls)), OF_CONNECTION,
         "Hops between sensor and server.", |s| count(s.hops(Side::Server));
-    mss => Mss Kind::Number, SYN, OF_CONNECTION, "MSS in the client's SYN, bytes.", |s| count(s.record?.mss);
-    path.name => PathName Kind::Text, SYN, CONNECTION | RULE | ENGINE,
+    mss => Mss FieldKind::Number, SYN, OF_CONNECTION, "MSS in the client's SYN, bytes.", |s| count(s.record?.mss);
+    path.name => PathName FieldKind::Text, SYN, CONNECTION | RULE | ENGINE,
         "Path inferred from the MSS: `ethernet`, `jumbo`, `loopback` or a tunnel.", |s| text(s.record?.path()?.name);
-    path.confidence => PathConfidence Kind::Number, SYN, CONNECTION | RULE | ENGINE, "Confidence of the name, 0 to 100.",
+    path.confidence => PathConfidence FieldKind::Number, SYN, CONNECTION | RULE | ENGINE, "Confidence of the name, 0 to 100.",
         |s| { let path = s.record?.path()?; count(path.name.map(|_| path.confidence)) };
-    path.mtu => PathMtu Kind::Number, SYN, CONNECTION | RULE | ENGINE, "Bytes of an IP packet on the path.",
+    path.mtu => PathMtu FieldKind::Number, SYN, CONNECTION | RULE | ENGINE, "Bytes of an IP packet on the path.",
         |s| count(Some(s.record?.path()?.mtu));
-    tunnel.name => TunnelName Kind::Text, SYN, OF_CONNECTION, "Tunnel on the path, inferred from the MSS, such as `wireguard`.",
+    tunnel.name => TunnelName FieldKind::Text, SYN, OF_CONNECTION, "Tunnel on the path, inferred from the MSS, such as `wireguard`.",
         |s| text(Some(s.record?.tunnel()?.name));
-    tunnel.confidence => TunnelConfidence Kind::Number, SYN, OF_CONNECTION, "Confidence of the name, 0 to 100.",
+    tunnel.confidence => TunnelConfidence FieldKind::Number, SYN, OF_CONNECTION, "Confidence of the name, 0 to 100.",
         |s| count(Some(s.record?.tunnel()?.confidence));
-    tunnel.mtu => TunnelMtu Kind::Number, SYN, OF_CONNECTION, "Bytes of an IP packet in the tunnel.",
+    tunnel.mtu => TunnelMtu FieldKind::Number, SYN, OF_CONNECTION, "Bytes of an IP packet in the tunnel.",
         |s| count(Some(s.record?.tunnel()?.mtu));
     ssh_session => SshSessionField SESSIONS, END, OF_CONNECTION, "Use of the SSH connection, inferred from JA4SSH.",
         |s| text(s.record?.ssh.map(|session| session.name()));
     primary.type => PrimaryType METHODS, END, CONNECTION | RULE | ENGINE,
         "Method of the fingerprint that describes the client best.", |s| text(Some(s.record?.primary()?.method.name()));
-    primary.value => PrimaryValue Kind::Text, END, CONNECTION | RULE | ENGINE, "Value of that fingerprint.",
+    primary.value => PrimaryValue FieldKind::Text, END, CONNECTION | RULE | ENGINE, "Value of that fingerprint.",
         |s| text(Some(&s.record?.primary()?.value));
-    alerts => Alerts Kind::Text, END, OF_CONNECTION,
+    alerts => Alerts FieldKind::Text, END, OF_CONNECTION,
         "Descriptions of the alerts of the connection. A condition holds if it holds for one.",
         |s| match s.record?.fired.as_slice() { [] => None, fired => Some(Texts(fired)) };
 
-    ja4 => Ja4 Kind::Text, HELLO, RULE, "Newest JA4 of the connection.", |s| s.newest(Method::Ja4);
-    ja4s => Ja4s Kind::Text, SERVER, RULE, "Newest JA4S of the connection.", |s| s.newest(Method::Ja4s);
-    ja4t => Ja4t Kind::Text, SYN, RULE, "Newest JA4T of the connection.", |s| s.newest(Method::Ja4t);
-    ja4ts => Ja4ts Kind::Text, SYN_ACK, RULE, "Newest JA4TS of the connection.", |s| s.newest(Method::Ja4ts);
-    ja4l => Ja4l Kind::Text, Known::With(bit(Method::Ja4l)), RULE, "Newest JA4L of the connection.", |s| s.newest(Method::Ja4l);
-    ja4ls => Ja4ls Kind::Text, Known::With(bit(Method::Ja4ls)), RULE, "Newest JA4LS of the connection.", |s| s.newest(Method::Ja4ls);
-    ja4h => Ja4h Kind::Text, REQUEST, RULE, "Newest JA4H of the connection.", |s| s.newest(Method::Ja4h);
-    ja4x => Ja4x Kind::Text, CERTIFICATE, RULE, "Newest JA4X of the connection.", |s| s.newest(Method::Ja4x);
-    ja4ssh => Ja4ssh Kind::Text, SSH, RULE, "Newest JA4SSH of the connection.", |s| s.newest(Method::Ja4ssh);
-    ja4d => Ja4d Kind::Text, Known::With(bit(Method::Ja4d)), RULE, "Newest JA4D of the connection.", |s| s.newest(Method::Ja4d);
-    ja4d6 => Ja4d6 Kind::Text, Known::With(bit(Method::Ja4d6)), RULE, "Newest JA4D6 of the connection.", |s| s.newest(Method::Ja4d6);
+    ja4 => Ja4 FieldKind::Text, HELLO, RULE, "Newest JA4 of the connection.", |s| s.newest(Method::Ja4);
+    ja4s => Ja4s FieldKind::Text, SERVER, RULE, "Newest JA4S of the connection.", |s| s.newest(Method::Ja4s);
+    ja4t => Ja4t FieldKind::Text, SYN, RULE, "Newest JA4T of the connection.", |s| s.newest(Method::Ja4t);
+    ja4ts => Ja4ts FieldKind::Text, SYN_ACK, RULE, "Newest JA4TS of the connection.", |s| s.newest(Method::Ja4ts);
+    ja4l => Ja4l FieldKind::Text, Known::With(bit(Method::Ja4l)), RULE, "Newest JA4L of the connection.", |s| s.newest(Method::Ja4l);
+    ja4ls => Ja4ls FieldKind::Text, Known::With(bit(Method::Ja4ls)), RULE, "Newest JA4LS of the connection.", |s| s.newest(Method::Ja4ls);
+    ja4h => Ja4h FieldKind::Text, REQUEST, RULE, "Newest JA4H of the connection.", |s| s.newest(Method::Ja4h);
+    ja4x => Ja4x FieldKind::Text, CERTIFICATE, RULE, "Newest JA4X of the connection.", |s| s.newest(Method::Ja4x);
+    ja4ssh => Ja4ssh FieldKind::Text, SSH, RULE, "Newest JA4SSH of the connection.", |s| s.newest(Method::Ja4ssh);
+    ja4d => Ja4d FieldKind::Text, Known::With(bit(Method::Ja4d)), RULE, "Newest JA4D of the connection.", |s| s.newest(Method::Ja4d);
+    ja4d6 => Ja4d6 FieldKind::Text, Known::With(bit(Method::Ja4d6)), RULE, "Newest JA4D6 of the connection.", |s| s.newest(Method::Ja4d6);
 
-    alert.action => AlertAction Kind::Text, EVENT, ALERT, "Always `allowed`: the sensor blocks nothing.",
+    alert.action => AlertAction FieldKind::Text, EVENT, ALERT, "Always `allowed`: the sensor blocks nothing.",
         |s| s.alert().and(text(Some("allowed")));
-    alert.signature => AlertSignature Kind::Text, EVENT, ALERT, "What the rule detects.", |s| text(Some(&s.alert()?.description));
-    alert.category => AlertCategory Kind::Text, EVENT, ALERT, "Category such as `c2`.", |s| text(s.alert()?.category.as_deref());
-    alert.severity => AlertSeverity Kind::Number, EVENT, ALERT, "Severity as Suricata numbers it: 1 is the highest.",
+    alert.signature => AlertSignature FieldKind::Text, EVENT, ALERT, "What the rule detects.", |s| text(Some(&s.alert()?.description));
+    alert.category => AlertCategory FieldKind::Text, EVENT, ALERT, "Category such as `c2`.", |s| text(s.alert()?.category.as_deref());
+    alert.severity => AlertSeverity FieldKind::Number, EVENT, ALERT, "Severity as Suricata numbers it: 1 is the highest.",
         |s| count(Some(s.alert()?.severity.eve()));
-    alert.ja4sensor.rule => AlertRule Kind::Text, EVENT, ALERT, "Name of the rule.", |s| text(Some(&s.alert()?.rule));
-    alert.ja4sensor.description => AlertDescription Kind::Text, EVENT, ALERT, "What the rule detects.",
+    alert.ja4sensor.rule => AlertRule FieldKind::Text, EVENT, ALERT, "Name of the rule.", |s| text(Some(&s.alert()?.rule));
+    alert.ja4sensor.description => AlertDescription FieldKind::Text, EVENT, ALERT, "What the rule detects.",
         |s| text(Some(&s.alert()?.description));
-    alert.ja4sensor.severity => AlertSeverityName Kind::Text, EVENT, ALERT, "`low`, `medium`, `high` or `critical`.",
+    alert.ja4sensor.severity => AlertSeverityName FieldKind::Text, EVENT, ALERT, "`low`, `medium`, `high` or `critical`.",
         |s| text(Some(s.alert()?.severity.name()));
-    alert.ja4sensor.reason => AlertReason Kind::Text, EVENT, ALERT, "Threshold and measured value, or what matched.",
+    alert.ja4sensor.reason => AlertReason FieldKind::Text, EVENT, ALERT, "Threshold and measured value, or what matched.",
         |s| text(Some(&s.alert()?.reason));
-    alert.ja4sensor.group => AlertGroup Kind::Text, EVENT, ALERT, "Fields that the rule groups by, and their values.",
+    alert.ja4sensor.group => AlertGroup FieldKind::Text, EVENT, ALERT, "Fields that the rule groups by, and their values.",
         |s| match s.alert()?.group.as_slice() { [] => None, group => Some(Pairs(group)) };
-    alert.ja4sensor.confidence => AlertConfidence Kind::Number, EVENT, ALERT, "Confidence, 0 to 100.",
+    alert.ja4sensor.confidence => AlertConfidence FieldKind::Number, EVENT, ALERT, "Confidence, 0 to 100.",
         |s| count(s.alert()?.confidence);
-    alert.ja4sensor.suppressed => AlertSuppressed Kind::Number, EVENT, ALERT,
+    alert.ja4sensor.suppressed => AlertSuppressed FieldKind::Number, EVENT, ALERT,
         "Matches of the same rule and group that the cooldown of the previous alert suppressed.",
         |s| count(Some(s.alert()?.suppressed));
 }

@@ -7,7 +7,7 @@ use ja4::wire::tls::{Carrier, HandshakeStream};
 use ja4_common::signature::StreamStart;
 
 use super::packet_ctx::PacketCtx;
-use super::stream_protocol::{Probe, Progress, StreamProtocol};
+use super::stream_protocol::{Parsed, Probe, StreamProtocol};
 use super::tls;
 use crate::conntrack::{AppState, classify};
 use crate::model::{EventHandler, Side};
@@ -47,14 +47,10 @@ impl StreamProtocol for FramedStream {
         }
     }
 
-    fn push<'b, A: AppState, S: EventHandler>(
-        &mut self,
-        bytes: &'b [u8],
-        cx: &mut PacketCtx<'_, A, S>,
-    ) -> Progress<'b> {
+    fn push<'b, A: AppState, S: EventHandler>(&mut self, bytes: &'b [u8], cx: &mut PacketCtx<'_, A, S>) -> Parsed<'b> {
         let Frames { unframe, tls, datagrams } = &mut *self.0;
         if unframe.is_at_frame() && matches!(classify(bytes), StreamStart::ClientHello | StreamStart::ServerHello) {
-            return Progress::Other { buffered: Vec::new(), rest: bytes };
+            return Parsed::Other { buffered: Vec::new(), rest: bytes };
         }
         let mut is_open = true;
         let pushed = unframe.push(bytes, |content| match content {
@@ -63,9 +59,9 @@ impl StreamProtocol for FramedStream {
             FrameContent::Datagram(datagram) => datagrams.push(datagram.to_vec()),
         });
         match (pushed, is_open) {
-            (_, false) => Progress::Done,
-            (Ok(()), true) => Progress::Open,
-            (Err(_), true) => Progress::Unrecognized,
+            (_, false) => Parsed::Done,
+            (Ok(()), true) => Parsed::Open,
+            (Err(_), true) => Parsed::Unrecognized,
         }
     }
 

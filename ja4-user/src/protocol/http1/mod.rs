@@ -4,7 +4,7 @@ use ja4::wire::http1::{Http1Status, Http1Stream};
 use ja4_common::signature::StreamStart;
 
 use super::packet_ctx::PacketCtx;
-use super::stream_protocol::{Probe, Progress, Skipped, StreamProtocol};
+use super::stream_protocol::{Parsed, Probe, SkipOutcome, StreamProtocol};
 use crate::conntrack::AppState;
 use crate::model::{EventHandler, Side};
 
@@ -26,18 +26,14 @@ impl StreamProtocol for Http1Requests {
         }
     }
 
-    fn push<'b, A: AppState, S: EventHandler>(
-        &mut self,
-        bytes: &'b [u8],
-        cx: &mut PacketCtx<'_, A, S>,
-    ) -> Progress<'b> {
+    fn push<'b, A: AppState, S: EventHandler>(&mut self, bytes: &'b [u8], cx: &mut PacketCtx<'_, A, S>) -> Parsed<'b> {
         match self.0.push(bytes, |request| cx.http_request(request)) {
-            Http1Status::Open => Progress::Open,
-            Http1Status::Http2(rest) => Progress::Http2(rest),
+            Http1Status::Open => Parsed::Open,
+            Http1Status::Http2(rest) => Parsed::Http2(rest),
             // After CONNECT or an upgrade.
-            Http1Status::Tunnel(rest) => Progress::Other { buffered: self.0.incomplete_block().to_vec(), rest },
-            Http1Status::Lost => Progress::Unrecognized,
-            Http1Status::Ended => Progress::Done,
+            Http1Status::Tunnel(rest) => Parsed::Other { buffered: self.0.incomplete_block().to_vec(), rest },
+            Http1Status::Lost => Parsed::Unrecognized,
+            Http1Status::Ended => Parsed::Done,
         }
     }
 
@@ -45,8 +41,8 @@ impl StreamProtocol for Http1Requests {
         self.0.buffered()
     }
 
-    fn on_skipped(&mut self, start: StreamStart) -> Skipped {
-        if self.is_next_message(start) { Skipped::Ignored } else { Skipped::AnyProtocol }
+    fn on_skipped(&mut self, start: StreamStart) -> SkipOutcome {
+        if self.is_next_message(start) { SkipOutcome::Ignored } else { SkipOutcome::AnyProtocol }
     }
 
     fn needs_missing_bytes(&self) -> bool {

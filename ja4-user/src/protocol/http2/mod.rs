@@ -5,7 +5,7 @@ use ja4_common::signature::StreamStart;
 
 use super::packet_ctx::PacketCtx;
 use super::stats::MalformedProtocol;
-use super::stream_protocol::{Probe, Progress, Skipped, StreamProtocol};
+use super::stream_protocol::{Parsed, Probe, SkipOutcome, StreamProtocol};
 use crate::conntrack::AppState;
 use crate::model::{EventHandler, Side};
 
@@ -31,17 +31,13 @@ impl StreamProtocol for Http2Requests {
         }
     }
 
-    fn push<'b, A: AppState, S: EventHandler>(
-        &mut self,
-        bytes: &'b [u8],
-        cx: &mut PacketCtx<'_, A, S>,
-    ) -> Progress<'b> {
+    fn push<'b, A: AppState, S: EventHandler>(&mut self, bytes: &'b [u8], cx: &mut PacketCtx<'_, A, S>) -> Parsed<'b> {
         match self.0.push(bytes, |request| cx.http_request(Ok(request))) {
-            Http2Status::Open => Progress::Open,
-            Http2Status::Ended => Progress::Done,
+            Http2Status::Open => Parsed::Open,
+            Http2Status::Ended => Parsed::Done,
             Http2Status::Failed(error) => {
                 cx.stats.count_malformed(MalformedProtocol::Http, error);
-                Progress::Done
+                Parsed::Done
             }
         }
     }
@@ -54,7 +50,7 @@ impl StreamProtocol for Http2Requests {
         self.0.is_in_block()
     }
 
-    fn on_skipped(&mut self, _start: StreamStart) -> Skipped {
-        Skipped::Ignored
+    fn on_skipped(&mut self, _start: StreamStart) -> SkipOutcome {
+        SkipOutcome::Ignored
     }
 }

@@ -17,7 +17,7 @@ const PACKET_OVERHEAD: usize = 64;
 
 /// The outcome of a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PacketOutcome {
+pub struct ControlOutcome {
     /// Bytes that had arrived before.
     pub duplicate: usize,
     /// Bytes not buffered for lack of memory.
@@ -95,7 +95,7 @@ impl ControlDirection {
     fn push(
         &mut self,
         packet: &ControlPacket<'_>,
-        outcome: &mut PacketOutcome,
+        outcome: &mut ControlOutcome,
         mut receive: impl FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
     ) {
         let Some(next) = self.next else {
@@ -116,7 +116,7 @@ impl ControlDirection {
     fn parse(
         &mut self,
         payload: &[u8],
-        outcome: &mut PacketOutcome,
+        outcome: &mut ControlOutcome,
         receive: &mut impl FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
     ) {
         self.next = self.next.map(|next| next.wrapping_add(1));
@@ -130,7 +130,7 @@ impl ControlDirection {
         }
     }
 
-    fn buffer(&mut self, packet: &ControlPacket<'_>, ahead: u32, outcome: &mut PacketOutcome) {
+    fn buffer(&mut self, packet: &ControlPacket<'_>, ahead: u32, outcome: &mut ControlOutcome) {
         if self.buffered_packets.iter().any(|(id, _)| *id == packet.packet_id) {
             outcome.duplicate += packet.payload.len();
         } else if ahead as usize > MAX_BUFFERED_PACKETS || self.buffered_packets.len() >= MAX_BUFFERED_PACKETS {
@@ -203,8 +203,8 @@ impl ControlChannel {
         packet: &ControlPacket<'_>,
         budget: &mut Budget,
         mut receive: impl FnMut(ControlEvent<'_>) -> ControlFlow<()>,
-    ) -> PacketOutcome {
-        let mut outcome = PacketOutcome::default();
+    ) -> ControlOutcome {
+        let mut outcome = ControlOutcome::default();
         if self.restarts(side, packet) {
             if self.client.next.is_some() || self.server.next.is_some() {
                 _ = receive(ControlEvent::Restart);
@@ -249,7 +249,7 @@ impl ControlChannel {
     }
 
     /// Charges the buffered bytes. If the shard's budget is used up, both directions end.
-    fn charge(&mut self, budget: &mut Budget, outcome: &mut PacketOutcome) {
+    fn charge(&mut self, budget: &mut Budget, outcome: &mut ControlOutcome) {
         let buffered = self.client.buffered() + self.server.buffered();
         if buffered > self.charged && !budget.charge(buffered - self.charged) {
             outcome.refused += buffered;

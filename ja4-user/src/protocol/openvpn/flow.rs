@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use ja4::wire::tls::Carrier;
 
-use super::channel::{ControlChannel, ControlEvent, PacketOutcome};
+use super::channel::{ControlChannel, ControlEvent, ControlOutcome};
 use crate::conntrack::{AppState, Budget, Session};
 use crate::model::EventHandler;
 use crate::protocol::datagram::UdpDatagram;
@@ -56,7 +56,7 @@ impl DatagramProtocol for OpenVpnFlow {
         });
         cx.connection.deactivate(&mut session, before);
         channel.session = session;
-        let PacketOutcome { duplicate, refused, error } = outcome;
+        let ControlOutcome { duplicate, refused, error } = outcome;
         cx.stats.duplicate_bytes += duplicate as u64;
         cx.stats.refused_bytes += refused as u64;
         if let Some(error) = error {

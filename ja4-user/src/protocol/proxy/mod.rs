@@ -3,7 +3,7 @@
 use ja4::wire::framing::proxy::{self, ProxyHeader};
 
 use super::packet_ctx::PacketCtx;
-use super::stream_protocol::{Probe, Progress, StreamProtocol};
+use super::stream_protocol::{Parsed, Probe, StreamProtocol};
 use crate::conntrack::AppState;
 use crate::model::{EventHandler, Side};
 
@@ -31,15 +31,11 @@ impl StreamProtocol for ProxyPreamble {
         }
     }
 
-    fn push<'b, A: AppState, S: EventHandler>(
-        &mut self,
-        bytes: &'b [u8],
-        _cx: &mut PacketCtx<'_, A, S>,
-    ) -> Progress<'b> {
+    fn push<'b, A: AppState, S: EventHandler>(&mut self, bytes: &'b [u8], _cx: &mut PacketCtx<'_, A, S>) -> Parsed<'b> {
         match self.0.push(bytes) {
-            Ok(None) => Progress::Open,
-            Ok(Some(rest)) => Progress::Other { buffered: Vec::new(), rest },
-            Err(_) => Progress::Unrecognized,
+            Ok(None) => Parsed::Open,
+            Ok(Some(rest)) => Parsed::Other { buffered: Vec::new(), rest },
+            Err(_) => Parsed::Unrecognized,
         }
     }
 

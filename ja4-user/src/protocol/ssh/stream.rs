@@ -7,7 +7,7 @@ use crate::conntrack::AppState;
 use crate::model::{EventHandler, Side};
 use crate::protocol::packet_ctx::PacketCtx;
 use crate::protocol::stats::MalformedProtocol;
-use crate::protocol::stream_protocol::{Probe, Progress, StreamProtocol};
+use crate::protocol::stream_protocol::{Parsed, Probe, StreamProtocol};
 use crate::protocol::text::text;
 
 /// The first bytes of an identification string (RFC 4253, section 4.2).
@@ -31,11 +31,7 @@ impl StreamProtocol for SshHandshake {
         if is_ssh { Probe::Match(Self(SshStream::new())) } else { Probe::NoMatch }
     }
 
-    fn push<'b, A: AppState, S: EventHandler>(
-        &mut self,
-        bytes: &'b [u8],
-        cx: &mut PacketCtx<'_, A, S>,
-    ) -> Progress<'b> {
+    fn push<'b, A: AppState, S: EventHandler>(&mut self, bytes: &'b [u8], cx: &mut PacketCtx<'_, A, S>) -> Parsed<'b> {
         let side = cx.side;
         let attributes = &mut cx.connection.attributes;
         let status = self.0.push(bytes, |message| {
@@ -58,11 +54,11 @@ impl StreamProtocol for SshHandshake {
             }
         });
         match status {
-            SshStatus::Open => Progress::Open,
-            SshStatus::Done => Progress::Done,
+            SshStatus::Open => Parsed::Open,
+            SshStatus::Done => Parsed::Done,
             SshStatus::Failed(error) => {
                 cx.stats.count_malformed(MalformedProtocol::Ssh, error);
-                Progress::Done
+                Parsed::Done
             }
         }
     }

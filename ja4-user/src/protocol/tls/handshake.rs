@@ -24,21 +24,21 @@ const MAX_ALPN_BYTES: usize = 256;
 /// ClientHellos emitted of one connection: the first, and the one after a HelloRetryRequest or a HelloVerifyRequest.
 const MAX_HELLOS: u32 = 2;
 
-/// The handshake messages of one side.
-pub(crate) struct Handshake<'c, 'a, A: AppState, S> {
+/// Handles the handshake messages of one side.
+pub(crate) struct HandshakeHandler<'c, 'a, A: AppState, S> {
     cx: &'c mut PacketCtx<'a, A, S>,
     carrier: Carrier,
     side: Side,
 }
 
 impl<'a, A: AppState, S: EventHandler> PacketCtx<'a, A, S> {
-    /// Handshake messages that a side sends over this carrier.
-    pub(crate) fn handshake(&mut self, carrier: Carrier, side: Side) -> Handshake<'_, 'a, A, S> {
-        Handshake { cx: self, carrier, side }
+    /// The handler of the handshake messages that a side sends over this carrier.
+    pub(crate) fn handshake(&mut self, carrier: Carrier, side: Side) -> HandshakeHandler<'_, 'a, A, S> {
+        HandshakeHandler { cx: self, carrier, side }
     }
 }
 
-impl<A: AppState, S: EventHandler> Handshake<'_, '_, A, S> {
+impl<A: AppState, S: EventHandler> HandshakeHandler<'_, '_, A, S> {
     /// Handles a message of a stream. Breaks after the last message of its side that is of interest, and after a malformed
     /// one.
     pub(crate) fn message(self, message: &HandshakeMessage<'_>) -> ControlFlow<()> {

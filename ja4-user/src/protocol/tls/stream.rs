@@ -9,7 +9,7 @@ use crate::conntrack::AppState;
 use crate::model::{EventHandler, Side};
 use crate::protocol::packet_ctx::PacketCtx;
 use crate::protocol::stats::MalformedProtocol;
-use crate::protocol::stream_protocol::{Probe, Progress, Skipped, StreamProtocol};
+use crate::protocol::stream_protocol::{Parsed, Probe, SkipOutcome, StreamProtocol};
 
 /// Content types of records (RFC 8446, section 5.1).
 const ALERT: u8 = 21;
@@ -31,12 +31,8 @@ impl StreamProtocol for TlsStream {
         }
     }
 
-    fn push<'b, A: AppState, S: EventHandler>(
-        &mut self,
-        bytes: &'b [u8],
-        cx: &mut PacketCtx<'_, A, S>,
-    ) -> Progress<'b> {
-        if parse(&mut self.0, bytes, cx).is_continue() { Progress::Open } else { Progress::Done }
+    fn push<'b, A: AppState, S: EventHandler>(&mut self, bytes: &'b [u8], cx: &mut PacketCtx<'_, A, S>) -> Parsed<'b> {
+        if parse(&mut self.0, bytes, cx).is_continue() { Parsed::Open } else { Parsed::Done }
     }
 
     fn buffered(&self) -> usize {
@@ -49,12 +45,12 @@ impl StreamProtocol for TlsStream {
         }
     }
 
-    fn on_skipped(&mut self, start: StreamStart) -> Skipped {
+    fn on_skipped(&mut self, start: StreamStart) -> SkipOutcome {
         if matches!(start, StreamStart::ClientHello | StreamStart::ServerHello) && self.buffered() == 0 {
             self.0 = HandshakeStream::new();
-            Skipped::Restarted
+            SkipOutcome::Restarted
         } else {
-            Skipped::Ignored
+            SkipOutcome::Ignored
         }
     }
 }

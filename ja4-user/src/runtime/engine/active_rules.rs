@@ -23,7 +23,7 @@ use crate::model::Severity;
 
 /// Fields that all rules have, and those of their kind.
 #[derive(Serialize)]
-struct Line<'a, T> {
+struct ActiveRuleLine<'a, T> {
     rule: &'a str,
     kind: &'static str,
     description: &'a str,
@@ -127,6 +127,6 @@ fn line(
     severity: Severity,
     more: impl Serialize,
 ) -> Option<Bytes> {
-    let line = Line { rule, kind, description, severity: severity.name(), more };
+    let line = ActiveRuleLine { rule, kind, description, severity: severity.name(), more };
     serde_json::to_vec(&line).ok().map(Bytes::from)
 }

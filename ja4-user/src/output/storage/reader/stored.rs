@@ -8,8 +8,8 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde_json::{Map, Value as Json};
 
-use crate::model::field::{Field, FieldSource, FieldValue, Kind, place};
-use crate::model::path::Path;
+use crate::model::field::{Field, FieldKind, FieldSource, FieldValue, place};
+use crate::model::path::NetworkPath;
 use crate::model::{Alert, CommunityId, EndReason, FlowIdentity, Method, Side, Time};
 use crate::output::storage::columns::{self, number, text};
 use crate::output::storage::connection_row::FIELDS;
@@ -68,8 +68,10 @@ impl StoredValues {
     /// Adds the value of a column, if it has the type of the field.
     fn read(&mut self, field: Field, columns: &mut ColumnReader<'_, '_>) -> rusqlite::Result<()> {
         let value = match field.kind() {
-            Kind::Bool => Some(StoredValue::Flag(columns.flag()?)),
-            Kind::Number => columns.number()?.and_then(|number| i64::try_from(number).ok()).map(StoredValue::Number),
+            FieldKind::Bool => Some(StoredValue::Flag(columns.flag()?)),
+            FieldKind::Number => {
+                columns.number()?.and_then(|number| i64::try_from(number).ok()).map(StoredValue::Number)
+            }
             _ if field == Field::Alerts => columns
                 .text()?
                 .and_then(|list| StoredValue::texts(strings(&list).into_iter().map(Into::into).collect())),
@@ -325,7 +327,9 @@ impl StoredConnection {
     /// Returns the path that the MSS indicates.
     fn path(&self) -> Option<Path> {
         match self.values.get(Field::Mss) {
-            Some(FieldValue::Number(mss)) => Some(Path::of(u16::try_from(mss).ok()?, self.flow.client.0.is_ipv6())),
+            Some(FieldValue::Number(mss)) => {
+                Some(NetworkPath::of(u16::try_from(mss).ok()?, self.flow.client.0.is_ipv6()))
+            }
             _ => None,
         }
     }
