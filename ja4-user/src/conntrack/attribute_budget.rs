@@ -50,7 +50,7 @@ fn cost_of_texts(attributes: &Attributes) -> usize {
     let Attributes { tls, quic: _, http, ssh, dhcp } = attributes;
     let tls = tls.as_deref().map_or(0, cost_of_tls);
     let http = http.as_deref().map_or(0, |http| costs([&http.method, &http.host, &http.user_agent]));
-    let ssh = ssh.as_deref().map_or(0, |ssh| costs(ssh.banner.iter().chain(&ssh.hassh)));
+    let ssh = ssh.as_deref().map_or(0, |ssh| costs(ssh.banner.iter().chain(ssh.hassh.iter()).map(|(_, text)| text)));
     let dhcp = dhcp.as_deref().map_or(0, |dhcp| costs([&dhcp.host_name, &dhcp.vendor_class, &dhcp.client_mac]));
     tls + http + ssh + dhcp
 }

@@ -134,13 +134,13 @@ impl<A: AppState> Connection<A> {
         self.counts.get(method) > 0
     }
 
-    /// Packets and bytes of the client and of the server.
-    pub(crate) fn totals(&self) -> ([u64; 2], [u64; 2]) {
+    /// Packets and bytes that each side has sent.
+    pub(crate) fn totals(&self) -> (PerSide<u64>, PerSide<u64>) {
         let FlowCounters { packets: [low, high], bytes: [low_bytes, high_bytes] } = self.counters;
         if self.client_is_high {
-            ([high, low], [high_bytes, low_bytes])
+            ([high, low].into(), [high_bytes, low_bytes].into())
         } else {
-            ([low, high], [low_bytes, high_bytes])
+            ([low, high].into(), [low_bytes, high_bytes].into())
         }
     }
 

@@ -103,7 +103,7 @@ mod tests {
             app: None,
             known_bad: None,
             history: thin_vec::ThinVec::new(),
-            hops: [None; 2],
+            hops: [None; 2].into(),
             mss: None,
             os: None,
             ssh: None,

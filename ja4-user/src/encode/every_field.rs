@@ -39,7 +39,7 @@ fn lines(format: Format) -> [String; 3] {
     additions.fingerprint(&seen(), first);
     formatter.connection(&end, second);
     let mut record = record();
-    record.hops = [Some(3), Some(4)];
+    record.hops = [Some(3), Some(4)].into();
     additions.connection(&record, second);
     formatter.alert(&alert(), Some("r"), third);
     lines.map(|line| String::from_utf8(line).unwrap())

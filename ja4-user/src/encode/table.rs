@@ -69,10 +69,11 @@ impl Table {
     }
 
     pub(super) fn connection(&mut self, event: &ConnectionEvent<'_>, out: &mut Vec<u8>) {
-        let ([packets, packets_back], [bytes, bytes_back]) = (event.packets, event.bytes);
+        let (packets, bytes) = (event.packets, event.bytes);
         let state = event.ended.name();
         self.line(event.cause.time, CONNECTION, event.flow, name(event.attributes, None), out, |out| {
-            write(out, format_args!("{state} {packets}+{packets_back} packets {bytes}+{bytes_back} bytes"));
+            let packets = format_args!("{}+{} packets", packets.client, packets.server);
+            write(out, format_args!("{state} {packets} {}+{} bytes", bytes.client, bytes.server));
         });
     }
 
@@ -144,7 +145,7 @@ fn name<'a>(known: &'a Attributes, certificate: Option<&'a CertificateAttributes
     let asked = tls.and_then(|tls| tls.sni.as_deref());
     asked
         .or_else(|| known.http.as_ref()?.host.as_deref())
-        .or_else(|| known.ssh.as_ref()?.banner.last()?.as_deref())
+        .or_else(|| known.ssh.as_ref()?.banner.server.as_deref())
         .or_else(|| known.dhcp.as_ref()?.host_name.as_deref())
         .or_else(|| certificate.or_else(|| tls?.certificate.as_deref())?.subject.as_deref())
 }

@@ -8,7 +8,7 @@ use thin_vec::ThinVec;
 
 use crate::model::os::System;
 use crate::model::path::{NetworkPath, Tunnel};
-use crate::model::{EndReason, FlowIdentity, Latency, Method, SharedAttributes, Side, Time};
+use crate::model::{EndReason, FlowIdentity, Latency, Method, PerSide, SharedAttributes, Side, Time};
 
 /// Most fingerprints of a method in a record: the first one and the newest ones. A long connection has any number of
 /// JA4SSH windows and HTTP requests.
@@ -124,7 +124,7 @@ impl SshSession {
     }
 }
 
-/// A connection. Pairs have the client first.
+/// A connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionRecord {
     /// Flow.
@@ -136,9 +136,9 @@ pub struct ConnectionRecord {
     /// Time of the last known packet.
     pub last: Time,
     /// Packets.
-    pub packets: [u64; 2],
+    pub packets: PerSide<u64>,
     /// Bytes on the wire.
-    pub bytes: [u64; 2],
+    pub bytes: PerSide<u64>,
     /// Why it ended; `None`: it is open.
     pub ended: Option<EndReason>,
     /// Latencies, known at the end of the connection.
@@ -148,7 +148,7 @@ pub struct ConnectionRecord {
     /// Fingerprints in the order of their packets, at most [`MAX_VALUES`] of a method.
     pub history: ThinVec<FingerprintRecord>,
     /// Hops between sensor and endpoint, inferred from TTLs.
-    pub hops: [Option<u8>; 2],
+    pub hops: PerSide<Option<u8>>,
     /// MSS of the client's SYN.
     pub mss: Option<u16>,
     /// Operating system of the client, inferred from TTL, window and TCP options.
@@ -177,13 +177,13 @@ impl ConnectionRecord {
             interface,
             start: now,
             last: now,
-            packets: [0; 2],
-            bytes: [0; 2],
+            packets: PerSide::default(),
+            bytes: PerSide::default(),
             ended: None,
             latency: None,
             attributes: SharedAttributes::default(),
             history: ThinVec::new(),
-            hops: [None; 2],
+            hops: PerSide::default(),
             mss: None,
             os: None,
             ssh: None,
@@ -244,9 +244,9 @@ impl ConnectionRecord {
     pub(crate) fn swap_endpoints(&mut self) {
         let FlowIdentity { client, server, .. } = &mut self.identity;
         std::mem::swap(client, server);
-        self.packets.reverse();
-        self.bytes.reverse();
-        self.hops.reverse();
+        self.packets.swap();
+        self.bytes.swap();
+        self.hops.swap();
     }
 
     /// Fingerprints that describe the client, the most specific one first.

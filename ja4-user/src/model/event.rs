@@ -10,7 +10,7 @@ use arcstr::ArcStr;
 pub use ja4::{Method, Side};
 use thin_vec::ThinVec;
 
-use crate::model::CommunityId;
+use crate::model::{CommunityId, PerSide};
 
 /// Nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -270,13 +270,13 @@ pub struct HttpAttributes {
     pub user_agent: Option<String>,
 }
 
-/// Attributes of an SSH connection: client, server.
+/// Attributes of an SSH connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SshAttributes {
     /// Identification strings, without the line's end (RFC 4253, section 4.2).
-    pub banner: [Option<String>; 2],
+    pub banner: PerSide<Option<String>>,
     /// HASSH of the client's KEXINIT, HASSH server of the server's: MD5 in lower-case hex.
-    pub hassh: [Option<String>; 2],
+    pub hassh: PerSide<Option<String>>,
 }
 
 /// Attributes of a DHCP message.
@@ -350,10 +350,10 @@ pub struct ConnectionEvent<'a> {
     pub start: Time,
     /// Time of the last packet.
     pub end: Time,
-    /// Packets sent by the client and by the server.
-    pub packets: [u64; 2],
-    /// Bytes on the wire sent by the client and by the server.
-    pub bytes: [u64; 2],
+    /// Packets that each side has sent.
+    pub packets: PerSide<u64>,
+    /// Bytes on the wire that each side has sent.
+    pub bytes: PerSide<u64>,
     /// Why it ended.
     pub ended: EndReason,
     /// Its latencies.
@@ -369,10 +369,10 @@ pub struct ProgressEvent<'a> {
     pub cause: EventContext,
     /// Connection.
     pub flow: &'a FlowIdentity,
-    /// Packets sent by the client and by the server.
-    pub packets: [u64; 2],
-    /// Bytes on the wire sent by the client and by the server.
-    pub bytes: [u64; 2],
+    /// Packets that each side has sent.
+    pub packets: PerSide<u64>,
+    /// Bytes on the wire that each side has sent.
+    pub bytes: PerSide<u64>,
 }
 
 /// Receives the events of a shard.

@@ -20,7 +20,7 @@ impl<T> PerSide<T> {
         Self { client: value(Side::Client), server: value(Side::Server) }
     }
 
-    /// Exchanges the two values.
+    /// Swaps the two values.
     pub fn swap(&mut self) {
         mem::swap(&mut self.client, &mut self.server);
     }
@@ -33,6 +33,13 @@ impl<T> PerSide<T> {
     /// Each side and its value, the client first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Side, &mut T)> {
         [(Side::Client, &mut self.client), (Side::Server, &mut self.server)].into_iter()
+    }
+}
+
+/// The client's value, then the server's.
+impl<T> From<[T; 2]> for PerSide<T> {
+    fn from([client, server]: [T; 2]) -> Self {
+        Self { client, server }
     }
 }
 

@@ -51,7 +51,8 @@ impl EventHandler for EndTotals {
         self.named += usize::from(sni.is_some());
         self.last = Some(sni.is_some());
         self.texts += sni.map_or(0, str::len) + tls.map_or(0, |tls| tls.alpn.iter().map(|name| name.len()).sum());
-        let banners = event.attributes.ssh.iter().flat_map(|ssh| ssh.banner.iter().flatten());
+        let banners =
+            event.attributes.ssh.iter().flat_map(|ssh| ssh.banner.iter().filter_map(|(_, banner)| banner.as_ref()));
         self.texts += banners.map(String::len).sum::<usize>();
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let ja4t = nanoseconds(&records, scale, |record| record.history.last())?;
     records.iter_mut().for_each(|record| seen(Method::Ja4, record));
     let ja4 = nanoseconds(&records, scale, |record| record.history.last())?;
-    records.iter_mut().for_each(|record| (record.ended, record.packets) = (Some(EndReason::Fin), [9, 9]));
+    records.iter_mut().for_each(|record| (record.ended, record.packets) = (Some(EndReason::Fin), [9, 9].into()));
     let end = nanoseconds(&records, scale, |_| None)?;
     Ok(vec![
         Figure::new("built-in threshold rules, a fingerprint that no rule is about", ja4t, "ns").at_most(300.0),

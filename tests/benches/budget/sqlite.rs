@@ -142,11 +142,11 @@ impl Traffic {
         };
         batch.push(WriteOp::ConnectionEnd(Box::new(ConnectionRecord {
             last: Time(start + self.random.below(90_000_000_000)),
-            packets: [12, 20],
-            bytes: [1_500, 30_000],
+            packets: [12, 20].into(),
+            bytes: [1_500, 30_000].into(),
             ended: Some(EndReason::Fin),
             attributes: Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into(),
-            hops: [Some(2), None],
+            hops: [Some(2), None].into(),
             mss: Some(1460),
             os: self.os,
             ..ConnectionRecord::new(&flow, 0, Time(start))

@@ -47,11 +47,11 @@ pub(crate) fn fingerprint(number: u64, value: &str, time: u64) -> WriteOp {
 pub(crate) fn record(number: u64, start: u64, last: u64) -> ConnectionRecord {
     ConnectionRecord {
         last: Time(last),
-        packets: [10, 8],
-        bytes: [1000, 9000],
+        packets: [10, 8].into(),
+        bytes: [1000, 9000].into(),
         ended: Some(EndReason::Fin),
         latency: Some(Box::new(Latency { client: Some(120), ..Latency::default() })),
-        hops: [Some(3), None],
+        hops: [Some(3), None].into(),
         mss: Some(1460),
         os: Syn::parse("64240_2-4-8-1-3_1460_7").and_then(|syn| os::hint(&syn, Some(64))),
         ..ConnectionRecord::new(&flow(number), 0, Time(start))

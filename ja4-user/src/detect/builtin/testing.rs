@@ -12,7 +12,7 @@ pub(in crate::detect) fn record(client: &str, server: &str) -> ConnectionRecord 
     let (client, server) = ((client.parse().unwrap(), 50_000), (server.parse().unwrap(), 443));
     let community = CommunityId::of(client, server, 6);
     let identity = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
-    ConnectionRecord { packets: [1; 2], bytes: [100; 2], ..ConnectionRecord::new(&identity, 0, at(1)) }
+    ConnectionRecord { packets: [1; 2].into(), bytes: [100; 2].into(), ..ConnectionRecord::new(&identity, 0, at(1)) }
 }
 
 pub(in crate::detect) fn seen(method: Method, value: &str, count: u32) -> FingerprintRecord {

@@ -212,7 +212,7 @@ proptest! {
             })),
             quic: None,
             http: Some(CowArc::new(HttpAttributes { version: None, method, host, user_agent })),
-            ssh: Some(CowArc::new(SshAttributes { banner: [client, server], hassh: [hassh, None] })),
+            ssh: Some(CowArc::new(SshAttributes { banner: [client, server].into(), hassh: [hassh, None].into() })),
             dhcp: Some(CowArc::new(DhcpAttributes { host_name: name, vendor_class: vendor, ..DhcpAttributes::default() })),
         };
         let flow = flow();

@@ -266,7 +266,7 @@ fn what_is_empty_is_not_written() {
         dhcp: Some(CowArc::default()),
     };
     assert_eq!(all(&nothing), "");
-    let ssh = SshAttributes { hassh: [None, Some("ab".to_owned())], ..SshAttributes::default() };
+    let ssh = SshAttributes { hassh: [None, Some("ab".to_owned())].into(), ..SshAttributes::default() };
     let one_end = Attributes { ssh: Some(CowArc::new(ssh)), ..Attributes::default() };
     assert_eq!(all(&one_end), r#""ssh":{"server":{"hassh":{"hash":"ab"}}}"#);
 }
@@ -318,7 +318,7 @@ proptest! {
                 ..TlsAttributes::default()
             })),
             http: Some(CowArc::new(HttpAttributes { version: None, method, host, user_agent })),
-            ssh: Some(CowArc::new(SshAttributes { banner: software.clone(), hassh: hassh.clone() })),
+            ssh: Some(CowArc::new(SshAttributes { banner: software.clone().into(), hassh: hassh.clone().into() })),
             dhcp: Some(CowArc::new(DhcpAttributes { host_name, vendor_class, client_mac, duid: None })),
             quic: None,
         };

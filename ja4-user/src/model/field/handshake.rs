@@ -1,6 +1,6 @@
 //! The state of a connection's handshake at its end.
 
-use crate::model::{ConnectionRecord, EndReason, Method};
+use crate::model::{ConnectionRecord, EndReason, Method, PerSide};
 
 const TCP: u8 = 6;
 
@@ -47,7 +47,7 @@ impl HandshakeState {
             let hello = record.history.iter().any(|seen| seen.method == Method::Ja4);
             return if hello { Self::Failed } else { Self::None };
         }
-        let [client, server] = record.packets;
+        let PerSide { client, server } = record.packets;
         if record.identity.proto != TCP {
             return Self::None;
         }
@@ -86,7 +86,7 @@ mod tests {
 
     /// A connection that ended so, with these packets.
     fn ended(ended: EndReason, packets: [u64; 2]) -> ConnectionRecord {
-        ConnectionRecord { ended: Some(ended), packets, ..example::record("10.0.0.1", "10.0.0.2", 443) }
+        ConnectionRecord { ended: Some(ended), packets: packets.into(), ..example::record("10.0.0.1", "10.0.0.2", 443) }
     }
 
     fn with_hello(mut record: ConnectionRecord, cipher: Option<u16>) -> HandshakeState {

@@ -179,11 +179,11 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn packets(self, side: Side) -> Option<u64> {
-        of_side(self.connection().map(|event| event.packets).or_else(|| Some(self.record?.packets))?, side)
+        Some(self.connection().map(|event| event.packets).or_else(|| Some(self.record?.packets))?[side])
     }
 
     pub(super) fn bytes(self, side: Side) -> Option<u64> {
-        of_side(self.connection().map(|event| event.bytes).or_else(|| Some(self.record?.bytes))?, side)
+        Some(self.connection().map(|event| event.bytes).or_else(|| Some(self.record?.bytes))?[side])
     }
 
     pub(super) fn end_reason(self) -> Option<EndReason> {
@@ -215,7 +215,7 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn ssh_banner(self, side: Side) -> Option<&'a str> {
-        self.attributes().ssh.as_deref()?.banner.get(side as usize)?.as_deref()
+        self.attributes().ssh.as_deref()?.banner[side].as_deref()
     }
 
     pub(super) fn ssh_versions(self, side: Side) -> Option<SshVersions<'a>> {
@@ -223,7 +223,7 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn hassh(self, side: Side) -> Option<&'a str> {
-        self.attributes().ssh.as_deref()?.hassh.get(side as usize)?.as_deref()
+        self.attributes().ssh.as_deref()?.hassh[side].as_deref()
     }
 
     pub(super) fn label(self) -> Option<&'a Label> {
@@ -249,7 +249,7 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn hops(self, side: Side) -> Option<u8> {
-        self.record?.hops.get(side as usize).copied().flatten()
+        self.record?.hops[side]
     }
 
     /// The newest value of a method.
@@ -269,10 +269,6 @@ impl<'a> SshVersions<'a> {
             None => Self { protocol: None, software: Some(banner) },
         }
     }
-}
-
-fn of_side(pair: [u64; 2], side: Side) -> Option<u64> {
-    pair.get(side as usize).copied()
 }
 
 /// A text that is known.

@@ -38,18 +38,14 @@ impl StreamProtocol for SshHandshake {
             let ssh = attributes.ssh.get_or_insert_default();
             match message {
                 SshMessage::Identification(identification) => {
-                    if let Some(banner) = ssh.banner.get_mut(side as usize) {
-                        *banner = Some(text(identification.as_bytes()));
-                    }
+                    ssh.banner[side] = Some(text(identification.as_bytes()));
                 }
                 SshMessage::KexInit(kex_init) => {
-                    if let Some(hassh) = ssh.hassh.get_mut(side as usize) {
-                        let value = match side {
-                            Side::Client => Hassh::of_client(&kex_init),
-                            Side::Server => Hassh::of_server(&kex_init),
-                        };
-                        *hassh = Some(value.as_str().to_owned());
-                    }
+                    let hassh = match side {
+                        Side::Client => Hassh::of_client(&kex_init),
+                        Side::Server => Hassh::of_server(&kex_init),
+                    };
+                    ssh.hassh[side] = Some(hassh.as_str().to_owned());
                 }
             }
         });

@@ -33,12 +33,12 @@ impl ConnectionRecord {
                     return;
                 };
                 self.mss = syn.mss;
-                self.hops[0] = ttl.and_then(path::hops);
+                self.hops.client = ttl.and_then(path::hops);
                 // The TTL confirms or contradicts the operating system.
                 self.os = os::hint(&syn, ttl.filter(|ttl| *ttl > 0));
             }
-            Method::Ja4l => self.hops[0] = path::ttl(&seen.value).and_then(path::hops),
-            Method::Ja4ls => self.hops[1] = path::ttl(&seen.value).and_then(path::hops),
+            Method::Ja4l => self.hops.client = path::ttl(&seen.value).and_then(path::hops),
+            Method::Ja4ls => self.hops.server = path::ttl(&seen.value).and_then(path::hops),
             Method::Ja4ssh => self.ssh = ssh_session::of(&seen.value).or(self.ssh),
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use crate::encode::Formatter;
 use crate::model::{
-    ConnectionEvent, EndReason, EventContext, EventHandler, FingerprintEvent, FlowIdentity, Latency, Method,
+    ConnectionEvent, EndReason, EventContext, EventHandler, FingerprintEvent, FlowIdentity, Latency, Method, PerSide,
     ProgressEvent, SharedAttributes, Side, Time,
 };
 
@@ -84,13 +84,13 @@ pub struct ObservedFingerprint {
     pub ttl: Option<u8>,
 }
 
-/// Packets and bytes; client, server.
+/// Packets and bytes that each side has sent.
 #[derive(Clone, Copy, Debug)]
 pub struct EndpointCounters {
     /// Packets.
-    pub packets: [u64; 2],
+    pub packets: PerSide<u64>,
     /// Bytes on the wire.
-    pub bytes: [u64; 2],
+    pub bytes: PerSide<u64>,
 }
 
 impl Chunk {

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::detect::profile::PairKind;
 use crate::enrich::remote;
-use crate::model::{Attributes, CommunityId, CowArc, TlsAttributes};
+use crate::model::{Attributes, CommunityId, CowArc, PerSide, TlsAttributes};
 use crate::output::storage::{SensorRun, WriteOp, Writer, WriterOptions};
 
 const NOON: Time = Time(1_795_417_200_000_000_000);
@@ -104,7 +104,7 @@ fn an_open_connection_is_found_by_its_attributes() {
         let record = engine.tracker.enter(&flow, 0, start).record;
         let tls = TlsAttributes { sni: Some("example.org".into()), ..TlsAttributes::default() };
         record.attributes = Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into();
-        record.packets = [5, 6];
+        record.packets = PerSide { client: 5, server: 6 };
         engine.outputs.store(WriteOp::Fingerprint {
             flow,
             interface: 0,

@@ -273,7 +273,7 @@ fn bare_connections(engine: &mut BuiltinHarness, change: impl Fn(&mut Connection
         let mut record = record("10.0.0.1", "198.51.100.1");
         record.history.push(seen(Method::Ja4t, "64240_2_1460_7", 1));
         record.latency = Some(Box::new(Latency { client: Some(100), ..Latency::default() }));
-        (record.start, record.ended, record.packets) = (at(60 * beat), Some(EndReason::Fin), [6, 5]);
+        (record.start, record.ended, record.packets) = (at(60 * beat), Some(EndReason::Fin), [6, 5].into());
         change(&mut record);
         // Durations differ.
         engine.end(&record, 60 * beat + beat * beat % 7);
@@ -295,7 +295,7 @@ fn a_beacon_of_connections_without_a_payload_fires_by_their_syns() {
     // Connections with another fingerprint are measured by it; failed connections are probes.
     let mut engine = BuiltinHarness::new();
     bare_connections(&mut engine, |record| record.history.push(seen(Method::Ja4ssh, "c36s36_c51s80_c69s0", 1)));
-    bare_connections(&mut engine, |record| (record.ended, record.packets) = (Some(EndReason::Rst), [3, 1]));
+    bare_connections(&mut engine, |record| (record.ended, record.packets) = (Some(EndReason::Rst), [3, 1].into()));
     bare_connections(&mut engine, |record| record.latency = None);
     assert_eq!(engine.alerts(), [""; 0]);
 }

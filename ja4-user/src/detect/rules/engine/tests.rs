@@ -113,7 +113,7 @@ fn each_builtin_rule_fires_at_its_threshold_and_not_below() {
         ("certificate_diversity", 40, |run, n| emit(run, n, Method::Ja4x, false)),
         ("syn_flood", 1000, |run, n| {
             let mut record = record(&host(n), "10.9.0.1", 443);
-            record.packets = [2, 0];
+            record.packets = [2, 0].into();
             end(run, &mut record, EndReason::Idle);
         }),
         ("dhcp_starvation", 100, |run, n| {
@@ -130,7 +130,7 @@ fn each_builtin_rule_fires_at_its_threshold_and_not_below() {
         }),
         ("failed_handshake_burst", 100, |run, n| {
             let mut record = record("10.1.0.1", &host(n), 443);
-            record.packets = [1, 1];
+            record.packets = [1, 1].into();
             end(run, &mut record, EndReason::Rst);
         }),
         ("rare_server_burst", 10, |run, n| emit(run, n, Method::Ja4s, true)),
@@ -156,7 +156,7 @@ fn failed_first_seen_and_ordinary_connections_are_distinguished() {
         run.connection(&record);
         run.fingerprint(&mut record, seen(Method::Ja4, &format!("v{number}"), false));
         record.attributes.tls = Some(CowArc::new(TlsAttributes { cipher: Some(0x1301), ..TlsAttributes::default() }));
-        (record.packets, record.ended) = ([10, 10], Some(EndReason::Rst));
+        (record.packets, record.ended) = ([10, 10].into(), Some(EndReason::Rst));
         run.connection(&record);
     }
     assert_eq!(run.names(), Vec::<String>::new());
@@ -212,7 +212,7 @@ fn a_connection_is_counted_once_when_the_rules_fields_are_known() {
         after(&mut run);
         run.fingerprint(&mut record, FingerprintRecord { count: 2, ..seen(Method::Ja4, "k", false) });
         after(&mut run);
-        (record.last, record.bytes, record.ended) = (Time(90 * SECOND), [1, 17], Some(EndReason::Fin));
+        (record.last, record.bytes, record.ended) = (Time(90 * SECOND), [1, 17].into(), Some(EndReason::Fin));
         run.connection(&record);
         after(&mut run);
         let mut once = vec![0; 6];

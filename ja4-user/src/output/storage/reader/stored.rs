@@ -325,7 +325,7 @@ impl StoredConnection {
     }
 
     /// Returns the path that the MSS indicates.
-    fn path(&self) -> Option<Path> {
+    fn path(&self) -> Option<NetworkPath> {
         match self.values.get(Field::Mss) {
             Some(FieldValue::Number(mss)) => {
                 Some(NetworkPath::of(u16::try_from(mss).ok()?, self.flow.client.0.is_ipv6()))
