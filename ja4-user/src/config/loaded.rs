@@ -121,7 +121,8 @@ fn labels(
     errors: &mut Vec<Diagnostic>,
     warnings: &mut Vec<Diagnostic>,
 ) -> Option<LabelDatabase> {
-    let mut builder = LabelDatabaseBuilder::with_builtin();
+    let mut builder =
+        if config.lookup.builtin_labels { LabelDatabaseBuilder::with_builtin() } else { LabelDatabaseBuilder::new() };
     let before = errors.len();
     let paths = &config.lookup.databases;
     for path in paths {

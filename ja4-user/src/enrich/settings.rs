@@ -13,6 +13,8 @@ settings! {
     /// Section `[lookup]`: labels and known-bad patterns.
     #[derive(Eq)]
     pub struct LookupSettings {
+        /// Whether the built-in labels are used.
+        pub builtin_labels: bool = true;
         /// Label files besides the built-in labels: ja4plus-mapping.csv, or TOML.
         pub databases: Vec<PathBuf> = Vec::new();
         /// Known-bad list in place of the built-in one.

@@ -336,3 +336,14 @@ fn ssh_is_told_by_what_it_is_used_for() {
         assert_eq!(told, session, "{:#?}", of_kind(&events, "ja4ssh"));
     }
 }
+
+#[test]
+fn without_builtin_labels_only_label_files_count() {
+    let entry = format!("[[entry]]\ntype = \"ja4\"\nvalue = \"{}\"\nname = \"Probe\"\n", Shape::Device.ja4());
+    let site = Site::new("[lookup]\nbuiltin_labels = false\ndatabases = [\"mine.toml\"]\n").with("mine.toml", &entry);
+    let label = |shape| {
+        let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(shape, "a.example"));
+        of_kind(&site.replay(talk.packets(), &[]), "ja4")[0]["label"]["name"].clone()
+    };
+    assert_eq!((label(Shape::Curl), label(Shape::Device)), (Value::Null, json!("Probe")));
+}
