@@ -22,7 +22,7 @@ use tests::packets::{ACK, Envelope, FIN, PSH, SYN, TcpSegment};
 use tests::random::SplitMix64;
 
 /// Flows opened and closed before counting starts. Not near a power of two, at which tables and queues grow.
-const WARM: u32 = 3_000;
+const WARMUP_FLOWS: u32 = 3_000;
 
 /// Frames of each kind that must not allocate.
 const REPEAT: u32 = 200;
@@ -34,27 +34,27 @@ thread_local! {
 }
 
 /// System allocator that counts the allocations of the thread under test only.
-struct Counting;
+struct CountingAllocator;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 // SAFETY: every call is forwarded unchanged to the system allocator; counting does not touch allocated memory.
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
+        record_allocation();
         // SAFETY: the caller upholds the contract of GlobalAlloc, which is System's too.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note();
+        record_allocation();
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
+        record_allocation();
         // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -66,7 +66,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// Counts an allocation and records the backtrace of the first one.
-fn note() {
+fn record_allocation() {
     // Thread-local variables are gone in an exiting thread; its allocations are not counted.
     if !COUNTING.try_with(Cell::get).unwrap_or(false) {
         return;
@@ -75,19 +75,19 @@ fn note() {
     // Capturing the backtrace allocates too.
     COUNTING.set(false);
     FIRST.with_borrow_mut(|first| {
-        first.get_or_insert_with(|| ours(&Backtrace::force_capture().to_string()));
+        first.get_or_insert_with(|| own_frames(&Backtrace::force_capture().to_string()));
     });
     COUNTING.set(true);
 }
 
 /// Returns the backtrace lines of the sensor's own crates.
-fn ours(backtrace: &str) -> String {
+fn own_frames(backtrace: &str) -> String {
     let mut lines = backtrace.lines().peekable();
     let mut text = String::new();
     while let Some(line) = lines.next() {
-        let place = lines.next_if(|next| next.trim_start().starts_with("at "));
+        let location = lines.next_if(|next| next.trim_start().starts_with("at "));
         if line.contains("ja4_") || line.contains("ja4::") {
-            writeln!(text, "{}{}", line.trim(), place.unwrap_or_default()).unwrap();
+            writeln!(text, "{}{}", line.trim(), location.unwrap_or_default()).unwrap();
         }
     }
     text
@@ -104,13 +104,13 @@ fn allocations(work: impl FnOnce()) -> (u64, String) {
 }
 
 /// Formats and counts every event, as a shard does.
-struct Lines {
+struct FormattingHandler {
     formatter: Formatter,
     text: Vec<u8>,
     events: u64,
 }
 
-impl EventHandler for Lines {
+impl EventHandler for FormattingHandler {
     fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         self.text.clear();
         self.formatter.fingerprint(event, &mut self.text);
@@ -125,16 +125,16 @@ impl EventHandler for Lines {
 }
 
 /// A replay lane: the packet filter and all later stages.
-struct Path {
+struct WarmLane {
     lane: Lane,
     filter_config: FilterConfig,
     engines: ShardBuffers,
-    sink: Lines,
+    sink: FormattingHandler,
     now: u64,
     number: u64,
 }
 
-impl Path {
+impl WarmLane {
     /// Returns a lane whose tables, queues and text buffers have reached their final size.
     fn warm() -> Self {
         let limits = ShardLimits {
@@ -143,11 +143,11 @@ impl Path {
             reassembly: ShardLimits::REASSEMBLY,
             ssh_window: ShardLimits::SSH_WINDOW,
         };
-        let mut path = Self {
+        let mut lane = Self {
             lane: Lane::new(&limits),
             filter_config: FilterConfig::new([1, 2]),
             engines: ShardBuffers::default(),
-            sink: Lines {
+            sink: FormattingHandler {
                 formatter: Formatter::new(Format::Json, Arc::new(Context::default())),
                 text: Vec::with_capacity(1 << 16),
                 events: 0,
@@ -156,16 +156,16 @@ impl Path {
             number: 0,
         };
         let mut random = SplitMix64::new(1);
-        for number in 0..WARM {
-            let flow = Flow(number);
-            for frame in flow.opening().into_iter().chain(flow.hellos(&mut random)).chain(flow.end()) {
-                path.take(&frame);
+        for number in 0..WARMUP_FLOWS {
+            let flow = TlsFlow(number);
+            for frame in flow.tcp_handshake().into_iter().chain(flow.hellos(&mut random)).chain(flow.end()) {
+                lane.feed(&frame);
             }
         }
-        path
+        lane
     }
 
-    fn take(&mut self, bytes: &[u8]) {
+    fn feed(&mut self, bytes: &[u8]) {
         self.now += 1_000;
         self.number += 1;
         let frame = CapturedFrame {
@@ -180,22 +180,22 @@ impl Path {
     }
 
     /// Returns the total allocations of these frames, the backtrace of the first one, and the number of events.
-    fn cost(&mut self, frames: &[Vec<u8>]) -> (u64, String, u64) {
+    fn measure(&mut self, frames: &[Vec<u8>]) -> (u64, String, u64) {
         let before = self.sink.events;
-        let (count, first) = allocations(|| frames.iter().for_each(|frame| self.take(frame)));
+        let (count, first) = allocations(|| frames.iter().for_each(|frame| self.feed(frame)));
         (count, first, self.sink.events - before)
     }
 }
 
 /// A connection, identified by its number.
 #[derive(Clone, Copy)]
-struct Flow(u32);
+struct TlsFlow(u32);
 
 const CLIENT: u32 = 0x1000_0000;
 const SERVER: u32 = 0x8000_0000;
 
-impl Flow {
-    fn opening(self) -> [Vec<u8>; 3] {
+impl TlsFlow {
+    fn tcp_handshake(self) -> [Vec<u8>; 3] {
         [
             self.client(SYN, CLIENT, LINUX_SYN_OPTIONS, &[]),
             self.server(SYN | ACK, SERVER, LINUX_SYN_ACK_OPTIONS, &[]),
@@ -257,7 +257,7 @@ impl Flow {
 /// Returns an Ethernet frame with an IPv4 packet whose protocol is not TCP.
 fn udp() -> Vec<u8> {
     const PROTOCOL: usize = 14 + 9;
-    let mut frame = Flow(60_000).client(0, 53, &[], &[0x55; 100]);
+    let mut frame = TlsFlow(60_000).client(0, 53, &[], &[0x55; 100]);
     frame[PROTOCOL] = 17;
     frame
 }
@@ -269,12 +269,12 @@ fn arp() -> Vec<u8> {
     frame
 }
 
-fn times(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+fn repeat(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
     frames.iter().cycle().take(frames.len() * REPEAT as usize).cloned().collect()
 }
 
 #[test]
-fn the_counter_sees_an_allocation_and_where_it_was() {
+fn the_counter_reports_an_allocation_and_its_backtrace() {
     let (count, _) = allocations(|| drop(std::hint::black_box(vec![1_u8; 100])));
     assert_eq!(count, 1);
     let (count, first) = allocations(|| drop(std::hint::black_box(ShardBuffers::default())));
@@ -283,48 +283,48 @@ fn the_counter_sees_an_allocation_and_where_it_was() {
 }
 
 #[test]
-fn a_packet_that_yields_nothing_allocates_nothing() {
-    let mut path = Path::warm();
+fn a_packet_without_fingerprints_allocates_nothing() {
+    let mut lane = WarmLane::warm();
     let mut random = SplitMix64::new(2);
-    let known = Flow(10_000);
-    let opened = Flow(10_001);
-    let answered = Flow(10_002);
-    let ended = Flow(10_003);
+    let known = TlsFlow(10_000);
+    let opened = TlsFlow(10_001);
+    let answered = TlsFlow(10_002);
+    let ended = TlsFlow(10_003);
     let hellos = known.hellos(&mut random);
     let late = answered.hellos(&mut random);
-    for frame in known.opening().iter().chain(&hellos) {
-        path.take(frame);
+    for frame in known.tcp_handshake().iter().chain(&hellos) {
+        lane.feed(frame);
     }
-    path.take(&opened.opening()[0]);
-    for frame in answered.opening().iter().chain(&late[..1]) {
-        path.take(frame);
+    lane.feed(&opened.tcp_handshake()[0]);
+    for frame in answered.tcp_handshake().iter().chain(&late[..1]) {
+        lane.feed(frame);
     }
-    for frame in ended.opening().into_iter().chain(ended.hellos(&mut random)).chain(ended.end()) {
-        path.take(&frame);
+    for frame in ended.tcp_handshake().into_iter().chain(ended.hellos(&mut random)).chain(ended.end()) {
+        lane.feed(&frame);
     }
 
     let cases: [(&str, Vec<Vec<u8>>); 11] = [
         ("bulk of a known flow", known.bulk().into()),
-        ("bulk of an unknown flow", Flow(50_000).bulk().into()),
+        ("bulk of an unknown flow", TlsFlow(50_000).bulk().into()),
         ("UDP", vec![udp()]),
         ("ARP", vec![arp()]),
-        ("a SYN again", vec![opened.opening()[0].clone()]),
+        ("a SYN again", vec![opened.tcp_handshake()[0].clone()]),
         ("bare ACKs of a known flow", known.bare_acks().into()),
-        ("bare ACKs of an unknown flow", Flow(50_000).bare_acks().into()),
+        ("bare ACKs of an unknown flow", TlsFlow(50_000).bare_acks().into()),
         ("FIN of a flow that has ended", ended.end().into()),
         ("a ClientHello again, before the server's", late[..1].to_vec()),
         ("a ClientHello again, after the server's", hellos[..1].to_vec()),
         ("a ServerHello again", hellos[1..].to_vec()),
     ];
     let mut failures = String::new();
-    for (what, frames) in cases {
-        let frames = times(&frames);
-        let (count, first, events) = path.cost(&frames);
-        println!("{what}: {count} allocations in {} frames, {events} events", frames.len());
+    for (name, frames) in cases {
+        let frames = repeat(&frames);
+        let (count, first, events) = lane.measure(&frames);
+        println!("{name}: {count} allocations in {} frames, {events} events", frames.len());
         if count > 0 || events > 0 {
             writeln!(
                 failures,
-                "{what}: {count} allocations and {events} events in {} frames, first at\n{first}",
+                "{name}: {count} allocations and {events} events in {} frames, first at\n{first}",
                 frames.len()
             )
             .unwrap();
@@ -334,26 +334,26 @@ fn a_packet_that_yields_nothing_allocates_nothing() {
 }
 
 #[test]
-fn what_a_flow_and_its_fingerprints_take() {
-    let mut path = Path::warm();
+fn allocations_of_a_flow_and_its_fingerprints() {
+    let mut lane = WarmLane::warm();
     let mut random = SplitMix64::new(3);
-    let flows = || (20_000..20_500).map(Flow);
-    let syns: Vec<_> = flows().map(|flow| flow.opening()[0].clone()).collect();
-    let answers: Vec<_> = flows().flat_map(|flow| flow.opening().into_iter().skip(1)).collect();
+    let flows = || (20_000..20_500).map(TlsFlow);
+    let syns: Vec<_> = flows().map(|flow| flow.tcp_handshake()[0].clone()).collect();
+    let answers: Vec<_> = flows().flat_map(|flow| flow.tcp_handshake().into_iter().skip(1)).collect();
     let hellos: Vec<[Vec<u8>; 2]> = flows().map(|flow| flow.hellos(&mut random)).collect();
     let client: Vec<_> = hellos.iter().map(|[client, _]| client.clone()).collect();
     let server: Vec<_> = hellos.iter().map(|[_, server]| server.clone()).collect();
-    let ends: Vec<_> = flows().flat_map(Flow::end).collect();
-    for (what, frames) in [
+    let ends: Vec<_> = flows().flat_map(TlsFlow::end).collect();
+    for (name, frames) in [
         ("SYN", syns),
         ("SYN-ACK and ACK", answers),
         ("ClientHello", client),
         ("ServerHello", server),
         ("FIN, both", ends),
     ] {
-        let (count, first, events) = path.cost(&frames);
+        let (count, first, events) = lane.measure(&frames);
         println!(
-            "{what}: {:.2} allocations and {:.2} events a flow; first at\n{first}",
+            "{name}: {:.2} allocations and {:.2} events a flow; first at\n{first}",
             count as f64 / 500.0,
             events as f64 / 500.0
         );

@@ -40,7 +40,7 @@ fn connect(from: &Namespace, to: &Namespace, address: IpAddr) {
 
 /// Attaches with `policy`, checks that both directions of a connection are counted, detaches, and checks that no
 /// program remains.
-fn sees_a_connection(policy: Policy, ingress: IngressMode, egress: TcMode, line: &str) {
+fn assert_counts_a_connection(policy: Policy, ingress: IngressMode, egress: TcMode, line: &str) {
     let Some(mut kernel) = kernel() else { return };
     let wire = Wire::new();
     let host = wire.server();
@@ -61,8 +61,8 @@ fn sees_a_connection(policy: Policy, ingress: IngressMode, egress: TcMode, line:
 }
 
 #[test]
-fn auto_takes_generic_xdp_on_veth() {
-    sees_a_connection(
+fn auto_attaches_generic_xdp_on_veth() {
+    assert_counts_a_connection(
         Policy::default(),
         IngressMode::XdpGeneric,
         TcMode::Tcx,
@@ -72,8 +72,8 @@ fn auto_takes_generic_xdp_on_veth() {
 }
 
 #[test]
-fn native_xdp_is_attached_when_asked_for() {
-    sees_a_connection(
+fn native_xdp_is_attached_as_configured() {
+    assert_counts_a_connection(
         policy(HookChoice::Native),
         IngressMode::XdpNative,
         TcMode::Tcx,
@@ -82,8 +82,8 @@ fn native_xdp_is_attached_when_asked_for() {
 }
 
 #[test]
-fn tc_is_attached_when_asked_for() {
-    sees_a_connection(
+fn tc_is_attached_as_configured() {
+    assert_counts_a_connection(
         policy(HookChoice::Tc),
         IngressMode::Tc(TcMode::Tcx),
         TcMode::Tcx,
@@ -92,9 +92,9 @@ fn tc_is_attached_when_asked_for() {
 }
 
 #[test]
-fn without_tcx_filters_hang_on_clsact_and_come_off_again() {
+fn without_tcx_filters_are_attached_to_clsact_and_detached() {
     let policy = Policy { tcx: false, ..policy(HookChoice::Tc) };
-    sees_a_connection(
+    assert_counts_a_connection(
         policy,
         IngressMode::Tc(TcMode::Clsact),
         TcMode::Clsact,
@@ -103,7 +103,7 @@ fn without_tcx_filters_hang_on_clsact_and_come_off_again() {
 }
 
 #[test]
-fn dropped_it_leaves_nothing_behind() {
+fn a_dropped_attachment_leaves_no_program() {
     let Some(mut kernel) = kernel() else { return };
     let wire = Wire::new();
     let host = wire.server();
@@ -121,60 +121,60 @@ fn dropped_it_leaves_nothing_behind() {
 }
 
 #[test]
-fn beside_another_xdp_program_auto_takes_tc_and_says_why() {
+fn if_another_xdp_program_is_attached_auto_attaches_tc_and_reports_the_reason() {
     let (Some(mut other), Some(mut kernel)) = (kernel(), kernel()) else {
         return;
     };
     let wire = Wire::new();
     let host = wire.server();
-    let theirs = attach(&mut other, host, policy(HookChoice::Generic)).unwrap();
+    let other_attachment = attach(&mut other, host, policy(HookChoice::Generic)).unwrap();
 
-    let ours = attach(&mut kernel, host, Policy::default()).unwrap();
-    assert_eq!(ours.ingress_mode(), "tcx");
+    let attachment = attach(&mut kernel, host, Policy::default()).unwrap();
+    assert_eq!(attachment.ingress_mode(), "tcx");
     assert_eq!(
-        ours.ingress_reason(),
+        attachment.ingress_reason(),
         "XDP generic rejected: device or resource busy (another XDP program is attached)"
     );
-    assert!(ours.describe().contains(ours.ingress_reason()));
+    assert!(attachment.describe().contains(attachment.ingress_reason()));
 
     connect(wire.client(), host, host.v4());
     for kernel in [&kernel, &other] {
         let [ingress, egress] = kernel.counters().unwrap();
-        assert!(ingress.seen >= 2, "both see what comes in: {ingress:?}");
-        assert!(egress.seen >= 2, "both see what goes out: {egress:?}");
+        assert!(ingress.seen >= 2, "both count ingress frames: {ingress:?}");
+        assert!(egress.seen >= 2, "both count egress frames: {egress:?}");
     }
-    drop(ours);
-    assert!(host.has_programs(), "the other's programs stay");
-    drop(theirs);
+    drop(attachment);
+    assert!(host.has_programs(), "the programs of the other sensor were detached");
+    drop(other_attachment);
     assert!(!host.has_programs());
 }
 
 #[test]
-fn beside_another_tc_program_auto_leaves_it_its_frames() {
+fn auto_passes_every_frame_on_to_another_tc_program() {
     let (Some(mut other), Some(mut kernel)) = (kernel(), kernel()) else {
         return;
     };
     let wire = Wire::new();
     let host = wire.server();
-    let _theirs = attach(&mut other, host, policy(HookChoice::Tc)).unwrap();
-    let ours = attach(&mut kernel, host, Policy::default()).unwrap();
-    assert_eq!(ours.ingress_mode(), "tcx");
-    assert!(ours.ingress_reason().contains("another tc program is attached"), "{}", ours.ingress_reason());
+    let _other_attachment = attach(&mut other, host, policy(HookChoice::Tc)).unwrap();
+    let attachment = attach(&mut kernel, host, Policy::default()).unwrap();
+    assert_eq!(attachment.ingress_mode(), "tcx");
+    assert!(attachment.ingress_reason().contains("another tc program is attached"), "{}", attachment.ingress_reason());
     connect(wire.client(), host, host.v4());
     for kernel in [&kernel, &other] {
         let [ingress, _] = kernel.counters().unwrap();
-        assert!(ingress.selected.iter().sum::<u64>() >= 2, "both can read what comes in: {ingress:?}");
+        assert!(ingress.selected.iter().sum::<u64>() >= 2, "both select ingress frames: {ingress:?}");
     }
 }
 
 #[test]
-fn a_hook_that_is_taken_is_refused_in_one_line_to_whoever_insists() {
+fn a_configured_hook_that_is_in_use_is_refused_in_one_line() {
     let (Some(mut other), Some(mut kernel)) = (kernel(), kernel()) else {
         return;
     };
     let wire = Wire::new();
     let host = wire.server();
-    let theirs = attach(&mut other, host, policy(HookChoice::Generic)).unwrap();
+    let other_attachment = attach(&mut other, host, policy(HookChoice::Generic)).unwrap();
     for hook in [HookChoice::Native, HookChoice::Generic] {
         let error = attach(&mut kernel, host, policy(hook)).unwrap_err();
         assert!(!error.is_privilege());
@@ -184,8 +184,8 @@ fn a_hook_that_is_taken_is_refused_in_one_line_to_whoever_insists() {
         }
         assert!(!line.contains('\n'), "{line}");
     }
-    drop(theirs);
-    assert!(!host.has_programs(), "a refused attempt leaves nothing");
+    drop(other_attachment);
+    assert!(!host.has_programs(), "a refused attempt left a program");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn on_loopback_each_packet_is_seen_once() {
 }
 
 #[test]
-fn one_direction_alone() {
+fn a_single_direction_is_attached_alone() {
     let Some(mut kernel) = kernel() else { return };
     let wire = Wire::new();
     for (direction, modes) in
@@ -226,8 +226,8 @@ fn an_interface_without_ethernet_is_refused_in_one_line() {
     let Some(mut kernel) = kernel() else { return };
     let wire = Wire::new();
     let host = wire.server();
-    let made = host.run(&["ip", "tuntap", "add", "mode", "tun", "name", "tunnel"]);
-    if !made.stderr().is_empty() {
+    let created = host.run(&["ip", "tuntap", "add", "mode", "tun", "name", "tunnel"]);
+    if !created.stderr().is_empty() {
         privilege::skipped("TUN devices");
         return;
     }
@@ -236,7 +236,7 @@ fn an_interface_without_ethernet_is_refused_in_one_line() {
 }
 
 #[test]
-fn an_interface_that_vanished_is_noticed() {
+fn a_deleted_interface_is_detected() {
     let Some(mut kernel) = kernel() else { return };
     let wire = Wire::new();
     let host = wire.server();
@@ -247,7 +247,7 @@ fn an_interface_that_vanished_is_noticed() {
 
     host.run(&["ip", "link", "del", host.interface()]).ok();
     assert!(!host.with(|| veth.exists()));
-    host.with(|| attachment.detach()).expect("what is gone needs no detaching");
+    host.with(|| attachment.detach()).expect("detaching from a deleted interface succeeds");
     let error = host.with(|| Attachment::new(&mut kernel, veth, Policy::default()));
     assert!(matches!(error, Err(AttachError::Gone(name)) if name == "ves"));
 

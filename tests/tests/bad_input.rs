@@ -58,7 +58,7 @@ fn a_folder_is_not_a_capture() {
 }
 
 #[test]
-fn an_empty_file_is_called_empty() {
+fn an_empty_file_is_reported_as_empty() {
     let folder = TempDir::new().unwrap();
     replay(&file(folder.path(), "nothing.pcap", &[]))
         .status(UNREADABLE)
@@ -68,7 +68,7 @@ fn an_empty_file_is_called_empty() {
 }
 
 #[test]
-fn a_file_that_is_no_capture_is_refused_by_its_content() {
+fn a_file_that_is_not_a_capture_is_rejected() {
     let folder = TempDir::new().unwrap();
     for (name, bytes) in
         [("text.pcap", &b"Dear sir or madam,\n"[..]), ("short.pcap", &[0xd4][..]), ("zeros", &[0; 4096][..])]
@@ -82,7 +82,7 @@ fn a_file_that_is_no_capture_is_refused_by_its_content() {
 }
 
 #[test]
-fn a_file_cut_in_mid_packet_gives_all_that_is_whole_and_then_a_warning() {
+fn a_file_truncated_in_a_packet_yields_its_complete_packets_and_a_warning() {
     let folder = TempDir::new().unwrap();
     let whole = capture(folder.path());
     let bytes = fs::read(&whole).unwrap();
@@ -97,17 +97,17 @@ fn a_file_cut_in_mid_packet_gives_all_that_is_whole_and_then_a_warning() {
 }
 
 #[test]
-fn a_file_cut_in_a_packet_header_gives_a_warning_too() {
+fn a_file_truncated_in_a_packet_header_yields_a_warning() {
     let folder = TempDir::new().unwrap();
     let bytes = fs::read(capture(folder.path())).unwrap();
     let first = 24 + 16 + u32::from_le_bytes(bytes[32..36].try_into().unwrap()) as usize;
     let outcome =
         replay(&file(folder.path(), "cut.pcap", &bytes[..first + 7])).status(UNREADABLE).stderr_has("truncated");
-    assert_eq!(values(&outcome.events(), "ja4t").len(), 1, "the SYN before the cut counts");
+    assert_eq!(values(&outcome.events(), "ja4t").len(), 1, "the SYN before the truncation is fingerprinted");
 }
 
 #[test]
-fn a_link_type_nobody_here_speaks_is_named() {
+fn an_unsupported_link_type_is_named() {
     const RADIOTAP: u32 = 127;
     let mut bytes = Vec::new();
     let mut pcap = PcapWriter::new(&mut bytes, RADIOTAP).unwrap();
@@ -128,7 +128,7 @@ fn block(kind: u32, body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_pcapng_block_of_absurd_length_is_refused_without_asking_for_the_memory() {
+fn a_pcapng_block_of_absurd_length_is_rejected_without_an_allocation() {
     let section = block(0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
     let interface = block(1, &[1, 0, 0, 0, 0, 0, 4, 0]);
     let folder = TempDir::new().unwrap();
@@ -145,7 +145,7 @@ fn a_pcapng_block_of_absurd_length_is_refused_without_asking_for_the_memory() {
 }
 
 #[test]
-fn standard_input_is_a_file_like_any_other() {
+fn standard_input_is_replayed_like_a_file() {
     let folder = TempDir::new().unwrap();
     let path = capture(folder.path());
     let from_file = replay(&path).ok();
@@ -155,7 +155,7 @@ fn standard_input_is_a_file_like_any_other() {
 }
 
 #[test]
-fn compressed_files_are_known_by_content_not_by_name() {
+fn compressed_files_are_detected_by_content_not_by_name() {
     let folder = TempDir::new().unwrap();
     let path = capture(folder.path());
     let (plain, bytes) = (replay(&path).ok(), fs::read(&path).unwrap());
@@ -176,7 +176,7 @@ fn compressed_files_are_known_by_content_not_by_name() {
 }
 
 #[test]
-fn a_bad_file_does_not_hide_the_good_one_beside_it() {
+fn an_invalid_file_does_not_prevent_the_replay_of_a_valid_one() {
     let folder = TempDir::new().unwrap();
     let good = capture(folder.path());
     let bad = file(folder.path(), "bad.pcap", b"no capture");
@@ -186,7 +186,7 @@ fn a_bad_file_does_not_hide_the_good_one_beside_it() {
 }
 
 #[test]
-fn wrong_usage_is_not_a_failure_at_run_time() {
+fn an_invalid_command_line_has_its_own_exit_status() {
     let folder = TempDir::new().unwrap();
     let good = capture(folder.path());
     let good = good.to_str().unwrap();
@@ -204,8 +204,8 @@ fn wrong_usage_is_not_a_failure_at_run_time() {
         &["run", "-i", "lo", "--direction", "up"],
     ] {
         let outcome = Sensor::new().run(arguments).status(USAGE);
-        assert!(outcome.stdout().is_empty(), "{arguments:?}: errors go to stderr");
-        assert!(!outcome.stderr().trim().is_empty(), "{arguments:?}: it says what is wrong");
+        assert!(outcome.stdout().is_empty(), "{arguments:?}: stdout is not empty");
+        assert!(!outcome.stderr().trim().is_empty(), "{arguments:?}: no error is reported");
     }
 }
 
@@ -218,7 +218,7 @@ fn an_interface_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn who_lacks_the_privilege_is_told_how_to_get_it() {
+fn a_missing_privilege_is_reported_with_its_fix() {
     if !require_root() || !require_tools(&["setpriv"]) {
         return;
     }
@@ -242,7 +242,7 @@ fn who_lacks_the_privilege_is_told_how_to_get_it() {
 }
 
 /// Runs the sensor as root without these capabilities, which are also dropped from the bounding set.
-fn without(capabilities: &str, arguments: &str) -> Outcome {
+fn run_without(capabilities: &str, arguments: &str) -> Outcome {
     let script = format!("exec {} {arguments}", Sensor::new().binary().display());
     let mut command = Command::new("capsh");
     command.args([&format!("--drop={capabilities}"), "--", "-c", &script]);
@@ -265,7 +265,7 @@ fn a_missing_capability_is_named_before_anything_starts() {
         ("cap_bpf,cap_perfmon,cap_sys_admin,cap_net_admin", &NAMES),
     ] {
         for arguments in [&*run, "check -i lo"] {
-            let outcome = without(dropped, arguments)
+            let outcome = run_without(dropped, arguments)
                 .status(PRIVILEGE)
                 .stderr_has("setcap")
                 .stderr_has("bounding set")
@@ -282,11 +282,11 @@ fn cap_sys_admin_is_a_substitute_for_the_newer_capabilities() {
     if !require_bpf() || !require_tools(&["capsh"]) {
         return;
     }
-    without("cap_bpf,cap_perfmon", "check -i lo").ok().stdout_has("loads the BPF programs");
+    run_without("cap_bpf,cap_perfmon", "check -i lo").ok().stdout_has("loads the BPF programs");
 }
 
 #[test]
-fn root_of_a_user_namespace_lacks_the_capabilities_too() {
+fn root_of_a_user_namespace_lacks_the_capabilities() {
     if !require_root() || !require_tools(&["unshare"]) {
         return;
     }
@@ -299,7 +299,7 @@ fn root_of_a_user_namespace_lacks_the_capabilities_too() {
 }
 
 #[test]
-fn check_fails_where_a_run_would() {
+fn check_fails_where_run_fails() {
     if !require_bpf() || !require_tools(&["capsh", "unshare", "ip", "mount"]) {
         return;
     }
@@ -325,13 +325,13 @@ fn check_fails_where_a_run_would() {
     // A configuration error takes precedence: it affects every user.
     let folder = TempDir::new().unwrap();
     let (good, bad) = (file(folder.path(), "good.toml", b""), file(folder.path(), "bad.toml", b"[captur]\n"));
-    let check = |config: &Path| without("cap_net_admin", &format!("check --config {}", config.display()));
+    let check = |config: &Path| run_without("cap_net_admin", &format!("check --config {}", config.display()));
     check(&bad).status(USAGE).stderr_has("captur").stderr_has_one_line();
     check(&good).status(PRIVILEGE).stderr_has("CAP_NET_ADMIN").stdout_has("good.toml: valid");
 }
 
 #[test]
-fn check_finds_what_another_sensor_uses() {
+fn check_reports_resources_in_use_by_another_sensor() {
     if !require_bpf() || !require_tools(&["unshare", "ip"]) {
         return;
     }
@@ -351,8 +351,8 @@ fn check_finds_what_another_sensor_uses() {
     let mut command = Command::new("unshare");
     command.current_dir(folder.path()).args(["--net", "--", "sh", "-c", &script]);
     let outcome = Outcome::new(process::run(command, &[], process::LIMIT));
-    let said = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-    let all = ["err", "hook", "port", "history"].map(said).join("\n");
+    let output = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let all = ["err", "hook", "port", "history"].map(output).join("\n");
     outcome.ok().stdout_has("hook 1\nport 1\nhistory 1\nrun 0\nall 0\n");
     for cause in ["XDP", "another process listens there", "x.db"] {
         assert!(all.contains(cause), "{cause}: {all}");
@@ -368,33 +368,33 @@ fn long_replay(folder: &Path, stdout: Stdio) -> std::process::Child {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_the_replay_in_peace() {
+fn a_closed_output_ends_the_replay_without_an_error() {
     let folder = TempDir::new().unwrap();
     let mut child = long_replay(folder.path(), Stdio::piped());
     let mut line = String::new();
     // Reads one line, as `| head -1` does.
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.starts_with('{') && line.ends_with("}\n"), "a whole line came: {line}");
+    assert!(line.starts_with('{') && line.ends_with("}\n"), "not a complete line: {line}");
     let stderr = process::collect(child.stderr.take().unwrap());
-    let status = process::wait(&mut child, process::LIMIT).expect("it ends");
+    let status = process::wait(&mut child, process::LIMIT).expect("the replay ends");
     let stderr = String::from_utf8(stderr.join().unwrap()).unwrap();
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
 }
 
 #[test]
-fn a_full_disk_is_not_taken_for_success() {
+fn a_full_disk_is_an_error() {
     let folder = TempDir::new().unwrap();
     let full = File::options().write(true).open("/dev/full").unwrap();
     let mut child = long_replay(folder.path(), full.into());
     let stderr = process::collect(child.stderr.take().unwrap());
-    let status = process::wait(&mut child, process::LIMIT).expect("it ends");
+    let status = process::wait(&mut child, process::LIMIT).expect("the replay ends");
     let stderr = String::from_utf8(stderr.join().unwrap()).unwrap();
     assert_eq!(status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("space"), "{stderr}");
 }
 
 #[test]
-fn a_kernel_without_type_information_is_named() {
+fn a_kernel_without_btf_is_reported() {
     if !require_root() || !require_tools(&["unshare", "mount"]) {
         return;
     }

@@ -19,7 +19,7 @@ const USAGE: i32 = 2;
 const PRIVILEGE: i32 = 3;
 
 /// Asserts that a check finds no error; a missing capability of the test's user is accepted.
-fn in_order(outcome: Outcome) -> Outcome {
+fn assert_valid(outcome: Outcome) -> Outcome {
     if bpf::is_allowed() { outcome.ok() } else { outcome.status(PRIVILEGE) }
 }
 
@@ -51,8 +51,8 @@ impl Site {
     }
 
     /// Checks a valid configuration.
-    fn check_in_order(&self) -> Outcome {
-        in_order(self.check())
+    fn check_valid(&self) -> Outcome {
+        assert_valid(self.check())
     }
 
     /// Replays one TLS conversation and returns the outcome.
@@ -74,14 +74,14 @@ impl Site {
 }
 
 #[test]
-fn the_example_is_in_order() {
+fn the_example_is_valid() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/ja4sensor.toml");
     let outcome = Sensor::new().run(&[OsStr::new("check"), OsStr::new("--config"), example.as_os_str()]);
-    in_order(outcome).stdout_has("kernel ").stdout_has("ja4sensor.toml: valid");
+    assert_valid(outcome).stdout_has("kernel ").stdout_has("ja4sensor.toml: valid");
 }
 
 #[test]
-fn an_unknown_key_is_named_with_its_line_and_the_one_that_was_meant() {
+fn an_unknown_key_is_reported_with_its_line_and_a_suggestion() {
     let site = Site::new("[capture]\nhook = \"auto\"\nmax_conections = 10\n");
     let outcome = site.check().status(USAGE).stderr_has_one_line();
     assert_eq!(
@@ -91,7 +91,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_one_that_was_meant() {
 }
 
 #[test]
-fn run_and_replay_refuse_what_check_refuses() {
+fn run_and_replay_reject_what_check_rejects() {
     let site = Site::new("[output]\nformat = \"xml\"\n[rules]\nfiles = [\"mine.toml\"]\n");
     let expected = [
         "sensor.toml:2:10: output.format: unknown value 'xml': expected json, csv or table",
@@ -182,7 +182,7 @@ fn paths_are_relative_to_the_folder_of_the_file() {
          group_by = [\"src_ip\"]\nmeasure = \"count\"\nthreshold = { op = \"gt\", value = 5 }\nwindow = \"1m\"\n",
     )
     .with("key", "secret\n");
-    let outcome = site.check_in_order().stdout_has("sensor.toml: valid");
+    let outcome = site.check_valid().stdout_has("sensor.toml: valid");
     let lines = site.lines(&outcome);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("warning: rules.toml:2:8: rule 'port_scan' replaces the built-in rule"), "{lines:?}");
@@ -282,7 +282,7 @@ fn a_sink_of_unknown_type_hides_no_error_of_other_sinks() {
 
 #[test]
 fn accepted_host_names_are_checked() {
-    Site::new("[http]\nhosts = [\"sensor.example\"]\n").check_in_order();
+    Site::new("[http]\nhosts = [\"sensor.example\"]\n").check_valid();
     let site = Site::new("[http]\nhosts = [\"sensor.example\", \"http://x/\"]\n");
     let outcome = site.check().status(USAGE).stderr_has_one_line();
     assert!(
@@ -315,11 +315,11 @@ fn a_rule_replaces_the_builtin_rule_of_its_name() {
 
     let config = format!("{config}files = [\"rules.toml\"]\n");
     let site = Site::new(&config).with("rules.toml", &(rule("first_seen") + &rule("unusual_pair")));
-    let checked = site.check_in_order();
-    let warned = site.lines(&checked);
-    assert_eq!(warned.len(), 2, "{warned:?}");
-    let wanted = "warning: rules.toml:2:8: rule 'first_seen' replaces the built-in rule of that name";
-    assert!(warned[0].starts_with(wanted), "{warned:?}");
+    let checked = site.check_valid();
+    let warnings = site.lines(&checked);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    let expected = "warning: rules.toml:2:8: rule 'first_seen' replaces the built-in rule of that name";
+    assert!(warnings[0].starts_with(expected), "{warnings:?}");
     let outcome = site.replay(&[]).ok().stderr_has("replaces the built-in rule");
     let fired = alerts(&outcome);
     assert!(!fired.is_empty() && fired.iter().all(|(_, description)| description == "mine"), "{fired:?}");
@@ -369,8 +369,8 @@ fn too_many_rules_are_rejected_before_compilation() {
         let rules: String = (file * 2500..(file + 1) * 2500).map(rule).collect();
         site = site.with(&format!("r{file}.toml"), &rules);
     }
-    let begun = Instant::now();
+    let start = Instant::now();
     let outcome = site.check().status(USAGE).stderr_has_one_line();
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(site.lines(&outcome), ["r3.toml: 10000 rules are too many; at most 256 are supported"]);
 }

@@ -34,23 +34,27 @@ fn documents() -> Vec<PathBuf> {
 }
 
 /// A fenced block of a document.
-struct Block {
+struct FencedBlock {
     /// Info string of the opening fence: `console no-run`.
     info: String,
     text: String,
     /// Location for error messages: `docs/output.md:17`.
-    place: String,
+    location: String,
 }
 
-fn blocks(path: &Path) -> Vec<Block> {
+fn blocks(path: &Path) -> Vec<FencedBlock> {
     let text = fs::read_to_string(path).expect("a document is UTF-8");
     let name = path.strip_prefix(root()).expect("documents are in the repository").display();
-    let mut found: Vec<Block> = Vec::new();
+    let mut found: Vec<FencedBlock> = Vec::new();
     let mut open = false;
     for (number, line) in (1..).zip(text.lines()) {
         match (line.strip_prefix("```"), open) {
             (Some(info), false) => {
-                found.push(Block { info: info.to_owned(), text: String::new(), place: format!("{name}:{number}") });
+                found.push(FencedBlock {
+                    info: info.to_owned(),
+                    text: String::new(),
+                    location: format!("{name}:{number}"),
+                });
                 open = true;
             }
             (Some(_), true) => open = false,
@@ -67,9 +71,9 @@ fn blocks(path: &Path) -> Vec<Block> {
 }
 
 /// Returns the blocks of all documents whose info string starts with `language`.
-fn blocks_in(language: &str) -> Vec<Block> {
-    let of = |block: &Block| block.info.split(' ').next() == Some(language);
-    documents().iter().flat_map(|path| blocks(path)).filter(of).collect()
+fn blocks_in(language: &str) -> Vec<FencedBlock> {
+    let has_language = |block: &FencedBlock| block.info.split(' ').next() == Some(language);
+    documents().iter().flat_map(|path| blocks(path)).filter(has_language).collect()
 }
 
 /// Creates a working folder with the repository's files and a capture.
@@ -103,7 +107,7 @@ fn every_command_runs_as_written() {
                     continue;
                 }
                 if outcome.code() != Some(0) {
-                    failed.push(format!("{}: {line}\n{outcome}", block.place));
+                    failed.push(format!("{}: {line}\n{outcome}", block.location));
                 }
                 commands += 1;
             }
@@ -116,8 +120,8 @@ fn every_command_runs_as_written() {
 #[test]
 fn a_console_block_states_whether_it_runs() {
     for block in blocks_in("console") {
-        assert!(matches!(&*block.info, "console" | "console no-run"), "{}: {:?}", block.place, block.info);
-        assert!(block.text.lines().any(|line| line.starts_with("$ ")), "{}: no line starts with '$ '", block.place);
+        assert!(matches!(&*block.info, "console" | "console no-run"), "{}: {:?}", block.location, block.info);
+        assert!(block.text.lines().any(|line| line.starts_with("$ ")), "{}: no line starts with '$ '", block.location);
     }
 }
 
@@ -134,7 +138,7 @@ fn every_toml_example_is_valid() {
             Some("allowlist") => Some("allowlist = { files = [\"example.toml\"] }"),
             Some("labels") => Some("lookup = { databases = [\"example.toml\"] }"),
             Some("known-bad") => Some("lookup = { known_bad = \"example.toml\" }"),
-            _ => panic!("{}: state what the example is: config, rules, allowlist, labels, known-bad", block.place),
+            _ => panic!("{}: state what the example is: config, rules, allowlist, labels, known-bad", block.location),
         };
         let config = folder.path().join("config.toml");
         fs::write(folder.path().join("example.toml"), &block.text).expect("the temporary folder is writable");
@@ -144,7 +148,7 @@ fn every_toml_example_is_valid() {
         // capture, so status 1 follows a valid configuration and status 2 an invalid one.
         let config = config.to_str().expect("temporary names are UTF-8");
         let outcome = sensor.run(&["replay", "--config", config, capture.to_str().expect("the path is UTF-8")]);
-        assert_eq!(outcome.code(), Some(1), "{}: {outcome}", block.place);
+        assert_eq!(outcome.code(), Some(1), "{}: {outcome}", block.location);
     }
 }
 
@@ -152,7 +156,7 @@ fn every_toml_example_is_valid() {
 fn every_json_example_is_valid() {
     for block in blocks_in("json") {
         if let Err(error) = serde_json::from_str::<serde_json::Value>(&block.text) {
-            panic!("{}: {error}", block.place);
+            panic!("{}: {error}", block.location);
         }
     }
 }

@@ -16,21 +16,21 @@ use tests::random::SplitMix64;
 use tests::tcpdump::{Tcpdump, TcpdumpCapture, dissect};
 use tests::{Wire, require_root, require_tools};
 
-/// Records the traffic of `talk` at the server's end of the wire.
-fn recorded(wire: &Wire, talk: impl FnOnce()) -> TcpdumpCapture {
+/// Records the traffic of `conversation` at the server's end of the wire.
+fn record(wire: &Wire, traffic: impl FnOnce()) -> TcpdumpCapture {
     let tcpdump = Tcpdump::start(wire.server());
-    talk();
+    traffic();
     tcpdump.stop()
 }
 
 #[test]
-fn curl_reaches_nginx_and_tcpdump_sees_it() {
+fn tcpdump_records_curl_connections_to_nginx() {
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "openssl", "nginx", "curl", "tcpdump", "tc"]) {
         return;
     }
     let (wire, chain) = (Wire::new(), Chain::new(KeyType::Rsa));
     let _nginx = Nginx::start(wire.server(), 443, &chain);
-    let recording = recorded(&wire, || {
+    let recording = record(&wire, || {
         for server in [wire.server().v4(), wire.server().v6()] {
             peers::curl(wire.client(), server, 443, &["--tls-max", "1.2"]).stdout_has("hello");
             peers::curl(wire.client(), server, 443, &["--tlsv1.3"]).stdout_has("hello");
@@ -39,17 +39,17 @@ fn curl_reaches_nginx_and_tcpdump_sees_it() {
     let text = recording.dissected(&["tcp[tcpflags] == tcp-syn or (ip6 and ip6[53] == 2)"]);
     assert_eq!(text.matches("Flags [S],").count(), 4, "one SYN per connection:\n{text}");
     assert!(text.contains("10.98.0.1.") && text.contains("fd98::1."), "{text}");
-    assert!(!wire.server().has_programs(), "nobody attached anything here");
+    assert!(!wire.server().has_programs(), "a program is attached");
 }
 
 #[test]
-fn openssl_talks_to_openssl_across_vlans_in_more_than_one_segment() {
+fn openssl_connects_across_vlans_in_several_segments() {
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "openssl", "tcpdump"]) {
         return;
     }
     let (wire, chain) = (Wire::with(WireLayout { vlan: &[100, 7], ..WireLayout::default() }), Chain::new(KeyType::Ec));
     let _server = peers::openssl_server(wire.server(), 8443, &chain, &["-tls1_3"]);
-    let recording = recorded(&wire, || {
+    let recording = record(&wire, || {
         let protocols = peers::many_protocols();
         peers::openssl_client(wire.client(), wire.server().v4(), 8443, &["-alpn", &protocols])
             .stdout_has("Cipher is TLS_");
@@ -61,12 +61,12 @@ fn openssl_talks_to_openssl_across_vlans_in_more_than_one_segment() {
 }
 
 #[test]
-fn each_piece_is_a_segment() {
+fn each_piece_is_sent_as_one_segment() {
     if !require_root() || !require_tools(&["ip", "ethtool", "tcpdump"]) {
         return;
     }
     let wire = Wire::new();
-    let recording = recorded(&wire, || {
+    let recording = record(&wire, || {
         let to = (wire.server().v6(), 443).into();
         let pause = Duration::from_millis(20);
         peers::send_segments(wire.client(), wire.server(), to, &[b"\x16", b"\x03\x01"], pause);
@@ -76,7 +76,7 @@ fn each_piece_is_a_segment() {
 }
 
 #[test]
-fn crafted_packets_are_right_by_the_word_of_tcpdump() {
+fn tcpdump_accepts_crafted_packets() {
     if !require_tools(&["tcpdump"]) {
         return;
     }
@@ -93,11 +93,15 @@ fn crafted_packets_are_right_by_the_word_of_tcpdump() {
     ];
     for (number, envelope) in envelopes.into_iter().enumerate() {
         for (client, server) in [("10.0.0.1:51234", "10.0.0.2:443"), ("[2001:db8::1]:51234", "[2001:db8::2]:443")] {
-            let mut talk = TcpConversation::between(client, server).inside(envelope.clone());
-            talk.handshake().client(&hello[..1400]).client(&hello[1400..]).server(&[22, 3, 3]).close();
-            let file = talk.save(folder.path(), "crafted.pcap");
+            let mut conversation = TcpConversation::between(client, server).inside(envelope.clone());
+            conversation.handshake().client(&hello[..1400]).client(&hello[1400..]).server(&[22, 3, 3]).close();
+            let file = conversation.save(folder.path(), "crafted.pcap");
             let text = dissect(&file, &["-v"]);
-            assert_eq!(text.matches("(correct)").count(), talk.packets().len(), "case {number}, {client}:\n{text}");
+            assert_eq!(
+                text.matches("(correct)").count(),
+                conversation.packets().len(),
+                "case {number}, {client}:\n{text}"
+            );
             for wrong in ["incorrect", "bad cksum", "truncated", "bad-hdr", "wrong"] {
                 assert!(!text.contains(wrong), "{wrong} in case {number}, {client}:\n{text}");
             }
@@ -107,19 +111,19 @@ fn crafted_packets_are_right_by_the_word_of_tcpdump() {
 }
 
 #[test]
-fn crafted_datagrams_and_their_fragments_are_right_by_the_word_of_tcpdump() {
+fn tcpdump_accepts_crafted_datagrams_and_fragments() {
     if !require_tools(&["tcpdump"]) {
         return;
     }
     let folder = TempDir::new().unwrap();
     for (client, server) in [("10.0.0.1:51234", "10.0.0.2:4433"), ("[2001:db8::1]:51234", "[2001:db8::2]:4433")] {
         let envelope = Envelope { vlan: vec![9], extensions: vec![Extension::HopByHop] };
-        let mut talk = UdpConversation::between(client, server).inside(envelope);
-        talk.client(&[7; 1200]).server(&[8; 41]);
-        let text = dissect(&talk.save(folder.path(), "whole.pcap"), &[]);
+        let mut conversation = UdpConversation::between(client, server).inside(envelope);
+        conversation.client(&[7; 1200]).server(&[8; 41]);
+        let text = dissect(&conversation.save(folder.path(), "whole.pcap"), &[]);
         assert_eq!(text.matches("[udp sum ok]").count(), 2, "{text}");
 
-        let whole = &talk.packets()[0];
+        let whole = &conversation.packets()[0];
         let pieces = Fragments::of(&whole.frame).numbered(7).pieces(3);
         let pieces: Vec<_> = pieces.into_iter().map(|frame| TimedFrame { frame, ..whole.clone() }).collect();
         let text = dissect(&packets::capture_file(folder.path(), "pieces.pcap", &pieces), &[]);
@@ -137,7 +141,7 @@ fn crafted_datagrams_and_their_fragments_are_right_by_the_word_of_tcpdump() {
 }
 
 #[test]
-fn tunnels_are_right_by_the_word_of_tcpdump() {
+fn tcpdump_accepts_crafted_tunnels() {
     if !require_tools(&["tcpdump"]) {
         return;
     }
@@ -158,10 +162,10 @@ fn tunnels_are_right_by_the_word_of_tcpdump() {
     for (tunnel, words) in tunnels {
         for ((client, server), (from, to)) in ends.into_iter().flat_map(|ends| outside.map(|outside| (ends, outside))) {
             let carriers = vec![OuterLayer::Mpls(vec![17, 18]), OuterLayer::between(from, to, tunnel.clone())];
-            let mut talk = TcpConversation::between(client, server).through(carriers);
-            talk.handshake().client(&[7; 300]).close();
-            let text = dissect(&talk.save(folder.path(), "tunnel.pcap"), &[]);
-            let packets = talk.packets().len();
+            let mut conversation = TcpConversation::between(client, server).through(carriers);
+            conversation.handshake().client(&[7; 300]).close();
+            let text = dissect(&conversation.save(folder.path(), "tunnel.pcap"), &[]);
+            let packets = conversation.packets().len();
             assert_eq!(text.matches("(correct)").count(), packets, "{tunnel:?}:\n{text}");
             assert!(text.contains(words) && text.contains("MPLS (label 17,"), "{tunnel:?}:\n{text}");
             for wrong in ["incorrect", "bad cksum", "bad udp cksum", "truncated", "bad-hdr", "wrong", "invalid"] {
@@ -180,7 +184,7 @@ fn digest(kind: CaptureKind, scale: f64, seed: u64) -> (String, u64) {
 }
 
 #[test]
-fn generated_captures_are_the_same_everywhere() {
+fn generated_captures_are_reproducible() {
     // A change here makes earlier bench figures incomparable; record it in the changelog.
     for (kind, scale, first_bytes) in [
         (CaptureKind::Dense, 0.02, "ce197854bdadedb4"),
@@ -192,12 +196,12 @@ fn generated_captures_are_the_same_everywhere() {
         assert_eq!(hash, first_bytes, "{kind:?}");
         let expected = kind.packets_per_flow().map(|each| each * kind.flows(scale));
         assert_eq!(expected.unwrap_or(packets), packets, "{kind:?}");
-        assert_ne!(digest(kind, scale, 2).0, hash, "{kind:?}: the seed matters");
+        assert_ne!(digest(kind, scale, 2).0, hash, "{kind:?}: the seed has no effect");
     }
 }
 
 #[test]
-fn generated_captures_are_right_by_the_word_of_tcpdump() {
+fn tcpdump_accepts_generated_captures() {
     if !require_tools(&["tcpdump"]) {
         return;
     }
@@ -217,7 +221,11 @@ fn generated_captures_are_right_by_the_word_of_tcpdump() {
         assert_eq!(text.matches("(correct)").count() as u64, written.packets, "{kind:?}");
         let syns: Vec<_> = text.lines().filter(|line| line.contains("Flags [S],")).map(endpoints).collect();
         let distinct: std::collections::BTreeSet<_> = syns.iter().collect();
-        assert_eq!((syns.len(), distinct.len()), (kind.flows(0.002) as usize, syns.len()), "{kind:?}: no flow twice");
+        assert_eq!(
+            (syns.len(), distinct.len()),
+            (kind.flows(0.002) as usize, syns.len()),
+            "{kind:?}: a flow occurs twice"
+        );
     }
 }
 
@@ -236,7 +244,7 @@ fn flows_of_a_generated_capture_overlap() {
         let field =
             |offset: usize| u64::from(u32::from_le_bytes(bytes[at + offset..at + offset + 4].try_into().unwrap()));
         let time = field(0) * 1_000_000_000 + field(4);
-        assert!(time >= last, "time does not run backwards");
+        assert!(time >= last, "timestamps decrease");
         last = time;
         let frame = &bytes[at + 16..at + 16 + field(8) as usize];
         let tcp = if frame[12..14] == [0x08, 0x00] { 34 } else { 54 };
@@ -248,13 +256,13 @@ fn flows_of_a_generated_capture_overlap() {
         most = most.max(open);
         at += 16 + frame.len();
     }
-    assert_eq!(open, 0, "every flow ends");
-    assert!(most > 300, "{most} flows at once");
+    assert_eq!(open, 0, "flows have no end");
+    assert!(most > 300, "{most} concurrent flows");
 }
 
 #[test]
-#[ignore = "writes 0.9 GB of captures to nowhere; run in release to see sizes and speed"]
-fn full_size() {
+#[ignore = "generates 0.9 GB of captures; run in release to see sizes and speed"]
+fn write_generated_captures_of_full_size() {
     for kind in CaptureKind::ALL {
         let started = std::time::Instant::now();
         let written = generate::write(kind, 1.0, 1, &mut std::io::sink()).unwrap();

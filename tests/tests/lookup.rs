@@ -43,15 +43,17 @@ fn a_value_of_the_builtin_table_has_its_name() {
         .stdout_has("ja4")
         .stdout_has("curl")
         .stdout_has("builtin");
-    let [answer] = &lookup(&["ge11nn030000_fe444ad14866_000000000000_000000000000"])[..] else { panic!("one type") };
-    assert_eq!(answer["type"], "ja4h");
-    assert_eq!(answer["label"]["name"], "curl");
-    assert_eq!(answer["label"]["source"], "builtin");
-    assert!(answer.get("known_bad").is_none());
+    let [result] = &lookup(&["ge11nn030000_fe444ad14866_000000000000_000000000000"])[..] else {
+        panic!("not one type")
+    };
+    assert_eq!(result["type"], "ja4h");
+    assert_eq!(result["label"]["name"], "curl");
+    assert_eq!(result["label"]["source"], "builtin");
+    assert!(result.get("known_bad").is_none());
 }
 
 #[test]
-fn an_unknown_value_is_an_answer_and_nonsense_is_none() {
+fn an_unknown_value_has_no_label_and_an_invalid_value_is_rejected() {
     let unknown = "t13d0101h2_000000000000_000000000000";
     run(&["lookup", unknown]).ok().stdout_has("unknown");
     assert_eq!(lookup(&[unknown]), [json!({ "type": "ja4", "value": unknown })]);
@@ -64,7 +66,7 @@ fn an_unknown_value_is_an_answer_and_nonsense_is_none() {
 }
 
 #[test]
-fn several_owners_are_all_named_and_none_is_sure() {
+fn a_value_of_several_owners_has_all_their_names_and_a_low_confidence() {
     let folder = TempDir::new().unwrap();
     let public = file(
         &folder,
@@ -92,17 +94,17 @@ fn several_owners_are_all_named_and_none_is_sure() {
 }
 
 #[test]
-fn the_value_that_the_help_gives_as_an_example_has_a_label() {
+fn the_example_value_of_the_help_has_a_label() {
     let help = run(&["lookup", "--help"]).ok();
     let example = help.stdout().split(&[' ', '\n'][..]).find(|word| word.matches('_').count() == 2).unwrap();
-    let [answer] = &lookup(&[example])[..] else { panic!("one type: {example}") };
-    assert_eq!(answer["label"]["source"], "builtin", "{example}");
+    let [result] = &lookup(&[example])[..] else { panic!("not one type: {example}") };
+    assert_eq!(result["label"]["source"], "builtin", "{example}");
 }
 
 #[test]
-fn go_is_hardly_bad_and_says_why() {
-    let [answer] = &lookup(&[GO])[..] else { panic!("one type") };
-    let bad = &answer["known_bad"];
+fn go_is_known_bad_with_a_low_confidence_and_a_note() {
+    let [result] = &lookup(&[GO])[..] else { panic!("not one type") };
+    let bad = &result["known_bad"];
     assert_eq!(bad["category"], "c2");
     assert!(bad["confidence"].as_u64().unwrap() < 40 && bad["note"].as_str().unwrap().contains("Go"), "{bad}");
     run(&["lookup", "po10nn060000_cdb958d032b0_000000000000_000000000000"])
@@ -126,12 +128,16 @@ fn an_extra_list_adds_to_the_builtin_one() {
     let extra = &["--known-bad-extra", text(&other)];
     assert_eq!(category(old, &[]), None);
     assert_eq!(category(old, extra).as_deref(), Some("own"));
-    assert_eq!(category(GO, extra), category(GO, &[]), "the built-in list stays in force");
-    assert_eq!(category(GO, &["--known-bad-extra", text(&same)]).as_deref(), Some("own"), "the same pattern once more");
+    assert_eq!(category(GO, extra), category(GO, &[]), "the built-in list is not active");
+    assert_eq!(
+        category(GO, &["--known-bad-extra", text(&same)]).as_deref(),
+        Some("own"),
+        "the extra pattern does not take precedence"
+    );
 }
 
 #[test]
-fn an_own_list_replaces_the_builtin_one() {
+fn a_custom_list_replaces_the_builtin_one() {
     let folder = TempDir::new().unwrap();
     let list = file(
         &folder,
@@ -163,8 +169,8 @@ fn all_errors_of_a_list_are_reported_at_once_with_their_positions() {
 }
 
 #[test]
-fn a_syn_tells_of_path_and_system() {
-    let [client, server] = &lookup(&["64240_2-1-3-1-1-4_1380_8"])[..] else { panic!("JA4T and JA4TS look alike") };
+fn a_tcp_fingerprint_has_hints_about_path_and_system() {
+    let [client, server] = &lookup(&["64240_2-1-3-1-1-4_1380_8"])[..] else { panic!("not both JA4T and JA4TS") };
     assert_eq!((&client["type"], &server["type"]), (&json!("ja4t"), &json!("ja4ts")));
     assert_eq!(client["hints"]["os"], "Windows");
     assert_eq!(client["hints"]["ipv4"], json!({ "mtu": 1420, "path": "wireguard", "confidence": 80, "tunnel": true }));
@@ -176,7 +182,7 @@ fn a_syn_tells_of_path_and_system() {
 }
 
 #[test]
-fn ttls_and_ssh_windows_tell_what_they_can() {
+fn ja4l_and_ja4ssh_values_have_hints() {
     let hops = lookup(&["62_113", "--type", "ja4l"]);
     assert_eq!(hops, [json!({ "type": "ja4l", "value": "62_113", "hints": { "hops": 15 } })]);
     run(&["lookup", "c76s76_c71s59_c0s70"]).ok().stdout_has("reverse");
@@ -213,7 +219,7 @@ fn info_counts_rows_owners_and_bad_rows() {
 }
 
 #[test]
-fn an_import_says_the_same_and_overwrites_nothing() {
+fn an_imported_table_has_the_same_labels_and_overwrites_no_file() {
     let folder = TempDir::new().unwrap();
     let database = file(&folder, "some.csv", &format!("Application,ja4\n\"A, \"\"the\"\" app\",{GO}\nB,{GO}\n"));
     let out = folder.path().join("out.toml");
@@ -231,49 +237,49 @@ fn an_import_says_the_same_and_overwrites_nothing() {
 #[test]
 fn an_invalid_label_file_is_rejected() {
     let folder = TempDir::new().unwrap();
-    let refused = |name: &str, content: &str, says: &str| {
+    let assert_rejected = |name: &str, content: &str, message: &str| {
         let path = file(&folder, name, content);
         run(&["lookup", GO, "--database", text(&path)])
             .status(USAGE)
             .stderr_has(text(&path))
-            .stderr_has(says)
+            .stderr_has(message)
             .stderr_has_one_line();
-        run(&["labels", "info", text(&path)]).status(USAGE).stderr_has(says).stderr_has_one_line();
+        run(&["labels", "info", text(&path)]).status(USAGE).stderr_has(message).stderr_has_one_line();
     };
-    refused("a.json", "[]", "is not a label file; expected a .csv file");
-    refused("a.csv", "x,y\n1,2\n", "has no header");
+    assert_rejected("a.json", "[]", "is not a label file; expected a .csv file");
+    assert_rejected("a.csv", "x,y\n1,2\n", "has no header");
     let path = file(&folder, "a.toml", "[[entry]]\ntype = 'ja4'\nvalue = 'x'\n");
     run(&["lookup", GO, "--database", text(&path)])
         .status(USAGE)
         .stderr_has("a.toml:1:1: entry 1: missing key 'name'")
         .stderr_has("a.toml:3:9: entry 1: 'x' is not a ja4 value");
-    refused("b.toml", "[[entry]]\nname = 'x\n", "b.toml:2:");
+    assert_rejected("b.toml", "[[entry]]\nname = 'x\n", "b.toml:2:");
 }
 
 /// The public table, at the path that the environment gives; it is not part of the project.
 #[test]
-fn the_public_table_is_read_from_where_it_lies() {
+fn the_public_table_is_read_from_the_given_path() {
     let Ok(path) = std::env::var("JA4_MAPPING_CSV") else {
         eprintln!("skipped: JA4_MAPPING_CSV names no ja4plus-mapping.csv");
         return;
     };
-    let answer = lookup(&["ge11cn060000_4e59edc1297a_4da5efaf0cbd_0123456789ab", "--database", &path]);
-    assert_eq!(answer[0]["label"]["name"], "Cobalt Strike beacon");
+    let result = lookup(&["ge11cn060000_4e59edc1297a_4da5efaf0cbd_0123456789ab", "--database", &path]);
+    assert_eq!(result[0]["label"]["name"], "Cobalt Strike beacon");
     assert_eq!(run(&["labels", "info", &path]).ok().stderr(), "");
 }
 
 /// Only client fingerprints label the application of a connection: server and operating-system labels do not.
 #[test]
-fn a_server_and_a_system_are_no_application() {
+fn server_and_system_labels_are_no_application_of_a_connection() {
     let folder = TempDir::new().unwrap();
     let mut random = SplitMix64::new(5);
     let hello = hello::records(&Shape::Device.client_hello("example.org", &mut random), usize::MAX);
     let flight = hello::server_flight_13(&mut random, 64);
     let mut conversation = TcpConversation::new();
     let capture = conversation.handshake().client(&hello).server(&flight).close().save(folder.path(), "tls.pcap");
-    let seen = Sensor::new().replay(&capture);
+    let events = Sensor::new().replay(&capture);
     let value = |method: &str| {
-        let found = seen.iter().find(|event| event["fingerprint"]["type"] == method);
+        let found = events.iter().find(|event| event["fingerprint"]["type"] == method);
         found.unwrap_or_else(|| panic!("no {method}"))["fingerprint"]["value"].as_str().unwrap().to_owned()
     };
     let entry = |method: &str, name: &str, category: &str| {

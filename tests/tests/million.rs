@@ -13,7 +13,7 @@ use tests::{Sensor, events, stats_u64};
 const CONNECTIONS: u32 = 1_000_000;
 
 /// Interval between two connections, nanoseconds: a million connections in a day.
-const PACE: u64 = 86_400_000_000_000 / CONNECTIONS as u64;
+const INTERVAL: u64 = 86_400_000_000_000 / CONNECTIONS as u64;
 
 /// Memory budget of a million connections, MiB.
 const BUDGET: i64 = 1024;
@@ -35,8 +35,8 @@ fn segments(number: u32, hello: &[u8]) -> impl Iterator<Item = TcpSegment<'_>> {
     let next = number.wrapping_add(1);
     let hello = TcpSegment { seq: next, ack: 1, flags: PSH | ACK, options: &[], payload: hello, ..syn };
     let reset = TcpSegment { from: to, to: from, seq: 0, ack: next, flags: RST | ACK, options: &[], ..syn };
-    let (says, closes) = (number.is_multiple_of(HELLO), !number.is_multiple_of(OPEN));
-    [Some(syn), says.then_some(hello), closes.then_some(reset)].into_iter().flatten()
+    let (sends_hello, closes) = (number.is_multiple_of(HELLO), !number.is_multiple_of(OPEN));
+    [Some(syn), sends_hello.then_some(hello), closes.then_some(reset)].into_iter().flatten()
 }
 
 #[test]
@@ -49,9 +49,9 @@ fn a_million_connections_of_a_day_stay_within_the_budget() {
         .spawn()
         .unwrap();
     let (stdin, mut stdout) = (sensor.stdin.take().unwrap(), sensor.stdout.take().unwrap());
-    let told = thread::spawn(move || {
-        let mut told = String::new();
-        stdout.read_to_string(&mut told).map(|_| told)
+    let output = thread::spawn(move || {
+        let mut output = String::new();
+        stdout.read_to_string(&mut output).map(|_| output)
     });
     let mut pcap = PcapWriter::new(BufWriter::with_capacity(1 << 18, stdin), ETHERNET).unwrap();
     let mut frame = Vec::new();
@@ -62,16 +62,16 @@ fn a_million_connections_of_a_day_stay_within_the_budget() {
             frame.clear();
             segment.write(&Envelope::default(), &mut frame);
             pcap.packet(time, &frame).unwrap();
-            time += PACE / 3;
+            time += INTERVAL / 3;
         }
     }
     pcap.finish().unwrap();
     assert!(sensor.wait().unwrap().success());
-    let told = events::parse(&told.join().unwrap().unwrap());
-    let stats = told.last().unwrap();
+    let output = events::parse(&output.join().unwrap().unwrap());
+    let stats = output.last().unwrap();
     assert_eq!(stats_u64(stats, &["shards", "opened"]), u64::from(CONNECTIONS));
     assert_eq!(stats_u64(stats, &["engine", "ended"]), u64::from(CONNECTIONS));
-    assert_eq!(stats_u64(stats, &["shards", "ended", "evicted"]), 0, "the bound is a million");
+    assert_eq!(stats_u64(stats, &["shards", "ended", "evicted"]), 0, "connections were evicted below the limit");
     let peak = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() / 1024;
     eprintln!("{peak} MiB at its peak");
     assert!(peak <= BUDGET, "{peak} MiB at its peak");

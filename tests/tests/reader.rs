@@ -12,16 +12,16 @@ use tests::generate::{self, CaptureKind};
 use tests::{Namespace, Sensor, Wire, events, process, require_bpf, require_tools, stats_u64};
 
 /// Timeout with margin for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-fn alone() -> Option<MutexGuard<'static, ()>> {
+fn exclusive() -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     (require_bpf() && require_tools(&["ip", "tcpreplay"]))
         .then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Starts the sensor on the host's interface and waits until it is attached; its stdout is a pipe that is not read.
-fn unread(host: &Namespace) -> Child {
+fn start_unread(host: &Namespace) -> Child {
     let run = Sensor::new().command(&["run", "-i", host.interface(), "--stats-interval", "0"]);
     let mut child = host.enter(&run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -31,30 +31,30 @@ fn unread(host: &Namespace) -> Child {
 }
 
 /// Writes a capture of `scale` times 100,000 connections.
-fn connections(scale: f64) -> (TempDir, PathBuf) {
+fn dense_capture(scale: f64) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("dense.pcap");
     generate::write(CaptureKind::Dense, scale, 1, &mut File::create(&file).unwrap()).unwrap();
     (folder, file)
 }
 
-fn play(wire: &Wire, file: &std::path::Path) {
+fn send_capture(wire: &Wire, file: &std::path::Path) {
     let interface = wire.client().interface();
     wire.client().run(&["tcpreplay", "--topspeed", "-q", "-i", interface, file.to_str().unwrap()]).ok();
 }
 
 fn exit_status(child: &mut Child) -> i32 {
-    let status = process::wait(child, PATIENCE).expect("it ends");
-    status.code().expect("it ends by itself")
+    let status = process::wait(child, TIMEOUT).expect("the sensor exits");
+    status.code().expect("the sensor exits without a signal")
 }
 
 #[test]
-fn a_slow_reader_costs_lines_that_are_counted_and_no_packet() {
-    let Some(_alone) = alone() else { return };
+fn with_a_slow_reader_dropped_lines_are_counted_and_no_packet_is_lost() {
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
-    let (_folder, file) = connections(1.0);
-    let mut sensor = unread(wire.server());
-    play(&wire, &file);
+    let (_folder, file) = dense_capture(1.0);
+    let mut sensor = start_unread(wire.server());
+    send_capture(&wire, &file);
     process::send(&sensor, Signal::SIGINT);
     let mut text = String::new();
     sensor.stdout.take().unwrap().read_to_string(&mut text).unwrap();
@@ -67,30 +67,30 @@ fn a_slow_reader_costs_lines_that_are_counted_and_no_packet() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_run_cleanly() {
-    let Some(_alone) = alone() else { return };
+fn a_closed_stdout_ends_the_run_with_status_zero() {
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
-    let (_folder, file) = connections(0.01);
-    let mut sensor = unread(wire.server());
+    let (_folder, file) = dense_capture(0.01);
+    let mut sensor = start_unread(wire.server());
     drop(sensor.stdout.take());
-    play(&wire, &file);
+    send_capture(&wire, &file);
     assert_eq!(exit_status(&mut sensor), 0);
     assert!(!wire.server().has_programs());
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
-    let Some(_alone) = alone() else { return };
+fn a_second_signal_ends_the_sensor_at_once() {
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
-    let (_folder, file) = connections(0.2);
-    let mut sensor = unread(wire.server());
-    play(&wire, &file);
+    let (_folder, file) = dense_capture(0.2);
+    let mut sensor = start_unread(wire.server());
+    send_capture(&wire, &file);
     process::send(&sensor, Signal::SIGTERM);
     // Its output is blocked in the pipe, so the first signal alone cannot end it.
     assert!(process::wait(&mut sensor, Duration::from_secs(2)).is_none());
-    let asked = Instant::now();
+    let sent = Instant::now();
     process::send(&sensor, Signal::SIGINT);
     assert_eq!(exit_status(&mut sensor), 130);
-    assert!(asked.elapsed() < PATIENCE / 2);
+    assert!(sent.elapsed() < TIMEOUT / 2);
     assert!(!wire.server().has_programs());
 }

@@ -5,14 +5,14 @@ use tests::tcpdump::{Tcpdump, TcpdumpCapture};
 use tests::tunnel::{Encapsulation, LiveTunnel};
 use tests::{Wire, require_python, require_root, require_tools, scenes};
 
-/// Records the traffic of `talk` at the server's end of the wire. Returns `None` if the test cannot run.
-fn recorded(tools: &[&str], talk: impl FnOnce(&Wire)) -> Option<TcpdumpCapture> {
+/// Records the traffic of `traffic` at the server's end of the wire. Returns `None` if the test cannot run.
+fn record(tools: &[&str], traffic: impl FnOnce(&Wire)) -> Option<TcpdumpCapture> {
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "tcpdump"]) || !require_tools(tools) {
         return None;
     }
     let wire = Wire::new();
     let tcpdump = Tcpdump::start(wire.server());
-    talk(&wire);
+    traffic(&wire);
     Some(tcpdump.stop())
 }
 
@@ -46,9 +46,9 @@ fn clients(packets: &[String], port: u16) -> BTreeSet<String> {
 }
 
 #[test]
-fn quic() {
+fn the_quic_scene_is_recorded_as_planned() {
     let Some(python) = require_python("aioquic") else { return };
-    let Some(recording) = recorded(&["openssl"], |wire| scenes::quic(wire, &python)) else { return };
+    let Some(recording) = record(&["openssl"], |wire| scenes::quic(wire, &python)) else { return };
     let packets = lines(&recording, "udp");
     let connections = clients(&packets, 443).len() + clients(&packets, 8443).len();
     assert_eq!(connections, scenes::QUIC_CONNECTIONS);
@@ -58,7 +58,7 @@ fn quic() {
     let v1 = "udp[9:4] = 0x00000001";
     let v2 = "udp[9:4] = 0x6b3343cf";
     assert!(count(&format!("udp dst port 443 and udp[8] & 0xf0 = 0xc0 and {v1}")) >= 4, "Initials of version 1");
-    assert!(count(&format!("udp src port 443 and udp[8] & 0xf0 = 0xd0 and {v2}")) >= 1, "the upgrade's answer");
+    assert!(count(&format!("udp src port 443 and udp[8] & 0xf0 = 0xd0 and {v2}")) >= 1, "no response in version 2");
     assert_eq!(count(&format!("udp src port 8443 and udp[8] & 0xf0 = 0xf0 and {v1}")), 1, "one Retry");
     let long = count("ip6 and udp dst port 443 and ip6[48] & 0xf0 = 0xc0");
     assert!(long >= 3, "a hello in {long} Initials");
@@ -66,8 +66,8 @@ fn quic() {
 }
 
 #[test]
-fn dtls() {
-    let Some(recording) = recorded(&["openssl"], scenes::dtls) else { return };
+fn the_dtls_scene_is_recorded_as_planned() {
+    let Some(recording) = record(&["openssl"], scenes::dtls) else { return };
     let ports = [4433, 4434, 4435, 4436];
     for port in ports {
         assert_eq!(clients(&lines(&recording, "udp"), port).len(), 1, "port {port}");
@@ -88,12 +88,12 @@ fn dtls() {
     assert_eq!([hellos(4433), hellos(4434)], [2, 2], "with and without cookie");
     assert!(hellos(4435) > 4, "a hello in fragments");
     assert!(count("ip6 and udp dst port 4436 and ip6[48] = 22 and ip6[61] = 11") >= 1, "a client's certificate");
-    assert!(count("udp and greater 400") == 0, "small datagrams only where it is asked for: {}", count("udp"));
+    assert!(count("udp and greater 400") == 0, "large datagrams of a connection with small ones: {}", count("udp"));
 }
 
 #[test]
-fn http() {
-    let Some(recording) = recorded(&["curl", "nginx", "nghttp"], |wire| {
+fn the_http_scenes_are_recorded_as_planned() {
+    let Some(recording) = record(&["curl", "nginx", "nghttp"], |wire| {
         scenes::http1(wire);
         scenes::http2(wire);
     }) else {
@@ -123,8 +123,8 @@ fn http() {
 }
 
 #[test]
-fn ssh() {
-    let Some(recording) = recorded(&["ssh", "scp", "ssh-keygen", "sshd", "taskset"], scenes::ssh) else { return };
+fn the_ssh_scene_is_recorded_as_planned() {
+    let Some(recording) = record(&["ssh", "scp", "ssh-keygen", "sshd", "taskset"], scenes::ssh) else { return };
     let packets = lines(&recording, "tcp port 22");
     assert_eq!(clients(&packets, 22).len(), scenes::SSH_CONNECTIONS);
     let full =
@@ -138,8 +138,8 @@ fn ssh() {
 }
 
 #[test]
-fn dhcp() {
-    let Some(recording) = recorded(&["dnsmasq", "udhcpc", "dhclient"], scenes::dhcp) else { return };
+fn the_dhcp_scene_is_recorded_as_planned() {
+    let Some(recording) = record(&["dnsmasq", "udhcpc", "dhclient"], scenes::dhcp) else { return };
     let v4 = recording.dissected(&["udp port 67 or udp port 68"]);
     for (message, count) in [("Discover", 2), ("Offer", 2), ("Request\n", 2), ("ACK", 2), ("Release", 1)] {
         let found = v4.matches(&format!("length 1: {message}")).count();
@@ -153,9 +153,9 @@ fn dhcp() {
 }
 
 /// Checks the TLS traffic of a tunnel as tcpdump decodes the outer packets.
-fn tunnel(encapsulation: Encapsulation, filter: &str, names: &str) {
+fn assert_tunnel(encapsulation: Encapsulation, filter: &str, names: &str) {
     let v6 = encapsulation != Encapsulation::IpInIp;
-    let Some(recording) = recorded(&["curl", "nginx", "openssl"], |wire| {
+    let Some(recording) = record(&["curl", "nginx", "openssl"], |wire| {
         let tunnel = LiveTunnel::new(wire, encapsulation);
         scenes::tunnelled(wire, &tunnel, v6);
     }) else {
@@ -165,20 +165,20 @@ fn tunnel(encapsulation: Encapsulation, filter: &str, names: &str) {
     assert!(text.contains("10.98.0.1") && text.contains(names), "the outer packet:\n{text}");
     assert!(text.contains("10.99.0.2.443: Flags [S]"), "a SYN inside:\n{text}");
     assert_eq!(v6, text.contains("fd99::2.443: Flags [S]"), "IPv6 inside:\n{text}");
-    assert!(recording.dissected(&["tcp"]).is_empty(), "nothing beside the tunnel");
+    assert!(recording.dissected(&["tcp"]).is_empty(), "TLS traffic outside of the tunnel");
 }
 
 #[test]
-fn vxlan() {
-    tunnel(Encapsulation::Vxlan, "udp port 4789", "VXLAN");
+fn the_vxlan_scene_is_recorded_as_planned() {
+    assert_tunnel(Encapsulation::Vxlan, "udp port 4789", "VXLAN");
 }
 
 #[test]
-fn gre() {
-    tunnel(Encapsulation::Gre, "ip proto 47", "GREv0");
+fn the_gre_scene_is_recorded_as_planned() {
+    assert_tunnel(Encapsulation::Gre, "ip proto 47", "GREv0");
 }
 
 #[test]
-fn ip_in_ip() {
-    tunnel(Encapsulation::IpInIp, "ip proto 4", "proto IPIP (4)");
+fn the_ip_in_ip_scene_is_recorded_as_planned() {
+    assert_tunnel(Encapsulation::IpInIp, "ip proto 4", "proto IPIP (4)");
 }

@@ -14,7 +14,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/support/second_opinio
 
 /// Known deviations of ja4plus, with the rule that justifies our output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rule {
+enum DeviationRule {
     /// Row A6 (and B3): it does not parse DTLS.
     NoDtls,
     /// Row A11: it also outputs the ClientHello after a Retry.
@@ -48,7 +48,7 @@ enum Rule {
 
 /// Key by which connections of both outputs are matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+enum MatchKey {
     Endpoints,
     /// For scenes in which addresses cannot be compared.
     Ports,
@@ -70,13 +70,13 @@ struct Difference {
 }
 
 /// Values in order, by kind and connection.
-type Said = BTreeMap<(String, String), Vec<String>>;
+type ValuesByConnection = BTreeMap<(String, String), Vec<String>>;
 
-fn connection(by: By, one: (&str, u64), other: (&str, u64)) -> String {
+fn connection(by: MatchKey, one: (&str, u64), other: (&str, u64)) -> String {
     let name = |(address, port): (&str, u64)| match by {
-        By::Endpoints => format!("{address} {port}"),
-        By::Ports => port.to_string(),
-        By::Nothing => String::new(),
+        MatchKey::Endpoints => format!("{address} {port}"),
+        MatchKey::Ports => port.to_string(),
+        MatchKey::Nothing => String::new(),
     };
     let mut ends = [name(one), name(other)];
     ends.sort();
@@ -84,36 +84,36 @@ fn connection(by: By, one: (&str, u64), other: (&str, u64)) -> String {
 }
 
 /// Returns our values and the connections of QUIC version 2.
-fn ours(events: &[Value], by: By) -> (Said, BTreeSet<String>) {
-    let (mut said, mut version_2) = (Said::new(), BTreeSet::new());
+fn ours(events: &[Value], by: MatchKey) -> (ValuesByConnection, BTreeSet<String>) {
+    let (mut values, mut version_2) = (ValuesByConnection::new(), BTreeSet::new());
     for event in fingerprints(events) {
         let end =
             |address: &str, port: &str| (event[address].as_str().unwrap().to_owned(), event[port].as_u64().unwrap());
         let (client, server) = (end("src_ip", "src_port"), end("dest_ip", "dest_port"));
         let connection = connection(by, (&client.0, client.1), (&server.0, server.1));
         let text = |key: &str| event["fingerprint"][key].as_str().unwrap().to_owned();
-        said.entry((text("type"), connection.clone())).or_default().push(text("value"));
+        values.entry((text("type"), connection.clone())).or_default().push(text("value"));
         if event["quic"]["version"] == "2" {
             version_2.insert(connection);
         }
     }
-    (said, version_2)
+    (values, version_2)
 }
 
-fn theirs(python: &Path, file: &Path, by: By) -> Said {
+fn theirs(python: &Path, file: &Path, by: MatchKey) -> ValuesByConnection {
     let mut command = Command::new(python);
     command.arg(SCRIPT).arg(file);
     let outcome = Outcome::new(process::run(command, &[], process::LIMIT)).ok();
-    let mut said = Said::new();
+    let mut values = ValuesByConnection::new();
     for line in outcome.stdout().lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         let end = |key: &str| (line[key][0].as_str().unwrap().to_owned(), line[key][1].as_u64().unwrap());
         let (source, destination) = (end("source"), end("destination"));
         let connection = connection(by, (&source.0, source.1), (&destination.0, destination.1));
         let (kind, value) = canonical(line["kind"].as_str().unwrap(), line["value"].as_str().unwrap());
-        said.entry((kind.to_owned(), connection)).or_default().push(value.to_owned());
+        values.entry((kind.to_owned(), connection)).or_default().push(value.to_owned());
     }
-    said
+    values
 }
 
 /// Normalizes the notation of a latency (rows D2 and D5): a prefix for the side, and a third section for QUIC.
@@ -136,14 +136,18 @@ fn same(kind: &str, one: &str, other: &str) -> bool {
     ttl == other_ttl && one.abs_diff(other) <= 1
 }
 
-fn differences(ours: &Said, version_2: &BTreeSet<String>, theirs: &Said) -> Vec<Difference> {
+fn differences(
+    ours: &ValuesByConnection,
+    version_2: &BTreeSet<String>,
+    theirs: &ValuesByConnection,
+) -> Vec<Difference> {
     let keys: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
-    let of = |said: &Said, key| said.get(key).cloned().unwrap_or_default();
+    let values_of = |values: &ValuesByConnection, key| values.get(key).cloned().unwrap_or_default();
     let mut found = Vec::new();
     for key in keys {
         let (kind, connection) = key.clone();
-        let ours_all = of(ours, key);
-        let (mut left, mut theirs) = (Vec::new(), of(theirs, key));
+        let ours_all = values_of(ours, key);
+        let (mut left, mut theirs) = (Vec::new(), values_of(theirs, key));
         let mut compared = ours_all.clone();
         if kind.starts_with("ja4d") {
             // A client repeats its message after a timeout; repeated values are ignored.
@@ -173,35 +177,41 @@ fn sections(value: &str, count: usize) -> Vec<&str> {
 
 impl Difference {
     /// Removes the values that `rule` explains. Returns whether any were removed.
-    fn explained_by(&mut self, rule: Rule) -> bool {
+    fn explained_by(&mut self, rule: DeviationRule) -> bool {
         let before = self.ours.len() + self.theirs.len();
         let latency = self.kind == "ja4l" || self.kind == "ja4ls";
         let silent = self.theirs.is_empty();
         match rule {
-            Rule::NoShortSegment if silent && self.kind == "ja4" && self.is_at_port(9443) => self.ours.clear(),
-            Rule::NoDtls if silent && ["ja4", "ja4s", "ja4x"].contains(&self.kind.as_str()) => self.ours.clear(),
-            Rule::SecondHello if self.kind == "ja4" => self.theirs.retain(|value| !self.ours_all.contains(value)),
-            Rule::BareCookie if self.kind == "ja4h" => {
+            DeviationRule::NoShortSegment if silent && self.kind == "ja4" && self.is_at_port(9443) => self.ours.clear(),
+            DeviationRule::NoDtls if silent && ["ja4", "ja4s", "ja4x"].contains(&self.kind.as_str()) => {
+                self.ours.clear()
+            }
+            DeviationRule::SecondHello if self.kind == "ja4" => {
+                self.theirs.retain(|value| !self.ours_all.contains(value))
+            }
+            DeviationRule::BareCookie if self.kind == "ja4h" => {
                 // Method, counts and header names agree.
                 let same = |one: &String, other: &String| sections(one, 2) == sections(other, 2);
                 let (ours, theirs) = (self.ours.clone(), self.theirs.clone());
                 self.ours.retain(|value| !theirs.iter().any(|other| same(value, other)));
                 self.theirs.retain(|value| !ours.iter().any(|other| same(value, other)));
             }
-            Rule::NoHttp2 if self.kind == "ja4h" => {
+            DeviationRule::NoHttp2 if self.kind == "ja4h" => {
                 self.ours.retain(|value| value.get(2..4) != Some("20"));
                 self.theirs.retain(|value| value != "pr20nn000000_e3b0c44298fc_000000000000_000000000000");
             }
-            Rule::OtherSshPackets if self.kind == "ja4ssh" && Window::all_near(&self.ours, &self.theirs) => {
+            DeviationRule::OtherSshPackets
+                if self.kind == "ja4ssh" && JA4SshWindow::all_near(&self.ours, &self.theirs) =>
+            {
                 self.ours.clear();
                 self.theirs.clear();
             }
-            Rule::LaterPacketC if self.kind == "ja4l" && self.ours.is_empty() => self.theirs.clear(),
-            Rule::OnlyPort443 if latency && silent && !self.is_at_port(443) => self.ours.clear(),
+            DeviationRule::LaterPacketC if self.kind == "ja4l" && self.ours.is_empty() => self.theirs.clear(),
+            DeviationRule::OnlyPort443 if latency && silent && !self.is_at_port(443) => self.ours.clear(),
             // It outputs the ClientHello of a connection that only the server's response upgrades to version 2.
-            Rule::NoVersion2 if silent && (self.version_2 || self.kind != "ja4") => self.ours.clear(),
-            Rule::NoKeysAfterRetry if silent && self.kind == "ja4s" => self.ours.clear(),
-            Rule::NoCoalescedPackets if latency => {
+            DeviationRule::NoVersion2 if silent && (self.version_2 || self.kind != "ja4") => self.ours.clear(),
+            DeviationRule::NoKeysAfterRetry if silent && self.kind == "ja4s" => self.ours.clear(),
+            DeviationRule::NoCoalescedPackets if latency => {
                 if silent {
                     self.ours.clear();
                 } else if self.ours.len() == self.theirs.len() {
@@ -228,13 +238,13 @@ impl Difference {
 }
 
 /// A JA4SSH value: client and server of each section.
-struct Window {
+struct JA4SshWindow {
     modes: [u64; 2],
     packets: [u64; 2],
     acks: [u64; 2],
 }
 
-impl Window {
+impl JA4SshWindow {
     /// Tolerance of the packet counts of a window.
     const PACKETS: u64 = 4;
     /// Tolerance of the bare ACK counts. ACKs of a bulk copy arrive in bursts, and a burst may fall into the window
@@ -268,7 +278,7 @@ impl Window {
 }
 
 /// Records `scene` and compares both outputs. `rules` must explain all differences, and each rule at least one.
-fn asked(tools: &[&str], by: By, rules: &[Rule], scene: impl FnOnce(&Wire)) {
+fn compare_scene(tools: &[&str], by: MatchKey, rules: &[DeviationRule], scene: impl FnOnce(&Wire)) {
     let Some(python) = optional_python("ja4plus") else { return };
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "tcpdump"]) || !require_tools(tools) {
         return;
@@ -280,9 +290,9 @@ fn asked(tools: &[&str], by: By, rules: &[Rule], scene: impl FnOnce(&Wire)) {
     let (ours, version_2) = ours(&Sensor::new().replay(recording.file()), by);
     let mut differences = differences(&ours, &version_2, &theirs(&python, recording.file(), by));
     let mut used = BTreeSet::new();
-    if by == By::Ports {
+    if by == MatchKey::Ports {
         // Different addresses affect the connection key, not a value, so no difference shows this rule.
-        used.insert(Rule::OuterAddresses);
+        used.insert(DeviationRule::OuterAddresses);
     }
     for difference in &mut differences {
         for rule in rules {
@@ -299,56 +309,66 @@ fn asked(tools: &[&str], by: By, rules: &[Rule], scene: impl FnOnce(&Wire)) {
 }
 
 #[test]
-fn tls() {
-    asked(&["openssl", "curl", "nginx"], By::Endpoints, &[Rule::LaterPacketC, Rule::NoShortSegment], scenes::tls);
+fn tls_values_agree_with_ja4plus() {
+    compare_scene(
+        &["openssl", "curl", "nginx"],
+        MatchKey::Endpoints,
+        &[DeviationRule::LaterPacketC, DeviationRule::NoShortSegment],
+        scenes::tls,
+    );
 }
 
 #[test]
-fn quic() {
-    let rules =
-        [Rule::SecondHello, Rule::OnlyPort443, Rule::NoKeysAfterRetry, Rule::NoCoalescedPackets, Rule::NoVersion2];
+fn quic_values_agree_with_ja4plus() {
+    let rules = [
+        DeviationRule::SecondHello,
+        DeviationRule::OnlyPort443,
+        DeviationRule::NoKeysAfterRetry,
+        DeviationRule::NoCoalescedPackets,
+        DeviationRule::NoVersion2,
+    ];
     // If aioquic is missing, the skip is reported.
     let Some(python) = optional_python("aioquic") else { return };
-    asked(&["openssl"], By::Endpoints, &rules, |wire| scenes::quic(wire, &python));
+    compare_scene(&["openssl"], MatchKey::Endpoints, &rules, |wire| scenes::quic(wire, &python));
 }
 
 #[test]
-fn dtls() {
-    asked(&["openssl"], By::Endpoints, &[Rule::NoDtls], scenes::dtls);
+fn dtls_values_agree_with_ja4plus() {
+    compare_scene(&["openssl"], MatchKey::Endpoints, &[DeviationRule::NoDtls], scenes::dtls);
 }
 
 #[test]
-fn http() {
-    asked(&["curl", "nginx"], By::Endpoints, &[Rule::BareCookie], scenes::http1);
+fn http_1_values_agree_with_ja4plus() {
+    compare_scene(&["curl", "nginx"], MatchKey::Endpoints, &[DeviationRule::BareCookie], scenes::http1);
 }
 
 #[test]
-fn http_2() {
-    asked(&["curl", "nginx", "nghttp"], By::Endpoints, &[Rule::NoHttp2], scenes::http2);
+fn http_2_values_agree_with_ja4plus() {
+    compare_scene(&["curl", "nginx", "nghttp"], MatchKey::Endpoints, &[DeviationRule::NoHttp2], scenes::http2);
 }
 
 #[test]
-fn ssh() {
-    asked(
+fn ssh_values_agree_with_ja4plus() {
+    compare_scene(
         &["ssh", "scp", "ssh-keygen", "sshd", "taskset"],
-        By::Endpoints,
-        &[Rule::LaterPacketC, Rule::OtherSshPackets],
+        MatchKey::Endpoints,
+        &[DeviationRule::LaterPacketC, DeviationRule::OtherSshPackets],
         scenes::ssh,
     );
 }
 
 #[test]
-fn dhcp() {
-    asked(&["dnsmasq", "udhcpc", "dhclient"], By::Nothing, &[], scenes::dhcp);
+fn dhcp_values_agree_with_ja4plus() {
+    compare_scene(&["dnsmasq", "udhcpc", "dhclient"], MatchKey::Nothing, &[], scenes::dhcp);
 }
 
 #[test]
-fn tunnels() {
+fn values_in_tunnels_agree_with_ja4plus() {
     for (encapsulation, v6) in
         [(Encapsulation::Vxlan, true), (Encapsulation::Gre, true), (Encapsulation::IpInIp, false)]
     {
-        let rules = [Rule::OuterAddresses, Rule::LaterPacketC];
-        asked(&["openssl", "curl", "nginx"], By::Ports, &rules, |wire| {
+        let rules = [DeviationRule::OuterAddresses, DeviationRule::LaterPacketC];
+        compare_scene(&["openssl", "curl", "nginx"], MatchKey::Ports, &rules, |wire| {
             let tunnel = LiveTunnel::new(wire, encapsulation);
             scenes::tunnelled(wire, &tunnel, v6);
         });

@@ -20,7 +20,7 @@ const SOAK: &str = "1200";
 
 /// SIGKILL in the middle of writes: what was committed is there and the database is intact.
 pub(crate) fn kills() -> Result<()> {
-    succeed(sensor_test("storage", &[], &["kill_9"])?.env("JA4_TEST_STORMS", KILLS))
+    succeed(sensor_test("storage", &[], &["kills"])?.env("JA4_TEST_KILLS", KILLS))
 }
 
 /// The property tests of the libraries and of the kernel programs with more cases.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tests::process::{Spawned, until};
 use tests::{require_root, require_tools};
 
-use super::{HOSTILE, SOON, alert, settled, start};
+use super::{HOSTILE, SOON, alert, start_sinks, stats_when_idle};
 
 /// systemd-journald in a mount namespace, with a folder as its `/run`. It is not in PATH.
 const JOURNALD: &str =
@@ -70,12 +70,12 @@ fn entries(folder: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn an_alert_is_one_entry_with_its_fields_whatever_its_text() {
+fn each_alert_is_one_journal_entry_even_if_its_text_is_hostile() {
     let Some(journald) = Journald::start() else { return };
-    let sinks = start(json!([{"type": "journald", "socket": journald.socket()}]));
+    let sinks = start_sinks(json!([{"type": "journald", "socket": journald.socket()}]));
     sinks.send(&alert(HOSTILE));
     sinks.send(&alert(&format!("forged\nPRIORITY=0\n{}", "x".repeat(100_000))));
-    let stats = settled(&sinks);
+    let stats = stats_when_idle(&sinks);
     assert_eq!((stats.sent, stats.last_error), (2, None));
     let entries = journald.entries(2);
     for entry in &entries {
@@ -91,29 +91,29 @@ fn an_alert_is_one_entry_with_its_fields_whatever_its_text() {
 }
 
 #[test]
-fn a_restarted_journald_gets_the_alerts_that_waited_for_it() {
+fn queued_alerts_are_delivered_after_journald_restarts() {
     let Some(mut journald) = Journald::start() else { return };
     let sink = json!([{"type": "journald", "socket": journald.socket(), "retries": 100, "retry_max_delay": "1s"}]);
-    let sinks = start(sink);
+    let sinks = start_sinks(sink);
     sinks.send(&alert("before"));
-    settled(&sinks);
+    stats_when_idle(&sinks);
     journald.stop();
     sinks.send(&alert("after"));
     assert!(until(SOON, || sinks.stats()[0].retries > 0), "{:#?}", sinks.stats());
     journald.run();
-    let stats = settled(&sinks);
+    let stats = stats_when_idle(&sinks);
     assert_eq!((stats.sent, stats.failed), (2, 0));
     let reasons: Vec<_> = journald.entries(2).iter().map(|entry| entry["JA4_REASON"].clone()).collect();
     assert_eq!(reasons, ["before", "after"]);
 }
 
 #[test]
-fn what_a_stopped_journald_does_not_take_is_counted() {
+fn alerts_that_a_stopped_journald_does_not_accept_count_as_failed() {
     let Some(journald) = Journald::start() else { return };
     let sink = json!([{
         "type": "journald", "socket": journald.socket(), "timeout": "10ms", "retries": 0, "rate": 0, "queue": 65_536,
     }]);
-    let sinks = start(sink);
+    let sinks = start_sinks(sink);
     let process = journald.process.as_ref().unwrap();
     let process = Pid::from_raw(process.id() as i32);
     kill(process, Signal::SIGSTOP).unwrap();
@@ -126,7 +126,7 @@ fn what_a_stopped_journald_does_not_take_is_counted() {
         }
         until(std::time::Duration::from_millis(1), || full(&sinks));
     }
-    let stats = settled(&sinks);
+    let stats = stats_when_idle(&sinks);
     kill(process, Signal::SIGCONT).unwrap();
     assert!(stats.sent > 0 && stats.failed >= 3, "{stats:#?}");
     assert!(stats.last_error.unwrap().contains("timed out"));

@@ -21,7 +21,7 @@ fn configuration(url: &str, queue: u32) -> String {
 }
 
 #[test]
-fn a_sensor_that_ends_lets_its_sinks_finish() {
+fn at_shutdown_the_sensor_waits_for_its_sinks() {
     if !(require_bpf() && require_tools(&["ip", "ethtool"])) {
         return;
     }
@@ -48,7 +48,7 @@ fn a_sensor_that_ends_lets_its_sinks_finish() {
 }
 
 #[test]
-fn a_replay_is_not_held_up_by_a_sink_that_is_dead() {
+fn a_stalled_sink_delays_a_replay_for_a_limited_time() {
     let server = Server::start(|_| Reply::Stall(Duration::from_secs(3600)));
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("sensor.toml");
@@ -70,9 +70,9 @@ fn a_replay_is_not_held_up_by_a_sink_that_is_dead() {
     // The replay waits ten seconds once, and five seconds at the end.
     assert!(before.elapsed() < Duration::from_secs(18), "{:?}", before.elapsed());
     let alerts = events::of_type(&events, "alert").len();
-    assert!(alerts >= 4, "more than the queue and the way take: {alerts}");
-    let told = fs::read_to_string(folder.path().join("alerts.json")).unwrap();
-    assert_eq!(told.lines().count(), alerts);
+    assert!(alerts >= 4, "the alerts exceed the capacity of queue and transport: {alerts}");
+    let written = fs::read_to_string(folder.path().join("alerts.json")).unwrap();
+    assert_eq!(written.lines().count(), alerts);
     let last = *events::of_type(&events, "stats").last().unwrap();
     let count = |name: &str| stats_u64(last, &["sinks", "hook", name]);
     assert_eq!((count("queue_full"), count("abandoned")), (alerts as u64 - 2, 2), "{last:#}");

@@ -52,27 +52,27 @@ fn alert(reason: &str) -> Arc<AlertLine> {
 }
 
 /// Parses sinks as in a configuration file.
-fn checked(configs: Value) -> Vec<ja4_user::output::alert::Sink> {
+fn parse_sinks(configs: Value) -> Vec<ja4_user::output::alert::Sink> {
     let text = sinks_toml(&configs);
     let config = Config::parse(Path::new("sinks.toml"), &text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
     check_sinks(&config.alerts.sink).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 
-fn start(configs: Value) -> AlertSinks {
+fn start_sinks(configs: Value) -> AlertSinks {
     let context = Context { sensor: Some("sensor-1".to_owned()), ..Context::default() };
-    AlertSinks::start(checked(configs), Arc::new(context)).unwrap()
+    AlertSinks::start(parse_sinks(configs), Arc::new(context)).unwrap()
 }
 
 /// Waits until no sink has waiting alerts; returns the statistics of the first sink.
-fn settled(sinks: &AlertSinks) -> SinkStats {
+fn stats_when_idle(sinks: &AlertSinks) -> SinkStats {
     assert!(until(SOON, || sinks.stats().iter().all(|stats| stats.waiting == 0)), "{:#?}", sinks.stats());
     let stats = sinks.stats();
-    stats.iter().for_each(assert_law);
+    stats.iter().for_each(assert_balanced);
     stats.first().unwrap().clone()
 }
 
 /// Asserts that every alert is counted exactly once.
-fn assert_law(stats: &SinkStats) {
+fn assert_balanced(stats: &SinkStats) {
     let SinkStats { below_severity, queue_full, rate_limited, sent, failed, abandoned, waiting, .. } = stats;
     let sum = below_severity + queue_full + rate_limited + sent + failed + abandoned + waiting;
     assert_eq!(stats.offered, sum, "{stats:#?}");

@@ -8,8 +8,8 @@ use ja4_user::system::notify::Notifier;
 
 /// The environment belongs to the process, so the notifier runs in a child process.
 #[test]
-#[ignore = "the next one runs it, with an environment of its own"]
-fn speaks() {
+#[ignore = "systemd_receives_ready_watchdog_and_stopping runs it in a child process"]
+fn send_notifications() {
     let notifier = Notifier::from_environment();
     notifier.ready();
     notifier.alive();
@@ -18,36 +18,36 @@ fn speaks() {
 }
 
 #[test]
-fn systemd_hears_ready_alive_and_stopping() {
+fn systemd_receives_ready_watchdog_and_stopping() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let speak = |watchdog: Option<&str>, listens: bool| {
+    let notify = |watchdog: Option<&str>, has_socket: bool| {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "notify::speaks", "--ignored"]).env_remove("NOTIFY_SOCKET");
+        command.args(["--exact", "notify::send_notifications", "--ignored"]).env_remove("NOTIFY_SOCKET");
         command.env_remove("WATCHDOG_PID").env_remove("WATCHDOG_USEC");
         if let Some(watchdog) = watchdog {
             command.env("WATCHDOG_USEC", watchdog);
         }
-        if listens {
+        if has_socket {
             command.env("NOTIFY_SOCKET", &path);
         }
         assert!(command.output().unwrap().status.success());
     };
-    let hear = || {
+    let receive = || {
         let mut message = [0; 512];
         let length = socket.recv(&mut message).unwrap();
         String::from_utf8(message[..length].to_vec()).unwrap().trim_end().to_owned()
     };
-    speak(Some("3000000"), true);
-    let heard: Vec<_> = (0..4).map(|_| hear()).collect();
-    assert_eq!(heard, ["READY=1", "WATCHDOG=1", "STATUS=alive every Some(1.5s)MAINPID=1", "STOPPING=1"]);
-    speak(None, true);
-    let heard: Vec<_> = (0..4).map(|_| hear()).collect();
-    assert_eq!(heard[2], "STATUS=alive every NoneMAINPID=1");
+    notify(Some("3000000"), true);
+    let received: Vec<_> = (0..4).map(|_| receive()).collect();
+    assert_eq!(received, ["READY=1", "WATCHDOG=1", "STATUS=alive every Some(1.5s)MAINPID=1", "STOPPING=1"]);
+    notify(None, true);
+    let received: Vec<_> = (0..4).map(|_| receive()).collect();
+    assert_eq!(received[2], "STATUS=alive every NoneMAINPID=1");
 
-    speak(Some("3000000"), false);
+    notify(Some("3000000"), false);
     socket.set_nonblocking(true).unwrap();
     assert!(socket.recv(&mut [0; 512]).is_err());
 }

@@ -40,9 +40,9 @@ fn capture(folder: &TempDir) -> String {
     let mut second = TcpConversation::between("10.0.0.2:40002", "192.0.2.1:80");
     second.at(Duration::from_secs(1)).handshake().client(request.as_bytes()).close();
     let mac = [2, 0, 0, 0, 0, 9];
-    let asks = dhcp::v4(1, mac, &[(53, &[1]), (12, host.as_bytes()), (55, &[1, 3, 6])]);
+    let discover = dhcp::v4(1, mac, &[(53, &[1]), (12, host.as_bytes()), (55, &[1, 3, 6])]);
     let mut third = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
-    third.at(Duration::from_secs(2)).client(&asks);
+    third.at(Duration::from_secs(2)).client(&discover);
     let packets: Vec<TimedFrame> = [first.packets(), second.packets(), third.packets()].concat();
     capture_file(folder.path(), "hostile.pcap", &packets).to_str().unwrap().to_owned()
 }
@@ -62,7 +62,7 @@ fn rules() -> String {
 }
 
 #[test]
-fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
+fn hostile_names_reach_every_sink_as_plain_text() {
     if !require_tools(&["rsyslogd", "openssl"]) {
         return;
     }
@@ -72,7 +72,7 @@ fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
     let good = Server::start(|_| status("204 No Content"));
     let slack = Server::start(|_| status("200 OK"));
     let stalls = Server::start(|_| Reply::Stall(Duration::from_secs(3600)));
-    let fails = Server::start(|_| status("500 Alas"));
+    let fails = Server::start(|_| status("500 Internal Server Error"));
     let garbage = Server::start(|_| Reply::Close(b"\0\xffgarbage\r\n\r\n".to_vec()));
     let hook = |name: &str, server: &Server, more: &str| {
         format!(
@@ -108,11 +108,11 @@ fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
     fs::write(path("sensor.toml"), config.concat()).unwrap();
     fs::write(path("rules.toml"), rules()).unwrap();
     let arguments = ["replay", "--config", path("sensor.toml").to_str().unwrap(), &capture(&folder)].map(str::to_owned);
-    let told = Sensor::new().run(&arguments).ok().events();
+    let events = Sensor::new().run(&arguments).ok().events();
 
-    let alerts: Vec<_> = events::of_type(&told, "alert");
-    let of = |rule: &str| alerts.iter().filter(move |event| event["alert"]["ja4sensor"]["rule"] == rule).count();
-    assert_eq!(RULES.map(|(rule, _)| of(rule)), [1, 1, 1], "{alerts:#?}");
+    let alerts: Vec<_> = events::of_type(&events, "alert");
+    let count_of = |rule: &str| alerts.iter().filter(move |event| event["alert"]["ja4sensor"]["rule"] == rule).count();
+    assert_eq!(RULES.map(|(rule, _)| count_of(rule)), [1, 1, 1], "{alerts:#?}");
     let high = alerts.iter().filter(|event| event["alert"]["severity"].as_u64() <= Some(2)).count();
     assert_eq!(high, 3, "{alerts:#?}");
 
@@ -158,7 +158,7 @@ fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
         }
     }
     // All alerts of the failing sinks are counted, and the other sinks are not delayed.
-    let last = *events::of_type(&told, "stats").last().unwrap();
+    let last = *events::of_type(&events, "stats").last().unwrap();
     let count = |sink: &str, name: &str| stats_u64(last, &["sinks", sink, name]);
     for sink in ["good", "slack", "udp", "tcp", "tls", "cef", "file"] {
         assert_eq!((count(sink, "sent"), count(sink, "offered")), (3, alerts.len() as u64), "{sink}: {last:#}");
@@ -184,45 +184,45 @@ fn a_sink_that_cannot_deliver_is_logged() {
         server.url("http")
     );
     fs::write(&config, text).unwrap();
-    let said = folder.path().join("stderr");
+    let stderr = folder.path().join("stderr");
     let mut sensor = Sensor::new()
         .command(&["replay", "--shards", "1", "--types", "stats", "--config", config.to_str().unwrap(), "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(File::create(&said).unwrap())
+        .stderr(File::create(&stderr).unwrap())
         .spawn()
         .unwrap();
     let mut stdin = sensor.stdin.take().unwrap();
-    let said = || fs::read_to_string(&said).unwrap();
+    let stderr = || fs::read_to_string(&stderr).unwrap();
     // Each connection has a value that is not in an earlier one.
     let mut feed = |number: u8, at: usize| {
-        let mut talk = TcpConversation::between(&format!("10.0.0.{number}:4000{number}"), "192.0.2.1:80");
-        talk.at(Duration::from_secs(number.into())).handshake();
+        let mut conversation = TcpConversation::between(&format!("10.0.0.{number}:4000{number}"), "192.0.2.1:80");
+        conversation.at(Duration::from_secs(number.into())).handshake();
         let header = format!("X-{number}: 1\r\n");
-        talk.client(format!("GET / HTTP/1.1\r\nHost: a.example\r\n{header}\r\n").as_bytes()).close();
-        let file = capture_file(folder.path(), "part.pcap", talk.packets());
+        conversation.client(format!("GET / HTTP/1.1\r\nHost: a.example\r\n{header}\r\n").as_bytes()).close();
+        let file = capture_file(folder.path(), "part.pcap", conversation.packets());
         stdin.write_all(&fs::read(file).unwrap()[at..]).unwrap();
     };
-    let count = |text: &str| said().matches(text).count();
+    let count = |text: &str| stderr().matches(text).count();
 
     feed(1, 0);
     // The alert is raised one second of packet time after the first new value. The file header is sent only once.
     feed(3, 24);
-    assert!(until(SOON, || count("alert sink hook cannot deliver: 127.0.0.1: HTTP status 503") == 1), "{}", said());
+    assert!(until(SOON, || count("alert sink hook cannot deliver: 127.0.0.1: HTTP status 503") == 1), "{}", stderr());
     is_up.store(true, Ordering::Relaxed);
-    assert!(until(SOON, || count("alert sink hook delivers again after ") == 1), "{}", said());
+    assert!(until(SOON, || count("alert sink hook delivers again after ") == 1), "{}", stderr());
     assert!(until(SOON, || server.requests().len() > 1));
     is_up.store(false, Ordering::Relaxed);
     feed(5, 24);
     drop(stdin);
     let stdout = collect(sensor.stdout.take().unwrap());
-    assert!(sensor.wait().unwrap().success(), "{}", said());
+    assert!(sensor.wait().unwrap().success(), "{}", stderr());
     let events = events::parse(std::str::from_utf8(&stdout.join().unwrap()).unwrap());
     let last = *events::of_type(&events, "stats").last().unwrap();
     let stat = |name: &str| stats_u64(last, &["sinks", "hook", name]);
     let lost = stat("failed") + stat("abandoned") + stat("queue_full");
     assert!(lost > 0, "{last:#}");
     let loss = format!("alert sink hook lost {lost} of {} alerts: ", stat("offered"));
-    assert_eq!(count(&loss), 1, "{}", said());
-    assert!(!said().contains("secret-path"), "{}", said());
+    assert_eq!(count(&loss), 1, "{}", stderr());
+    assert!(!stderr().contains("secret-path"), "{}", stderr());
 }

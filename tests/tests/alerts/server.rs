@@ -46,7 +46,7 @@ impl Request {
     }
 }
 
-type Script = Arc<dyn Fn(usize) -> Reply + Send + Sync>;
+type ReplyScript = Arc<dyn Fn(usize) -> Reply + Send + Sync>;
 
 /// A server on this host; its threads end with the process.
 pub(crate) struct Server {
@@ -70,20 +70,20 @@ impl Server {
         Self::serve(Arc::new(script), Some(Arc::new(config)))
     }
 
-    fn serve(script: Script, tls: Option<Arc<ServerConfig>>) -> Self {
+    fn serve(script: ReplyScript, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&requests);
+        let received = Arc::clone(&requests);
         thread::spawn(move || {
             for (connection, stream) in listener.incoming().enumerate() {
-                let (stream, script, kept, tls) =
-                    (stream.unwrap(), Arc::clone(&script), Arc::clone(&kept), tls.clone());
+                let (stream, script, received, tls) =
+                    (stream.unwrap(), Arc::clone(&script), Arc::clone(&received), tls.clone());
                 thread::spawn(move || match tls {
-                    None => answer(stream, connection, &script, &kept),
+                    None => serve_connection(stream, connection, &script, &received),
                     Some(tls) => {
                         let tls = ServerConnection::new(tls).unwrap();
-                        answer(StreamOwned::new(tls, stream), connection, &script, &kept);
+                        serve_connection(StreamOwned::new(tls, stream), connection, &script, &received);
                     }
                 });
             }
@@ -110,13 +110,18 @@ pub(crate) fn is_served(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-fn answer(stream: impl Read + Write, connection: usize, script: &Script, kept: &Mutex<Vec<Request>>) {
+fn serve_connection(
+    stream: impl Read + Write,
+    connection: usize,
+    script: &ReplyScript,
+    received: &Mutex<Vec<Request>>,
+) {
     let mut stream = BufReader::new(stream);
-    while let Some(request) = request(&mut stream, connection) {
+    while let Some(request) = read_request(&mut stream, connection) {
         let number = {
-            let mut kept = kept.lock().unwrap();
-            kept.push(request);
-            kept.len() - 1
+            let mut received = received.lock().unwrap();
+            received.push(request);
+            received.len() - 1
         };
         match script(number) {
             Reply::Bytes(bytes) => {
@@ -134,7 +139,7 @@ fn answer(stream: impl Read + Write, connection: usize, script: &Script, kept: &
     }
 }
 
-fn request(stream: &mut impl BufRead, connection: usize) -> Option<Request> {
+fn read_request(stream: &mut impl BufRead, connection: usize) -> Option<Request> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();

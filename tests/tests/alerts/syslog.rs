@@ -8,7 +8,7 @@ use tests::require_tools;
 
 use super::certificate::Certificates;
 use super::rsyslog::Rsyslog;
-use super::{HOSTILE, SOON, alert, settled, start};
+use super::{HOSTILE, SOON, alert, start_sinks, stats_when_idle};
 
 fn sink(transport: &str, port: u16, more: Value) -> Value {
     let mut sink = json!({
@@ -28,18 +28,18 @@ fn rsyslog_reads_every_field_over_udp_tcp_and_tls() {
     let trusted = json!({"ca_file": certificates.path("root.pem")});
     let named = json!({"ca_file": certificates.path("root.pem"), "server_name": "logs.example"});
     let (plain, tls) = (Rsyslog::start(None), Rsyslog::start(Some(&certificates)));
-    let mut so_far = [0, 0];
+    let mut received = [0, 0];
     for (rsyslog, transport, port, more) in [
         (&plain, "udp", plain.udp, json!({})),
         (&plain, "tcp", plain.tcp, json!({"facility": "authpriv"})),
         (&tls, "tls", tls.tcp, trusted),
         (&tls, "tls", tls.tcp, named),
     ] {
-        let sinks = start(sink(transport, port, more));
+        let sinks = start_sinks(sink(transport, port, more));
         sinks.send(&alert(HOSTILE));
         sinks.send(&alert("second"));
-        assert_eq!(settled(&sinks).sent, 2, "{transport}: {:?}", sinks.stats());
-        let count = &mut so_far[usize::from(transport == "tls")];
+        assert_eq!(stats_when_idle(&sinks).sent, 2, "{transport}: {:?}", sinks.stats());
+        let count = &mut received[usize::from(transport == "tls")];
         *count += 2;
         let lines = rsyslog.lines(*count);
         for (line, reason) in lines[*count - 2..].iter().zip(["x\\\" rule=\\\"forged\\\"\\] <165>1", "second"]) {
@@ -57,11 +57,11 @@ fn rsyslog_reads_every_field_over_udp_tcp_and_tls() {
 
 /// Sending to a port without a listener succeeds: the ICMP error arrives later.
 #[test]
-fn a_refused_datagram_is_not_delivered() {
-    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
-    let sinks = start(sink("udp", address.port(), json!({})));
+fn a_refused_datagram_is_sent_again() {
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let sinks = start_sinks(sink("udp", address.port(), json!({})));
     let first = || sinks.stats()[0].clone();
     sinks.send(&alert("first"));
     assert!(until(SOON, || first().sent == 1));
@@ -78,27 +78,30 @@ fn a_refused_datagram_is_not_delivered() {
 }
 
 #[test]
-fn cef_over_syslog_has_no_structured_data_unless_the_sink_is_syslog_s() {
+fn only_a_syslog_sink_sends_structured_data_with_cef() {
     if !require_tools(&["rsyslogd"]) {
         return;
     }
     let rsyslog = Rsyslog::start(None);
     let address = format!("127.0.0.1:{}", rsyslog.tcp);
-    let sinks = start(json!([{"type": "cef", "address": address, "transport": "tcp"}]));
+    let sinks = start_sinks(json!([{"type": "cef", "address": address, "transport": "tcp"}]));
     sinks.send(&alert(HOSTILE));
-    settled(&sinks);
-    let bare = rsyslog.lines(1).remove(0);
-    assert_eq!(bare[5], "-");
-    assert!(bare[6].starts_with("CEF:0|ja4sensor|ja4sensor|"), "{bare:?}");
-    let sinks = start(sink("tcp", rsyslog.tcp, json!({"message": "cef"})));
+    stats_when_idle(&sinks);
+    let of_cef_sink = rsyslog.lines(1).remove(0);
+    assert_eq!(of_cef_sink[5], "-");
+    assert!(of_cef_sink[6].starts_with("CEF:0|ja4sensor|ja4sensor|"), "{of_cef_sink:?}");
+    let sinks = start_sinks(sink("tcp", rsyslog.tcp, json!({"message": "cef"})));
     sinks.send(&alert("x"));
-    settled(&sinks);
-    let both = rsyslog.lines(2).remove(1);
-    assert!(both[5].starts_with("[ja4sensor@") && both[6].trim_start().starts_with("CEF:0|"), "{both:?}");
+    stats_when_idle(&sinks);
+    let of_syslog_sink = rsyslog.lines(2).remove(1);
+    assert!(
+        of_syslog_sink[5].starts_with("[ja4sensor@") && of_syslog_sink[6].trim_start().starts_with("CEF:0|"),
+        "{of_syslog_sink:?}"
+    );
 }
 
 #[test]
-fn a_receiver_that_goes_and_comes_back_gets_what_came_meanwhile() {
+fn queued_alerts_are_delivered_after_the_receiver_restarts() {
     if !require_tools(&["rsyslogd", "openssl"]) {
         return;
     }
@@ -109,9 +112,9 @@ fn a_receiver_that_goes_and_comes_back_gets_what_came_meanwhile() {
             None => ("tcp", json!({})),
             Some(files) => ("tls", json!({"ca_file": files.path("root.pem")})),
         };
-        let sinks = start(sink(transport, rsyslog.tcp, more));
+        let sinks = start_sinks(sink(transport, rsyslog.tcp, more));
         sinks.send(&alert("before"));
-        settled(&sinks);
+        stats_when_idle(&sinks);
         rsyslog.lines(1);
         rsyslog.stop();
         for number in 0..5 {
@@ -119,25 +122,25 @@ fn a_receiver_that_goes_and_comes_back_gets_what_came_meanwhile() {
         }
         assert!(until(SOON, || sinks.stats()[0].retries > 0), "{:?}", sinks.stats());
         rsyslog.run();
-        assert_eq!(settled(&sinks).sent, 6, "{transport}: {:?}", sinks.stats());
+        assert_eq!(stats_when_idle(&sinks).sent, 6, "{transport}: {:?}", sinks.stats());
         let lines = rsyslog.lines(6);
         assert!(lines[5][5].contains("meanwhile 4"), "{lines:?}");
     }
 }
 
 #[test]
-fn a_stranger_s_certificate_is_refused() {
+fn an_untrusted_certificate_or_name_is_refused() {
     if !require_tools(&["rsyslogd", "openssl"]) {
         return;
     }
     let (own, other) = (Certificates::new(), Certificates::new());
     let rsyslog = Rsyslog::start(Some(&own));
-    let stranger = json!({"ca_file": other.path("root.pem"), "retries": 1});
+    let untrusted = json!({"ca_file": other.path("root.pem"), "retries": 1});
     let wrong_name = json!({"ca_file": own.path("root.pem"), "server_name": "other.example", "retries": 1});
-    for more in [json!({"retries": 1}), stranger, wrong_name] {
-        let sinks = start(sink("tls", rsyslog.tcp, more));
+    for more in [json!({"retries": 1}), untrusted, wrong_name] {
+        let sinks = start_sinks(sink("tls", rsyslog.tcp, more));
         sinks.send(&alert("x"));
-        let stats = settled(&sinks);
+        let stats = stats_when_idle(&sinks);
         assert_eq!((stats.sent, stats.failed), (0, 1));
         assert!(stats.last_error.unwrap().contains("certificate"), "{:?}", sinks.stats());
     }

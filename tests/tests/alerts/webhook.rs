@@ -8,7 +8,7 @@ use tests::process;
 
 use super::certificate::Certificates;
 use super::server::{Reply, Server, free_port, status};
-use super::{HOSTILE, alert, settled, start};
+use super::{HOSTILE, alert, start_sinks, stats_when_idle};
 
 /// Returns a webhook configuration with short retry delays.
 fn webhook(url: &str, more: Value) -> Value {
@@ -20,12 +20,12 @@ fn webhook(url: &str, more: Value) -> Value {
 }
 
 #[test]
-fn an_alert_arrives_whole_and_signed() {
+fn an_alert_is_sent_as_signed_json() {
     let server = Server::start(|_| status("204 No Content\r\nX: y"));
     let key = "it's a key";
-    let sinks = start(webhook(&server.url("http"), json!({"hmac_key": key, "headers": {"X-Team": "blue"}})));
+    let sinks = start_sinks(webhook(&server.url("http"), json!({"hmac_key": key, "headers": {"X-Team": "blue"}})));
     sinks.send(&alert(HOSTILE));
-    assert_eq!(settled(&sinks).sent, 1);
+    assert_eq!(stats_when_idle(&sinks).sent, 1);
     let request = &server.requests()[0];
     assert_eq!(request.line, "POST /hook/secret-path HTTP/1.1");
     assert_eq!(request.header("content-type"), Some("application/json"));
@@ -45,13 +45,13 @@ fn an_alert_arrives_whole_and_signed() {
 }
 
 #[test]
-fn slack_gets_its_form_by_put_over_one_connection() {
+fn slack_messages_are_sent_by_put_over_one_connection() {
     let server = Server::start(|_| status("200 OK"));
-    let sinks = start(webhook(&server.url("http"), json!({"format": "slack", "method": "put"})));
+    let sinks = start_sinks(webhook(&server.url("http"), json!({"format": "slack", "method": "put"})));
     for _ in 0..3 {
         sinks.send(&alert(HOSTILE));
     }
-    assert_eq!(settled(&sinks).sent, 3);
+    assert_eq!(stats_when_idle(&sinks).sent, 3);
     let requests = server.requests();
     assert!(requests.iter().all(|request| request.connection == 0), "{requests:?}");
     assert!(requests[0].line.starts_with("PUT "));
@@ -61,7 +61,7 @@ fn slack_gets_its_form_by_put_over_one_connection() {
 }
 
 #[test]
-fn what_fails_for_now_is_tried_again() {
+fn temporary_failures_are_retried() {
     for bad in [
         status("500 Internal Server Error"),
         status("503 Busy"),
@@ -73,9 +73,9 @@ fn what_fails_for_now_is_tried_again() {
     ] {
         let reply = bad.clone();
         let server = Server::start(move |number| if number < 2 { reply.clone() } else { status("200 OK") });
-        let sinks = start(webhook(&server.url("http"), json!({})));
+        let sinks = start_sinks(webhook(&server.url("http"), json!({})));
         sinks.send(&alert("x"));
-        let stats = settled(&sinks);
+        let stats = stats_when_idle(&sinks);
         assert_eq!((stats.sent, stats.retries, stats.failed), (1, 2, 0), "{bad:?}: {stats:?}");
         assert_eq!(stats.last_error, None);
         let requests = server.requests();
@@ -84,25 +84,25 @@ fn what_fails_for_now_is_tried_again() {
 }
 
 #[test]
-fn a_success_whose_body_never_ends_is_one() {
+fn a_success_status_counts_even_if_the_body_never_ends() {
     let server =
         Server::start(|_| Reply::Forever(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\nxxxxxxxx".to_vec()));
-    let sinks = start(webhook(&server.url("http"), json!({})));
+    let sinks = start_sinks(webhook(&server.url("http"), json!({})));
     sinks.send(&alert("x"));
     sinks.send(&alert("x"));
-    assert_eq!(settled(&sinks).sent, 2);
+    assert_eq!(stats_when_idle(&sinks).sent, 2);
 }
 
 #[test]
-fn what_is_refused_is_not_tried_again_and_no_redirect_is_followed() {
+fn client_errors_are_not_retried_and_redirects_are_not_followed() {
     let other = Server::start(|_| status("200 OK"));
     let elsewhere = format!("302 Found\r\nLocation: {}", other.url("http"));
     for refusal in ["400 Bad Request", "404 Not Found", "410 Gone", &elsewhere] {
         let answer = refusal.to_owned();
         let server = Server::start(move |_| status(&answer));
-        let sinks = start(webhook(&server.url("http"), json!({})));
+        let sinks = start_sinks(webhook(&server.url("http"), json!({})));
         sinks.send(&alert("x"));
-        let stats = settled(&sinks);
+        let stats = stats_when_idle(&sinks);
         assert_eq!((stats.failed, stats.retries, server.requests().len()), (1, 0, 1), "{refusal}: {stats:?}");
         let error = stats.last_error.unwrap();
         assert_eq!(error, format!("127.0.0.1: HTTP status {}", &refusal[..3]));
@@ -111,51 +111,51 @@ fn what_is_refused_is_not_tried_again_and_no_redirect_is_followed() {
 }
 
 #[test]
-fn a_receiver_that_asks_for_time_gets_it() {
+fn retry_after_is_honoured_up_to_a_limit() {
     let server = Server::start(|number| match number {
         0 => status("429 Too Many Requests\r\nRetry-After: 1"),
         1 => status("200 OK"),
         _ => status("503 Later\r\nRetry-After: 86400"),
     });
-    let sinks = start(webhook(&server.url("http"), json!({})));
+    let sinks = start_sinks(webhook(&server.url("http"), json!({})));
     sinks.send(&alert("x"));
-    assert_eq!(settled(&sinks).sent, 1);
+    assert_eq!(stats_when_idle(&sinks).sent, 1);
     let requests = server.requests();
     assert!(requests[1].at - requests[0].at >= Duration::from_secs(1));
     // An alert is not held for a day.
     let before = Instant::now();
     sinks.send(&alert("x"));
-    assert_eq!(settled(&sinks).failed, 1);
+    assert_eq!(stats_when_idle(&sinks).failed, 1);
     assert!(before.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
-fn tries_end() {
-    let sinks = start(webhook(&format!("http://127.0.0.1:{}/", free_port()), json!({})));
+fn retries_are_limited_by_count_and_deadline() {
+    let sinks = start_sinks(webhook(&format!("http://127.0.0.1:{}/", free_port()), json!({})));
     sinks.send(&alert("x"));
-    let stats = settled(&sinks);
+    let stats = stats_when_idle(&sinks);
     assert_eq!((stats.failed, stats.retries), (1, 3));
     assert!(stats.last_error.unwrap().contains("127.0.0.1: "));
-    let sinks = start(webhook("http://127.0.0.1:1/", json!({"retries": 100, "retry_deadline": "300ms"})));
+    let sinks = start_sinks(webhook("http://127.0.0.1:1/", json!({"retries": 100, "retry_deadline": "300ms"})));
     let before = Instant::now();
     sinks.send(&alert("x"));
-    assert_eq!(settled(&sinks).failed, 1);
+    assert_eq!(stats_when_idle(&sinks).failed, 1);
     assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
 }
 
 #[test]
-fn https_trusts_the_file_of_certificates_and_nobody_else() {
+fn https_trusts_only_the_configured_certificates() {
     let certificates = Certificates::new();
     let server = Server::tls(&certificates, |_| status("200 OK"));
-    let sinks = start(webhook(&server.url("https"), json!({"ca_file": certificates.path("root.pem")})));
+    let sinks = start_sinks(webhook(&server.url("https"), json!({"ca_file": certificates.path("root.pem")})));
     sinks.send(&alert("x"));
-    assert_eq!(settled(&sinks).sent, 1, "{:?}", sinks.stats());
+    assert_eq!(stats_when_idle(&sinks).sent, 1, "{:?}", sinks.stats());
 
     let other = Certificates::new();
     for more in [json!({}), json!({"ca_file": other.path("root.pem")})] {
-        let sinks = start(webhook(&server.url("https"), more));
+        let sinks = start_sinks(webhook(&server.url("https"), more));
         sinks.send(&alert("x"));
-        let stats = settled(&sinks);
+        let stats = stats_when_idle(&sinks);
         assert_eq!((stats.sent, stats.failed), (0, 1));
         let error = stats.last_error.unwrap();
         assert!(error.contains("certificate") && !error.contains("secret-path"), "{error}");

@@ -20,7 +20,7 @@ const BAD: &str =
 
 /// Fields that are not in the connection event: a replay has no interfaces, and the handshake field is computed for
 /// rules only.
-const ELSEWHERE: [&str; 2] = ["in_iface", "connection.handshake"];
+const NOT_IN_OUTPUT: [&str; 2] = ["in_iface", "connection.handshake"];
 
 /// Converts an output timestamp to seconds since 1970, by the day number in the Gregorian calendar.
 fn seconds(time: &str) -> i64 {
@@ -43,7 +43,7 @@ fn pointer(field: Field) -> String {
 }
 
 /// Returns a field's value in the output, in the notation of a rule.
-fn said(field: Field, line: &Value, events: &[Value]) -> Option<String> {
+fn output_value(field: Field, line: &Value, events: &[Value]) -> Option<String> {
     if Method::named(field.name()) {
         // A rule is evaluated at the first value, so the newest value at that time is the first.
         return of_kind(events, field.name()).first().map(|event| event["fingerprint"]["value"].to_string());
@@ -82,9 +82,9 @@ impl Method {
 
 /// Returns, for each field with a value, a rule that matches it and a rule that matches the opposite. `on` and `more`
 /// are the same in all rules.
-fn rules(on: &str, more: &str, said: &[(Field, String)]) -> String {
+fn rules(on: &str, more: &str, values: &[(Field, String)]) -> String {
     let mut rules = String::new();
-    for (field, value) in said {
+    for (field, value) in values {
         let (yes, no) = match field {
             Field::SshClientBanner | Field::SshServerBanner => (format!("op = \"contains\", value = {value}"), None),
             // The duration is in milliseconds, rounded down.
@@ -95,10 +95,10 @@ fn rules(on: &str, more: &str, said: &[(Field, String)]) -> String {
             Field::Alerts | Field::TlsAlpn => (format!("op = \"eq\", value = {value}"), None),
             _ => (format!("op = \"eq\", value = {value}"), Some(format!("op = \"ne\", value = {value}"))),
         };
-        for (answer, condition) in [("yes", Some(yes)), ("no", no)] {
+        for (prefix, condition) in [("yes", Some(yes)), ("no", no)] {
             let Some(condition) = condition else { continue };
             rules += &format!(
-                "[[rule]]\nname = \"{answer}_{}\"\ndescription = \"x\"\non = \"{on}\"\nwindow = \"1m\"\n\
+                "[[rule]]\nname = \"{prefix}_{}\"\ndescription = \"x\"\non = \"{on}\"\nwindow = \"1m\"\n\
                  where = [{more}{{ field = \"{}\", {condition} }}]\nthreshold = {{ op = \"gte\", value = 1 }}\n",
                 field.name(),
                 field.name(),
@@ -110,29 +110,29 @@ fn rules(on: &str, more: &str, said: &[(Field, String)]) -> String {
 
 fn fired(events: &[Value]) -> BTreeSet<String> {
     let alerts =
-        events::of_type(events, "alert").into_iter().map(|alert| own(alert)["rule"].as_str().unwrap().to_owned());
+        events::of_type(events, "alert").into_iter().map(|alert| details(alert)["rule"].as_str().unwrap().to_owned());
     alerts.filter(|name| name.starts_with("yes_") || name.starts_with("no_")).collect()
 }
 
-fn expected(said: &[(Field, String)]) -> BTreeSet<String> {
-    said.iter().map(|(field, _)| format!("yes_{}", field.name())).collect()
+fn expected(values: &[(Field, String)]) -> BTreeSet<String> {
+    values.iter().map(|(field, _)| format!("yes_{}", field.name())).collect()
 }
 
-/// Returns a site with labels for the request of [`web_talk`] and the server certificate of [`tls_talk`].
-fn a_site(rules: &str) -> Site {
-    let label = |talk: &TcpConversation, kind: &str, name: &str| {
-        let events = replay("", talk.packets());
+/// Returns a site with labels for the request of [`web_conversation`] and the server certificate of [`tls_conversation`].
+fn site_with_rules(rules: &str) -> Site {
+    let label = |conversation: &TcpConversation, kind: &str, name: &str| {
+        let events = replay("", conversation.packets());
         let value = &of_kind(&events, kind)[0]["fingerprint"]["value"];
         format!(
             "[[entry]]\ntype = \"{kind}\"\nvalue = {value}\nname = \"{name}\"\ncategory = \"tool\"\nconfidence = 77\n"
         )
     };
-    let own = label(&web_talk(), "ja4h", "Mine") + &label(&tls_talk(), "ja4x", "My server");
-    Site::new(CONFIG).with("bad.toml", BAD).with("own.toml", &own).with("rules.toml", rules)
+    let details = label(&web_conversation(), "ja4h", "Mine") + &label(&tls_conversation(), "ja4x", "My server");
+    Site::new(CONFIG).with("bad.toml", BAD).with("own.toml", &details).with("rules.toml", rules)
 }
 
 /// Returns a TLS 1.2 connection with SNI, ALPN and certificates, in a VLAN, inside a tunnel.
-fn tls_talk() -> TcpConversation {
+fn tls_conversation() -> TcpConversation {
     let name = b"\x00\x0f\x00\x00\x0cshop.example";
     let hello = HelloBuilder::new(0x0303, &[0xc02b, 0xc030]).extension(0, name).alpn(&[b"h2", b"http/1.1"]);
     let hello = hello.extension(0xfe0d, &[0; 8]).client();
@@ -143,38 +143,38 @@ fn tls_talk() -> TcpConversation {
     let answer = HelloBuilder::new(0x0303, &[0xc030]).alpn(&[b"h2"]).server();
     let flight = hello::records(&[answer, message, vec![14, 0, 0, 0]].concat(), 16_000);
     let vlan = Envelope { vlan: vec![100], ..Envelope::default() };
-    let mut talk = talk("10.0.0.1:51234", "192.0.2.1:443", ms(0)).inside(vlan);
-    talk.syn_with(64_240, &with_mss(1380)).wait(ms(30)).syn_ack().wait(ms(1)).client_ack();
-    talk.client(&hello::records(&hello, usize::MAX)).wait(ms(10));
+    let mut conversation = conversation("10.0.0.1:51234", "192.0.2.1:443", ms(0)).inside(vlan);
+    conversation.syn_with(64_240, &with_mss(1380)).wait(ms(30)).syn_ack().wait(ms(1)).client_ack();
+    conversation.client(&hello::records(&hello, usize::MAX)).wait(ms(10));
     for segment in flight.chunks(1200) {
-        talk.server(segment);
+        conversation.server(segment);
     }
     // ClientKeyExchange: the client's next message.
-    talk.wait(ms(5)).client(&hello::records(&[&[16, 0, 0, 33, 32][..], &[4; 32]].concat(), 16_000)).close();
-    talk
+    conversation.wait(ms(5)).client(&hello::records(&[&[16, 0, 0, 33, 32][..], &[4; 32]].concat(), 16_000)).close();
+    conversation
 }
 
-fn web_talk() -> TcpConversation {
-    let mut talk = talk("10.0.0.1:51234", "192.0.2.1:80", ms(0));
+fn web_conversation() -> TcpConversation {
+    let mut conversation = conversation("10.0.0.1:51234", "192.0.2.1:80", ms(0));
     let request = browser_request("shop.example", "/", &mut SplitMix64::new(3));
-    talk.handshake().client(&request).server(&response(500)).wait(ms(2000)).close();
-    talk
+    conversation.handshake().client(&request).server(&response(500)).wait(ms(2000)).close();
+    conversation
 }
 
-fn ssh_talk() -> TcpConversation {
+fn ssh_conversation() -> TcpConversation {
     let mut random = SplitMix64::new(4);
-    let mut talk = talk("[2001:db8::1]:51234", "[2001:db8::2]:22", ms(0));
-    talk.handshake().server(tests::ssh::BANNER).client(tests::ssh::BANNER);
-    talk.client(&tests::ssh::kex_init(&mut random)).server(&tests::ssh::kex_init(&mut random));
+    let mut conversation = conversation("[2001:db8::1]:51234", "[2001:db8::2]:22", ms(0));
+    conversation.handshake().server(tests::ssh::BANNER).client(tests::ssh::BANNER);
+    conversation.client(&tests::ssh::kex_init(&mut random)).server(&tests::ssh::kex_init(&mut random));
     for _ in 0..110 {
-        talk.client(&[0x80; 36]).server(&[0x81; 36]).client_ack();
+        conversation.client(&[0x80; 36]).server(&[0x81; 36]).client_ack();
     }
-    talk.close();
-    talk
+    conversation.close();
+    conversation
 }
 
 /// Returns the packets of each sample conversation, by name.
-fn said_of_all() -> Vec<(&'static str, Vec<TimedFrame>)> {
+fn sample_conversations() -> Vec<(&'static str, Vec<TimedFrame>)> {
     let mac = [2, 0, 0, 0, 0, 1];
     let mut lease = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     lease.client(&dhcp::client_v4(1, mac));
@@ -186,9 +186,9 @@ fn said_of_all() -> Vec<(&'static str, Vec<TimedFrame>)> {
     quic.client(&ends.initial(Sender::Client, 0, &crypto(0, &hello)));
     quic.server(&ends.initial(Sender::Server, 0, &crypto(0, &hello::server_hello_13(&mut SplitMix64::new(2)))));
     vec![
-        ("tls", tls_talk().packets().to_vec()),
-        ("http", web_talk().packets().to_vec()),
-        ("ssh", ssh_talk().packets().to_vec()),
+        ("tls", tls_conversation().packets().to_vec()),
+        ("http", web_conversation().packets().to_vec()),
+        ("ssh", ssh_conversation().packets().to_vec()),
         ("dhcp", lease.packets().to_vec()),
         ("dhcp6", lease6.packets().to_vec()),
         ("quic", quic.packets().to_vec()),
@@ -196,51 +196,54 @@ fn said_of_all() -> Vec<(&'static str, Vec<TimedFrame>)> {
 }
 
 /// Returns whether rules on connections accept the field.
-fn is_of_connection(field: Field) -> bool {
+fn is_connection_field(field: Field) -> bool {
     field.is_in(place::RULE) && field.known() != Known::Fingerprint
 }
 
 #[test]
-fn rules_over_connections_see_what_their_line_says() {
+fn rules_on_connections_match_the_values_of_the_connection_event() {
     let mut compared = BTreeSet::new();
-    for (what, packets) in said_of_all() {
-        let before = a_site("").replay(&packets, &[]);
-        let [line] = connections(&before)[..] else { panic!("{what}: {before:#?}") };
-        let fields = Field::ALL.iter().filter(|field| is_of_connection(**field));
-        let said: Vec<_> = fields.filter_map(|field| Some((*field, said(*field, line, &before)?))).collect();
-        let events = a_site(&rules("connection", "", &said)).replay(&packets, &[]);
-        assert_eq!(fired(&events), expected(&said), "{what}: {said:#?}");
-        compared.extend(said.into_iter().map(|(field, _)| field.name()));
+    for (name, packets) in sample_conversations() {
+        let before = site_with_rules("").replay(&packets, &[]);
+        let [line] = connections(&before)[..] else { panic!("{name}: {before:#?}") };
+        let fields = Field::ALL.iter().filter(|field| is_connection_field(**field));
+        let values: Vec<_> = fields.filter_map(|field| Some((*field, output_value(*field, line, &before)?))).collect();
+        let events = site_with_rules(&rules("connection", "", &values)).replay(&packets, &[]);
+        assert_eq!(fired(&events), expected(&values), "{name}: {values:#?}");
+        compared.extend(values.into_iter().map(|(field, _)| field.name()));
     }
-    let all = Field::ALL.iter().filter(|field| is_of_connection(**field)).map(|field| field.name());
-    let never: Vec<_> = all.filter(|name| !compared.contains(name)).collect();
-    assert_eq!(never, ELSEWHERE, "nothing was said of these");
+    let all = Field::ALL.iter().filter(|field| is_connection_field(**field)).map(|field| field.name());
+    let missing: Vec<_> = all.filter(|name| !compared.contains(name)).collect();
+    assert_eq!(missing, NOT_IN_OUTPUT, "fields without a value in any sample");
 }
 
 #[test]
-fn rules_over_fingerprints_see_what_their_line_says() {
-    let packets = tls_talk().packets().to_vec();
-    let before = a_site("").replay(&packets, &["--raw"]);
-    let of_leaf = of_kind(&before, "ja4x")[0];
+fn rules_on_fingerprints_match_the_values_of_the_fingerprint_event() {
+    let packets = tls_conversation().packets().to_vec();
+    let before = site_with_rules("").replay(&packets, &["--raw"]);
+    let leaf_event = of_kind(&before, "ja4x")[0];
     let certificate = ["subject_cn", "issuer_cn", "notbefore", "notafter", "san_count"];
-    assert!(certificate.iter().all(|name| of_leaf["tls"][*name] == of_leaf["certificate"][*name]), "{of_leaf:#}");
+    assert!(
+        certificate.iter().all(|name| leaf_event["tls"][*name] == leaf_event["certificate"][*name]),
+        "{leaf_event:#}"
+    );
     let rule_fields = Field::ALL.iter().filter(|field| field.is_in(place::RULE));
-    let of_event = rule_fields.clone().filter(|field| field.known() == Known::Fingerprint);
-    let mut told: Vec<_> =
-        of_event.map(|field| (*field, of_leaf.pointer(&pointer(*field)).unwrap().to_string())).collect();
-    told.push((Field::FirstSeen, of_leaf["first_seen"].to_string()));
-    assert_eq!(told.len(), 10, "{told:?}");
-    let of_certificate =
+    let event_fields = rule_fields.clone().filter(|field| field.known() == Known::Fingerprint);
+    let mut values: Vec<_> =
+        event_fields.map(|field| (*field, leaf_event.pointer(&pointer(*field)).unwrap().to_string())).collect();
+    values.push((Field::FirstSeen, leaf_event["first_seen"].to_string()));
+    assert_eq!(values.len(), 10, "{values:?}");
+    let certificate_fields =
         rule_fields.filter(|field| certificate.iter().any(|name| field.name() == format!("tls.{name}")));
-    told.extend(of_certificate.filter_map(|field| Some((*field, said(*field, of_leaf, &before)?))));
-    assert_eq!(told.len(), 10 + 5, "{told:?}");
+    values.extend(certificate_fields.filter_map(|field| Some((*field, output_value(*field, leaf_event, &before)?))));
+    assert_eq!(values.len(), 10 + 5, "{values:?}");
     let leaf = "{ field = \"fingerprint.type\", op = \"eq\", value = \"ja4x\" }, { field = \"fingerprint.count\", op = \"eq\", value = 1 }, ";
-    let events = a_site(&rules("fingerprint", leaf, &told)).replay(&packets, &["--raw"]);
-    assert_eq!(fired(&events), expected(&told), "{told:#?}");
+    let events = site_with_rules(&rules("fingerprint", leaf, &values)).replay(&packets, &["--raw"]);
+    assert_eq!(fired(&events), expected(&values), "{values:#?}");
 }
 
 #[test]
-fn a_syn_alone_says_hops_and_system_at_once() {
+fn a_syn_alone_has_hops_and_a_path_but_no_os() {
     let rule = |name: &str, condition: &str| {
         format!(
             "[[rule]]\nname = \"{name}\"\ndescription = \"x\"\non = \"connection\"\nwindow = \"1m\"\n\
@@ -250,9 +253,9 @@ fn a_syn_alone_says_hops_and_system_at_once() {
     // These are Windows options, but the initial TTL of Windows is 128.
     let windows = [2, 4, 5, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2];
     let rules = rule("yes_hops", "\"hops.client\", op = \"eq\", value = 0") + &rule("no_os", "\"os\", op = \"exists\"");
-    let mut first = talk("10.0.0.1:51234", "192.0.2.1:443", ms(0));
+    let mut first = conversation("10.0.0.1:51234", "192.0.2.1:443", ms(0));
     first.syn_with(64_240, &windows);
-    let events = a_site(&rules).replay(first.packets(), &[]);
+    let events = site_with_rules(&rules).replay(first.packets(), &[]);
     assert_eq!(fired(&events), BTreeSet::from(["yes_hops".to_owned()]));
     let line = of_port(&events, 51_234);
     assert_eq!((&line["hops"]["client"], line.get("os")), (&0.into(), None), "{line:#}");

@@ -15,49 +15,50 @@ fn crowd(at: u64) -> Vec<TimedFrame> {
         2 => client_hello(Shape::Browser, "c.example"),
         _ => odd_hello((number % 40) as u16, "d.example"),
     };
-    let talks: Vec<_> = (0..400)
+    let conversations: Vec<_> = (0..400)
         .map(|number| {
             let client = format!("10.0.{}.{}:{}", number % 7, number % 50 + 1, 20_000 + number);
             tls(&client, "192.0.2.1:443", ms(at + number), &hello(number))
         })
         .collect();
-    together(&talks)
+    merged_packets(&conversations)
 }
 
 /// Returns how often each value was reported as first seen.
-fn firsts(events: &[Value]) -> HashMap<(String, String), usize> {
-    let mut firsts = HashMap::new();
+fn first_seen_counts(events: &[Value]) -> HashMap<(String, String), usize> {
+    let mut first_seen_counts = HashMap::new();
     for event in tests::fingerprints(events) {
         let text = |name: &str| event["fingerprint"][name].as_str().unwrap().to_owned();
-        *firsts.entry((text("type"), text("value"))).or_default() += usize::from(event["first_seen"] == true);
+        *first_seen_counts.entry((text("type"), text("value"))).or_default() +=
+            usize::from(event["first_seen"] == true);
     }
-    firsts
+    first_seen_counts
 }
 
 const ALL: &str = "[first_seen]\nlearning = \"0\"\n[builtin.first_seen]\nenabled = false\n";
 
 /// Returns whether first-seen detection covers the type: not `ja4l`, `ja4ls` and `ja4ssh`, which do not identify
 /// software.
-fn asked_for(kind: &str) -> bool {
+fn is_covered(kind: &str) -> bool {
     !matches!(kind, "ja4l" | "ja4ls" | "ja4ssh")
 }
 
 #[test]
-fn one_connection_is_the_first_whichever_shard_sees_it() {
+fn a_value_is_first_seen_in_one_connection_for_any_number_of_shards() {
     let (site, packets) = (Site::new(ALL), crowd(0));
     let one = site.replay(&packets, &["--shards", "1"]);
-    let firsts = firsts(&one);
-    assert!(firsts.len() > 13, "{firsts:#?}");
-    for ((kind, value), count) in firsts {
-        assert_eq!(count, usize::from(asked_for(&kind)), "{kind} {value}");
+    let first_seen_counts = first_seen_counts(&one);
+    assert!(first_seen_counts.len() > 13, "{first_seen_counts:#?}");
+    for ((kind, value), count) in first_seen_counts {
+        assert_eq!(count, usize::from(is_covered(&kind)), "{kind} {value}");
     }
     // The reported event is the first in the capture.
     let mut known = std::collections::HashSet::new();
     for event in tests::fingerprints(&one) {
         let fingerprint = &event["fingerprint"];
         let new = known.insert((fingerprint["type"].to_string(), fingerprint["value"].to_string()));
-        let asked = asked_for(fingerprint["type"].as_str().unwrap());
-        assert_eq!(event["first_seen"] == true, new && asked, "{event}");
+        let covered = is_covered(fingerprint["type"].as_str().unwrap());
+        assert_eq!(event["first_seen"] == true, new && covered, "{event}");
     }
     for shards in ["2", "4"] {
         assert_eq!(site.replay(&packets, &["--shards", shards]), one, "--shards {shards}");
@@ -65,50 +66,50 @@ fn one_connection_is_the_first_whichever_shard_sees_it() {
 }
 
 #[test]
-fn while_it_learns_everything_is_approved() {
+fn values_in_the_learning_period_are_not_first_seen() {
     let site = Site::new("[first_seen]\nlearning = \"1h\"\n");
     let hour = 3_600_000;
-    let talks = [
+    let conversations = [
         tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &odd_hello(1, "a.example")),
         tls("10.0.0.1:2", "192.0.2.1:443", ms(hour - 1000), &odd_hello(2, "a.example")),
         tls("10.0.0.1:3", "192.0.2.1:443", ms(hour + 1000), &odd_hello(3, "a.example")),
         tls("10.0.0.1:4", "192.0.2.1:443", ms(hour + 2000), &odd_hello(1, "a.example")),
     ];
-    let events = site.replay(&together(&talks), &[]);
+    let events = site.replay(&merged_packets(&conversations), &[]);
     let new: Vec<_> = of_kind(&events, "ja4").iter().map(|event| event["first_seen"] == true).collect();
     assert_eq!(new, [false, false, true, false]);
-    let alert = the_alert(&events, "first_seen");
+    let alert = single_alert(&events, "first_seen");
     assert_reason(alert, &["never seen on this network"]);
     assert_eq!(alert["fingerprint"]["value"], of_kind(&events, "ja4")[2]["fingerprint"]["value"]);
     assert_eq!(tests::stats_u64(stats(&events), &["engine", "first_seen", "learning_left_s"]), 0);
-    let begun = site.replay(talks[0].packets(), &[]);
-    let left = tests::stats_u64(stats(&begun), &["engine", "first_seen", "learning_left_s"]);
+    let started = site.replay(conversations[0].packets(), &[]);
+    let left = tests::stats_u64(stats(&started), &["engine", "first_seen", "learning_left_s"]);
     assert!((3590..=3600).contains(&left), "{left}");
 }
 
 #[test]
-fn a_value_that_is_new_to_a_host_alone_is_told_of_local_hosts() {
+fn a_value_that_is_new_to_one_host_raises_an_alert_for_local_hosts_only() {
     let site = Site::new("[first_seen]\nlearning = \"0\"\nmethods = [\"ja4\"]\nhost_methods = [\"ja4\"]\n");
     let hello = client_hello(Shape::Curl, "a.example");
-    let talks = [
+    let conversations = [
         tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &hello),
         tls("10.0.0.2:2", "192.0.2.1:443", ms(1000), &hello),
         tls("10.0.0.2:3", "192.0.2.1:443", ms(2000), &hello),
         // A client outside the local network.
         tls("203.0.113.9:4", "192.0.2.1:443", ms(3000), &hello),
     ];
-    let events = site.replay(&together(&talks), &[]);
-    let told = alerts(&events, "first_seen");
-    assert_eq!(told.len(), 2, "{told:#?}");
-    assert_reason(told[0], &["on this network"]);
-    assert_reason(told[1], &["never seen from 10.0.0.2"]);
-    assert_eq!(own(told[1])["group"]["src_ip"], "10.0.0.2");
+    let events = site.replay(&merged_packets(&conversations), &[]);
+    let raised = alerts(&events, "first_seen");
+    assert_eq!(raised.len(), 2, "{raised:#?}");
+    assert_reason(raised[0], &["on this network"]);
+    assert_reason(raised[1], &["never seen from 10.0.0.2"]);
+    assert_eq!(details(raised[1])["group"]["src_ip"], "10.0.0.2");
     let new: Vec<_> = of_kind(&events, "ja4").iter().map(|event| event["first_seen"] == true).collect();
     assert_eq!(new, [true, false, false, false]);
 }
 
 #[test]
-fn a_restart_neither_forgets_nor_learns_anew() {
+fn known_values_and_the_learning_period_survive_a_restart() {
     let site = Site::new("[first_seen]\nlearning = \"1h\"\n[builtin.first_seen]\nenabled = false\n");
     let database = site.text("history.db");
     let run = |packets: &[TimedFrame]| site.replay(packets, &["--db", &database]);
@@ -116,11 +117,11 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     run(&crowd(0));
     // Known values stay known; the learning period does not restart.
     let later = crowd(two_hours);
-    assert_eq!(firsts(&run(&later)).values().sum::<usize>(), 0);
+    assert_eq!(first_seen_counts(&run(&later)).values().sum::<usize>(), 0);
     let odd = tls("10.0.0.1:9", "192.0.2.1:443", ms(two_hours + 5000), &odd_hello(77, "a.example"));
     let odd_is_new = |packets: &[TimedFrame]| of_kind(&run(packets), "ja4")[0]["first_seen"] == true;
-    assert!(odd_is_new(odd.packets()), "the hour of learning was over long ago");
-    assert!(!odd_is_new(odd.packets()), "now it is known");
+    assert!(odd_is_new(odd.packets()), "the learning period is not over");
+    assert!(!odd_is_new(odd.packets()), "the value is not known");
 
     let list = |options: &[&str]| site.rows(&["first-seen", "list", "--format", "json"], options);
     let curl = list(&["--value", Shape::Curl.ja4()]);
@@ -132,13 +133,13 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     let delete = ["first-seen", "delete", "--db", &database, "--value", Shape::Curl.ja4()];
     Sensor::new().run(&delete).ok().stderr_has("deleted");
     assert!(list(&["--value", Shape::Curl.ja4()]).is_empty());
-    let again = firsts(&run(&later));
-    let told: Vec<_> = again.iter().filter(|(_, count)| **count > 0).map(|((_, value), _)| &**value).collect();
-    assert_eq!(told, [Shape::Curl.ja4()]);
+    let again = first_seen_counts(&run(&later));
+    let first_seen: Vec<_> = again.iter().filter(|(_, count)| **count > 0).map(|((_, value), _)| &**value).collect();
+    assert_eq!(first_seen, [Shape::Curl.ja4()]);
 }
 
 /// Configuration without a learning period: every value is new from the start.
-const UNLEARNT: &str = "[first_seen]\nlearning = \"0\"\n";
+const NO_LEARNING: &str = "[first_seen]\nlearning = \"0\"\n";
 
 /// Returns a request with `number` extra fields, so that each number yields another JA4H.
 fn request(number: usize) -> Vec<u8> {
@@ -156,11 +157,11 @@ fn nanoseconds(event: &Value) -> u64 {
     seconds * SECOND + fraction.parse::<u64>().unwrap()
 }
 
-const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
 /// Asserts that an alert lists exactly these fingerprints, each once.
 fn assert_names(alert: &Value, fingerprints: &[&Value]) {
-    let reason = own(alert)["reason"].as_str().unwrap();
+    let reason = details(alert)["reason"].as_str().unwrap();
     let named: Vec<_> = fingerprints
         .iter()
         .map(|event| ["type", "value"].map(|name| event["fingerprint"][name].as_str().unwrap()).join(" "))
@@ -175,13 +176,13 @@ fn assert_names(alert: &Value, fingerprints: &[&Value]) {
 }
 
 /// Returns the first-seen fingerprints of a client's port.
-fn new_of(events: &[Value], port: u16) -> Vec<&Value> {
+fn first_seen_of_port(events: &[Value], port: u16) -> Vec<&Value> {
     let new = |event: &&Value| event["src_port"] == port && event["first_seen"] == true;
     tests::fingerprints(events).into_iter().filter(new).collect()
 }
 
 /// Asserts that the output is the same for any number of shards.
-fn replay_alike(site: &Site, packets: &[TimedFrame]) -> Vec<Value> {
+fn replay_with_any_shards(site: &Site, packets: &[TimedFrame]) -> Vec<Value> {
     let one = site.replay(packets, &["--shards", "1"]);
     for shards in ["2", "4"] {
         assert_eq!(site.replay(packets, &["--shards", shards]), one, "--shards {shards}");
@@ -190,50 +191,51 @@ fn replay_alike(site: &Site, packets: &[TimedFrame]) -> Vec<Value> {
 }
 
 #[test]
-fn one_connection_raises_one_alert_that_names_all_its_new_values() {
-    let site = Site::new(UNLEARNT);
+fn one_connection_raises_one_alert_that_lists_all_its_new_values() {
+    let site = Site::new(NO_LEARNING);
     let chain = [certificate::leaf("a.example"), certificate::authority()];
-    let talks = [
+    let conversations = [
         with_chain("10.0.0.1:1", "a.example", ms(0), &chain),
         // The same certificate is not new; another client's hello is.
         tls("10.0.0.1:2", "192.0.2.1:443", ms(100_000), &odd_hello(1, "a.example")),
         tls("10.0.0.1:3", "192.0.2.1:443", ms(200_000), &odd_hello(1, "a.example")),
     ];
-    let events = replay_alike(&site, &together(&talks));
-    let told = alerts(&events, "first_seen");
-    assert_eq!(told.len(), 2, "{told:#?}");
-    let kinds: Vec<_> = new_of(&events, 1).iter().map(|event| event["fingerprint"]["type"].clone()).collect();
+    let events = replay_with_any_shards(&site, &merged_packets(&conversations));
+    let raised = alerts(&events, "first_seen");
+    assert_eq!(raised.len(), 2, "{raised:#?}");
+    let kinds: Vec<_> =
+        first_seen_of_port(&events, 1).iter().map(|event| event["fingerprint"]["type"].clone()).collect();
     for kind in ["ja4t", "ja4", "ja4ts", "ja4s", "ja4x"] {
         assert!(kinds.contains(&kind.into()), "{kinds:?}");
     }
-    for (alert, port) in told.iter().zip([1, 2]) {
-        assert_names(alert, &new_of(&events, port));
+    for (alert, port) in raised.iter().zip([1, 2]) {
+        assert_names(alert, &first_seen_of_port(&events, port));
         assert_eq!(alert["src_port"], port);
-        assert_eq!(own(alert)["group"], serde_json::json!({"src_ip": "10.0.0.1", "dest_ip": "192.0.2.1"}));
-        assert_eq!(own(alert)["severity"], "low");
+        assert_eq!(details(alert)["group"], serde_json::json!({"src_ip": "10.0.0.1", "dest_ip": "192.0.2.1"}));
+        assert_eq!(details(alert)["severity"], "low");
         assert_eq!(of_port(&events, port)["alerts"], serde_json::json!(["a fingerprint was never seen before"]));
     }
-    let table = site.run(&together(&talks), &["--format", "table"]).ok();
-    let ja4 = new_of(&events, 1)[0]["fingerprint"]["value"].as_str().unwrap();
+    let table = site.run(&merged_packets(&conversations), &["--format", "table"]).ok();
+    let ja4 = first_seen_of_port(&events, 1)[0]["fingerprint"]["value"].as_str().unwrap();
     let line = table.stdout().lines().find(|line| line.contains("first_seen")).unwrap();
     assert_eq!(line.matches(ja4).count(), 1, "{line}");
 }
 
 #[test]
-fn the_alert_is_raised_a_second_after_the_first_new_value_and_later_values_join_the_next() {
-    let site = Site::new(UNLEARNT);
-    let mut talk = talk("10.0.0.1:1", "192.0.2.1:80", ms(0));
-    talk.handshake().client(&request(0)).server(ANSWER);
+fn the_alert_is_raised_a_second_after_the_first_new_value_and_later_values_are_in_the_next_alert() {
+    let site = Site::new(NO_LEARNING);
+    let mut conversation = conversation("10.0.0.1:1", "192.0.2.1:80", ms(0));
+    conversation.handshake().client(&request(0)).server(RESPONSE);
     for (number, at) in [(1, 600), (2, 900), (3, 1500), (4, 2200), (5, 30_000)] {
-        talk.at(ms(at)).client(&request(number)).server(ANSWER);
+        conversation.at(ms(at)).client(&request(number)).server(RESPONSE);
     }
     // A packet of another connection advances the time.
     let clock = tls("10.0.0.1:2", "192.0.2.1:443", ms(20_000), &odd_hello(1, "a.example"));
-    let events = replay_alike(&site, &together([&talk, &clock]));
-    let told: Vec<_> = alerts(&events, "first_seen").into_iter().filter(|alert| alert["src_port"] == 1).collect();
+    let events = replay_with_any_shards(&site, &merged_packets([&conversation, &clock]));
+    let raised: Vec<_> = alerts(&events, "first_seen").into_iter().filter(|alert| alert["src_port"] == 1).collect();
     // Values within one second of the first one are grouped into one alert.
     let mut expected: Vec<Vec<&Value>> = Vec::new();
-    for event in new_of(&events, 1) {
+    for event in first_seen_of_port(&events, 1) {
         match expected.last_mut() {
             Some(first) if nanoseconds(event) < nanoseconds(first[0]) + SECOND => first.push(event),
             _ => expected.push(vec![event]),
@@ -241,36 +243,40 @@ fn the_alert_is_raised_a_second_after_the_first_new_value_and_later_values_join_
     }
     let requests = |of: &[&Value]| of.iter().filter(|event| event["fingerprint"]["type"] == "ja4h").count();
     assert_eq!(expected.iter().map(|values| requests(values)).collect::<Vec<_>>(), [3, 2, 1]);
-    assert_eq!(told.len(), 3, "{told:#?}");
-    let place = |wanted: &Value| events.iter().position(|event| event == wanted).unwrap();
-    for (number, (alert, values)) in told.iter().zip(&expected).enumerate() {
+    assert_eq!(raised.len(), 3, "{raised:#?}");
+    let position = |expected: &Value| events.iter().position(|event| event == expected).unwrap();
+    for (number, (alert, values)) in raised.iter().zip(&expected).enumerate() {
         assert_names(alert, values);
         if let Some(next) = expected.get(number + 1) {
             assert_eq!(nanoseconds(alert), nanoseconds(values[0]) + SECOND);
-            assert!(place(alert) < place(next[0]), "it is printed when it is due");
+            assert!(position(alert) < position(next[0]), "the alert is not printed when it is due");
         } else {
-            assert_eq!(alert["timestamp"], of_port(&events, 1)["connection"]["end"], "its end comes first");
+            assert_eq!(
+                alert["timestamp"],
+                of_port(&events, 1)["connection"]["end"],
+                "the connection does not end before the alert is due"
+            );
         }
     }
-    assert_eq!(of_port(&events, 1)["alerts"].as_array().unwrap().len(), 1, "its description is noted once");
+    assert_eq!(of_port(&events, 1)["alerts"].as_array().unwrap().len(), 1, "the description is not listed once");
 }
 
 #[test]
 fn the_allowlist_removes_single_values_from_the_alert() {
     let ja4s = hello::JA4S_13;
     let hello = odd_hello(1, "a.example");
-    let talk = tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &hello);
+    let conversation = tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &hello);
     let with = |allow: &str| {
-        let config = format!("{UNLEARNT}[allowlist]\nfiles = [\"allow.toml\"]\n");
-        Site::new(&config).with("allow.toml", allow).replay(talk.packets(), &[])
+        let config = format!("{NO_LEARNING}[allowlist]\nfiles = [\"allow.toml\"]\n");
+        Site::new(&config).with("allow.toml", allow).replay(conversation.packets(), &[])
     };
     let all = with("");
-    assert_reason(the_alert(&all, "first_seen"), &[ja4s, "ja4t "]);
+    assert_reason(single_alert(&all, "first_seen"), &[ja4s, "ja4t "]);
     let events = with(&format!("[[fingerprint]]\ntype = \"ja4s\"\nmatch = \"{ja4s}\"\n"));
-    let reason = own(the_alert(&events, "first_seen"))["reason"].as_str().unwrap();
+    let reason = details(single_alert(&events, "first_seen"))["reason"].as_str().unwrap();
     assert!(reason.contains("ja4t ") && !reason.contains(ja4s), "{reason}");
     assert!(tests::stats_u64(stats(&events), &["engine", "allowlisted"]) > 0);
     assert!(alerts(&with("[[network]]\ncidr = \"10.0.0.0/8\"\n"), "first_seen").is_empty());
     let events = with("[[override]]\nrule = \"first_seen\"\nseverity = \"critical\"\n");
-    assert_eq!(own(the_alert(&events, "first_seen"))["severity"], "critical");
+    assert_eq!(details(single_alert(&events, "first_seen"))["severity"], "critical");
 }

@@ -5,14 +5,14 @@ use std::net::TcpStream;
 use rusqlite::Connection;
 use tests::{Wire, stats_u64, values};
 
-use super::live::{alone, assert_nothing_lost, connect, listen, start, terminate};
+use super::live::{assert_nothing_lost, connect, exclusive, listen, start, terminate};
 use super::*;
 
 #[test]
-fn history_holds_every_connection_after_the_end() {
+fn the_database_has_every_connection_after_shutdown() {
     const CONNECTIONS: usize = 50;
 
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n[output]\nsensor = \"web1\"\n"));
     let to = listen(wire.server(), 0, b"");
     let sensor = start(&wire, &site, &[]);
@@ -25,10 +25,10 @@ fn history_holds_every_connection_after_the_end() {
     assert_eq!(rows.len(), CONNECTIONS + 1);
     let in_state = |state| rows.iter().filter(|row| row["connection"]["state"] == state).count();
     assert_eq!((in_state("fin"), in_state("open")), (CONNECTIONS, 1), "{rows:#?}");
-    let told = connections(&events);
+    let reported = connections(&events);
     for row in &rows {
         let line =
-            told.iter().find(|line| line["flow_id"] == row["flow_id"]).unwrap_or_else(|| panic!("no line: {row}"));
+            reported.iter().find(|line| line["flow_id"] == row["flow_id"]).unwrap_or_else(|| panic!("no line: {row}"));
         for at in
             ["/src_ip", "/src_port", "/connection", "/tls", "/app", "/primary", "/mss", "/hops", "/sensor", "/in_iface"]
         {
@@ -40,10 +40,10 @@ fn history_holds_every_connection_after_the_end() {
 }
 
 #[test]
-fn bulk_counts_though_it_stays_in_the_kernel() {
+fn bulk_data_filtered_in_the_kernel_is_counted() {
     const BYTES: usize = 48 << 20;
 
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n"));
     let to = listen(wire.server(), 0, b"");
     let sensor = start(&wire, &site, &[]);
@@ -62,8 +62,8 @@ fn bulk_counts_though_it_stays_in_the_kernel() {
 }
 
 #[test]
-fn two_sensors_on_one_database_are_one_too_many() {
-    let Some(_alone) = alone() else { return };
+fn a_second_sensor_on_the_same_database_is_refused() {
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new(""));
     let database = site.text("history.db");
     let first = start(&wire, &site, &["--db", &database]);
@@ -77,15 +77,15 @@ fn two_sensors_on_one_database_are_one_too_many() {
     // The lock is released.
     let third = start(&wire, &site, &["--db", &database]);
     terminate(third);
-    assert_eq!(ask(&site.path("history.db"), "SELECT count(*) FROM sensor_run"), 2);
+    assert_eq!(query_number(&site.path("history.db"), "SELECT count(*) FROM sensor_run"), 2);
 }
 
 /// Another process locks the database: fingerprints continue, an alert reports it, and no row is missing afterwards.
 #[test]
-fn a_database_that_is_locked_is_told_and_catches_up() {
+fn a_locked_database_raises_an_alert_and_loses_no_row() {
     const CONNECTIONS: usize = 20;
 
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n"));
     let to = listen(wire.server(), 0, b"");
     let sensor = start(&wire, &site, &[]);
@@ -102,19 +102,19 @@ fn a_database_that_is_locked_is_told_and_catches_up() {
     other.execute_batch("ROLLBACK").unwrap();
     let events = terminate(sensor);
     assert_nothing_lost(&events);
-    let alert = the_alert(&events, "storage_failure");
+    let alert = single_alert(&events, "storage_failure");
     assert_reason(alert, &["locked"]);
     let storage = |name| stats_u64(stats(&events), &["storage", name]);
     assert!(storage("flush_failures") > 0);
     assert_eq!((storage("rows_lost"), storage("rows_dropped")), (0, 0));
-    let rows = ask(&site.path("history.db"), "SELECT count(*) FROM connection WHERE state = 'fin'");
+    let rows = query_number(&site.path("history.db"), "SELECT count(*) FROM connection WHERE state = 'fin'");
     assert_eq!(rows, 3 * CONNECTIONS as i64);
 }
 
 /// The database is unreadable at the start. Once it can be opened, its saved state is restored and counts continue.
 #[test]
-fn a_database_that_comes_late_is_remembered() {
-    let Some(_alone) = alone() else { return };
+fn the_saved_state_is_restored_once_the_database_can_be_opened() {
+    let Some(_exclusive) = exclusive() else { return };
     let settings = "[storage]\npath = \"history.db\"\n[first_seen]\nlearning = \"0\"\n";
     let (wire, site) = (Wire::new(), Site::new(settings));
     let to = listen(wire.server(), 0, b"");
@@ -130,15 +130,15 @@ fn a_database_that_comes_late_is_remembered() {
     assert!(sensor.stderr().contains("counts lost rows and retries"), "{}", sensor.stderr());
     connect(&wire, to, 1, &meanwhile);
     sensor.wait_for("a connection", |events| connections(events).len() == 1);
-    let held = |events: &[Value]| {
+    let known_values = |events: &[Value]| {
         let last =
             events::of_type(events, "stats").last().map(|last| stats_u64(last, &["engine", "first_seen", "values"]));
         last.unwrap_or(0)
     };
-    let alone = held(&sensor.events());
+    let without_saved_state = known_values(&sensor.events());
     drop(other);
-    sensor.wait_for("what was known", |events| {
-        held(events) > alone && sensor.stderr().contains("its saved state is restored")
+    sensor.wait_for("the saved state", |events| {
+        known_values(events) > without_saved_state && sensor.stderr().contains("its saved state is restored")
     });
     connect(&wire, to, 1, &before);
     sensor.wait_for("another connection", |events| connections(events).len() == 2);

@@ -9,10 +9,10 @@ use super::connections::with_mss;
 use super::*;
 
 fn request() -> TcpConversation {
-    let mut talk = talk("10.0.0.1:51234", "192.0.2.1:80", ms(0));
+    let mut conversation = conversation("10.0.0.1:51234", "192.0.2.1:80", ms(0));
     let request = browser_request("shop.example", "/", &mut SplitMix64::new(3));
-    talk.handshake().client(&request).server(&response(500)).close();
-    talk
+    conversation.handshake().client(&request).server(&response(500)).close();
+    conversation
 }
 
 /// Returns the JA4H of [`request`].
@@ -22,45 +22,45 @@ fn ja4h() -> String {
 }
 
 /// Returns the label of the JA4H of [`request`], from a table with these rows in the layout of the public table.
-fn label_by(rows: &[(&str, &str)]) -> Value {
+fn label_from_table(rows: &[(&str, &str)]) -> Value {
     let rows: String = rows.iter().map(|(name, value)| format!("{name},{value}\n")).collect();
     let site =
         Site::new("[lookup]\ndatabases = [\"table.csv\"]\n").with("table.csv", &format!("Application,ja4h\n{rows}"));
     let events = site.replay(request().packets(), &[]);
     let label = of_kind(&events, "ja4h")[0]["label"].clone();
     if !label.is_null() {
-        assert_eq!(of_port(&events, 51_234)["app"], label, "the connection's is that of its primary");
+        assert_eq!(of_port(&events, 51_234)["app"], label, "the connection has the label of its primary fingerprint");
     }
     label
 }
 
 #[test]
-fn exact_values_and_prefixes_of_two_and_three_sections() {
+fn exact_values_and_prefixes_of_two_or_three_sections_have_labels() {
     let value = ja4h();
     let sections: Vec<_> = value.split('_').collect();
     let prefix = |length: usize| sections[..length].join("_");
-    let whole = label_by(&[("Exact", &value)]);
+    let whole = label_from_table(&[("Exact", &value)]);
     assert_eq!((&whole["name"], &whole["source"]), (&json!("Exact"), &json!("table")));
     for length in [2, 3] {
-        let label = label_by(&[("Part", &prefix(length))]);
+        let label = label_from_table(&[("Part", &prefix(length))]);
         assert_eq!(label["name"], "Part", "{length} sections");
         assert!(label["confidence"].as_u64() <= whole["confidence"].as_u64(), "{length} sections: {label}");
     }
     let other = format!("{}_000000000000", sections[0]);
-    assert!(label_by(&[("Other", &other)]).is_null());
+    assert!(label_from_table(&[("Other", &other)]).is_null());
 }
 
 #[test]
-fn a_value_of_several_owners_names_all_of_them_and_is_less_sure() {
+fn a_value_of_several_owners_has_all_their_names_and_less_confidence() {
     let value = ja4h();
     let prefix = value.split('_').take(2).collect::<Vec<_>>().join("_");
-    let one = label_by(&[("One", &value)])["confidence"].as_u64().unwrap();
-    let label = label_by(&[("One", &value), ("Other", &value), ("Third", &prefix)]);
+    let one = label_from_table(&[("One", &value)])["confidence"].as_u64().unwrap();
+    let label = label_from_table(&[("One", &value), ("Other", &value), ("Third", &prefix)]);
     let name = label["name"].as_str().unwrap();
     assert_eq!(name.split(" / ").collect::<Vec<_>>(), ["One", "Other", "Third"]);
     assert_eq!(label["confidence"], one / 3);
     // The order of rows does not affect the label.
-    assert_eq!(label_by(&[("Third", &prefix), ("Other", &value), ("One", &value)]), label);
+    assert_eq!(label_from_table(&[("Third", &prefix), ("Other", &value), ("One", &value)]), label);
 }
 
 /// Returns the rows of a CSV file, keyed by the column names of its first line. No field is quoted.
@@ -73,26 +73,27 @@ fn csv_rows(text: &str) -> Vec<HashMap<String, String>> {
 #[test]
 fn a_fingerprint_has_a_label_and_a_connection_an_app_in_every_format() {
     let site = Site::new("");
-    let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "a.example"));
+    let conversation = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "a.example"));
     let database = site.text("history.db");
-    let named = |event: &Value, name: &str, other: &str| {
+    let assert_curl = |event: &Value, name: &str, other: &str| {
         assert_eq!(event[name]["name"], "curl", "{event}");
         assert!(event.get(other).is_none(), "{event}");
     };
-    let events = site.replay(talk.packets(), &["--db", &database]);
-    named(of_kind(&events, "ja4")[0], "label", "app");
-    named(of_port(&events, 51_234), "app", "label");
+    let events = site.replay(conversation.packets(), &["--db", &database]);
+    assert_curl(of_kind(&events, "ja4")[0], "label", "app");
+    assert_curl(of_port(&events, 51_234), "app", "label");
     let of_ja4 = |rows: Vec<Value>| rows.into_iter().find(|row| row["fingerprint"]["type"] == "ja4").unwrap();
-    named(&of_ja4(site.rows(&["query", "fingerprints", "--format", "json"], &[])), "label", "app");
-    named(&site.rows(&["query", "connections", "--format", "json"], &[])[0], "app", "label");
+    assert_curl(&of_ja4(site.rows(&["query", "fingerprints", "--format", "json"], &[])), "label", "app");
+    assert_curl(&site.rows(&["query", "connections", "--format", "json"], &[])[0], "app", "label");
     Sensor::new().run(&["export", "--db", &database, "-o", &site.text("export.json")]).ok();
     let exported = events::parse(&fs::read_to_string(site.path("export.json")).unwrap());
-    named(&exported[0], "app", "label");
+    assert_curl(&exported[0], "app", "label");
     let timeline = exported[0]["fingerprints"].as_array().unwrap();
-    named(timeline.iter().find(|seen| seen["type"] == "ja4").unwrap(), "label", "app");
+    assert_curl(timeline.iter().find(|seen| seen["type"] == "ja4").unwrap(), "label", "app");
 
     let printed = |arguments: &[&str]| csv_rows(Sensor::new().run(arguments).ok().stdout());
-    let output = csv_rows(site.run(talk.packets(), &["--format", "csv", "--types", "ja4,connection"]).ok().stdout());
+    let output =
+        csv_rows(site.run(conversation.packets(), &["--format", "csv", "--types", "ja4,connection"]).ok().stdout());
     for (row, (name, other)) in output.iter().zip([("label", "app"), ("app", "label")]) {
         assert_eq!((&*row[&format!("{name}.name")], &*row[&format!("{other}.name")]), ("curl", ""), "{row:?}");
         assert_eq!((&*row[&format!("{name}.source")], &*row[&format!("{name}.confidence")]), ("builtin", "80"));
@@ -104,7 +105,7 @@ fn a_fingerprint_has_a_label_and_a_connection_an_app_in_every_format() {
 }
 
 #[test]
-fn rules_take_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
+fn rules_match_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
     let rule = |name: &str, on: &str, field: &str, value: &str| {
         format!(
             "[[rule]]\nname = \"{name}\"\non = \"{on}\"\nwindow = \"1m\"\nthreshold = {{ op = \"gte\", value = 1 }}\n\
@@ -116,18 +117,18 @@ fn rules_take_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
         + &rule("of_connection", "connection", "app.name", "curl");
     let config = "[rules]\nbuiltin = false\nfiles = [\"rules.toml\"]\n";
     let site = Site::new(config).with("rules.toml", &rules).with("wrong.toml", "");
-    let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "a.example"));
-    let events = site.replay(talk.packets(), &[]);
-    assert_eq!(of_kind(&events, "ja4t")[0]["label"]["name"], "Linux", "the label of its system");
+    let conversation = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "a.example"));
+    let events = site.replay(conversation.packets(), &[]);
+    assert_eq!(of_kind(&events, "ja4t")[0]["label"]["name"], "Linux", "the label of its operating system");
     assert_eq!((alerts(&events, "by_label").is_empty(), alerts(&events, "by_app").is_empty()), (false, true));
-    the_alert(&events, "of_connection");
+    single_alert(&events, "of_connection");
     // The label field does not exist for connections.
     let site = Site::new(config).with("rules.toml", &rule("wrong", "connection", "label.name", "curl"));
-    site.run(talk.packets(), &[]).status(2).stderr_has("label.name").stderr_has_one_line();
+    site.run(conversation.packets(), &[]).status(2).stderr_has("label.name").stderr_has_one_line();
 }
 
 #[test]
-fn an_own_table_stands_beside_the_builtin_one() {
+fn a_custom_table_is_combined_with_the_builtin_one() {
     let entry = |value: &str, name: &str| {
         format!(
             "[[entry]]\ntype = \"ja4\"\nvalue = \"{value}\"\nname = \"{name}\"\nconfidence = 90\ncategory = \"agent\"\n"
@@ -136,8 +137,8 @@ fn an_own_table_stands_beside_the_builtin_one() {
     let site = Site::new("[lookup]\ndatabases = [\"mine.toml\"]\n")
         .with("mine.toml", &(entry(Shape::Device.ja4(), "Our probe") + &entry(Shape::Curl.ja4(), "Our backup")));
     let label = |shape| {
-        let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(shape, "a.example"));
-        of_kind(&site.replay(talk.packets(), &[]), "ja4")[0]["label"].clone()
+        let conversation = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(shape, "a.example"));
+        of_kind(&site.replay(conversation.packets(), &[]), "ja4")[0]["label"].clone()
     };
     assert_eq!(
         label(Shape::Device),
@@ -151,34 +152,34 @@ fn an_own_table_stands_beside_the_builtin_one() {
 /// Returns a conversation with one request that has a cookie. Only names and order of its fields affect the JA4H.
 fn request_with_cookie() -> TcpConversation {
     let request = "GET / HTTP/1.1\r\nAccept: */*\r\nHost: a\r\nUser-Agent: b\r\nConnection: c\r\nCookie: d=e\r\n\r\n";
-    let mut talk = talk("10.0.0.1:51234", "192.0.2.1:80", ms(0));
-    talk.handshake().client(request.as_bytes()).server(&response(10)).close();
-    talk
+    let mut conversation = conversation("10.0.0.1:51234", "192.0.2.1:80", ms(0));
+    conversation.handshake().client(request.as_bytes()).server(&response(10)).close();
+    conversation
 }
 
 /// A configured list replaces the built-in one.
 #[test]
 fn a_list_of_known_bad_values_replaces_the_builtin_one() {
-    let talk = request_with_cookie();
-    let events = replay("", talk.packets());
+    let conversation = request_with_cookie();
+    let events = replay("", conversation.packets());
     let value = of_kind(&events, "ja4h")[0]["fingerprint"]["value"].as_str().unwrap();
     let pattern = value.split('_').next().unwrap();
     let list = format!(
         "[[pattern]]\ntype = \"ja4h\"\nmatch = \"{pattern}_*\"\ncategory = \"malware\"\nconfidence = 90\nnote = \"mine\"\n"
     );
     let site = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list);
-    let events = site.replay(talk.packets(), &[]);
-    let alert = the_alert(&events, "known_bad");
-    assert_eq!((&alert["alert"]["category"], &own(alert)["confidence"]), (&json!("malware"), &json!(90)));
-    assert_eq!(own(alert)["severity"], "high");
+    let events = site.replay(conversation.packets(), &[]);
+    let alert = single_alert(&events, "known_bad");
+    assert_eq!((&alert["alert"]["category"], &details(alert)["confidence"]), (&json!("malware"), &json!(90)));
+    assert_eq!(details(alert)["severity"], "high");
     assert_reason(alert, &[value, &format!("{pattern}_*"), "mine", "malware", "90"]);
     let weak = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("90", "40"));
-    assert_eq!(own(the_alert(&weak.replay(talk.packets(), &[]), "known_bad"))["severity"], "low");
+    assert_eq!(details(single_alert(&weak.replay(conversation.packets(), &[]), "known_bad"))["severity"], "low");
     // An empty list matches nothing; a list with an error is rejected as a whole.
     let none = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", "");
-    assert!(alerts(&none.replay(talk.packets(), &[]), "known_bad").is_empty());
+    assert!(alerts(&none.replay(conversation.packets(), &[]), "known_bad").is_empty());
     let wrong = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("ja4h\"", "ja5\""));
-    wrong.run(talk.packets(), &[]).status(2).stderr_has("bad.toml:2:").stderr_has("ja5").stderr_has_one_line();
+    wrong.run(conversation.packets(), &[]).status(2).stderr_has("bad.toml:2:").stderr_has("ja5").stderr_has_one_line();
 }
 
 fn pattern(kind: &str, matches: &str, note: &str) -> String {
@@ -188,7 +189,7 @@ fn pattern(kind: &str, matches: &str, note: &str) -> String {
 }
 
 /// Returns the number of active patterns and their sources, as `check` reports them.
-fn patterns_in_force(site: &Site) -> String {
+fn active_patterns(site: &Site) -> String {
     let config = site.text("sensor.toml");
     // A missing capability may set the exit status.
     let outcome = Sensor::new().run(&["check", "--config", &config]);
@@ -197,16 +198,16 @@ fn patterns_in_force(site: &Site) -> String {
 }
 
 #[test]
-fn extra_known_bad_patterns_add_to_the_list_in_force() {
-    let talk = request_with_cookie();
+fn extra_known_bad_patterns_are_added_to_the_active_list() {
+    let conversation = request_with_cookie();
     let bad = |site: &Site| {
-        let events = site.replay(talk.packets(), &[]);
+        let events = site.replay(conversation.packets(), &[]);
         of_kind(&events, "ja4h")[0]["known_bad"]["note"].as_str().map(str::to_owned)
     };
-    let events = replay("", talk.packets());
+    let events = replay("", conversation.packets());
     let value = of_kind(&events, "ja4h")[0]["fingerprint"]["value"].as_str().unwrap();
     let builtin = Site::new("");
-    let line = patterns_in_force(&builtin);
+    let line = active_patterns(&builtin);
     let count: usize = line.split(' ').next().unwrap().parse().unwrap();
     assert_eq!(line, format!("{count} known-bad patterns ({count} built-in)"));
 
@@ -219,28 +220,28 @@ fn extra_known_bad_patterns_add_to_the_list_in_force() {
     let site = with("known_bad_extra = \"one.toml\"\n");
     assert_eq!(bad(&site), None);
     let total = count + 2;
-    assert_eq!(patterns_in_force(&site), format!("{total} known-bad patterns ({count} built-in, 2 in one.toml)"));
+    assert_eq!(active_patterns(&site), format!("{total} known-bad patterns ({count} built-in, 2 in one.toml)"));
     // Extra files also extend a replaced list, and several files are combined.
     let site = with("known_bad = \"one.toml\"\nknown_bad_extra = [\"two.toml\"]\n");
     assert_eq!(bad(&site).as_deref(), Some("extra"));
-    assert_eq!(patterns_in_force(&site), "3 known-bad patterns (2 in one.toml, 1 in two.toml)");
+    assert_eq!(active_patterns(&site), "3 known-bad patterns (2 in one.toml, 1 in two.toml)");
     assert_eq!(bad(&with("known_bad = \"one.toml\"\n")), None);
     // Of two matching patterns, the one with higher confidence is reported.
     assert_eq!(bad(&with("known_bad_extra = [\"one.toml\", \"two.toml\"]\n")).as_deref(), Some("extra"));
     // An error is reported with file and line.
     let wrong =
         Site::new("[lookup]\nknown_bad_extra = \"bad.toml\"\n").with("bad.toml", "[[pattern]]\ntype = \"ja5\"\n");
-    wrong.run(talk.packets(), &[]).status(2).stderr_has("bad.toml:2:").stderr_has("ja5");
+    wrong.run(conversation.packets(), &[]).status(2).stderr_has("bad.toml:2:").stderr_has("ja5");
     let missing = Site::new("[lookup]\nknown_bad_extra = \"none.toml\"\n");
     missing
-        .run(talk.packets(), &[])
+        .run(conversation.packets(), &[])
         .status(2)
         .stderr_has("sensor.toml:2:1: lookup.known_bad_extra: ")
         .stderr_has_one_line();
 }
 
 #[test]
-fn the_mss_tells_the_path() {
+fn the_mss_identifies_tunnels() {
     let table = [
         (4, 1460, None),
         (4, 1452, Some(("pppoe", 1492))),
@@ -259,29 +260,29 @@ fn the_mss_tells_the_path() {
         (6, 1360, Some(("wireguard", 1420))),
         (6, 1220, Some(("overlay", 1280))),
     ];
-    let talks: Vec<_> = (1..)
+    let conversations: Vec<_> = (1..)
         .zip(table)
         .map(|(port, (family, mss, _))| {
             let ends = match family {
                 4 => (format!("10.0.0.1:{port}"), "192.0.2.1:443"),
                 _ => (format!("[fd00::1]:{port}"), "[2001:db8::1]:443"),
             };
-            let mut talk = talk(&ends.0, ends.1, ms(port));
-            talk.syn_with(64_240, &with_mss(mss)).syn_ack().client_ack();
-            talk
+            let mut conversation = conversation(&ends.0, ends.1, ms(port));
+            conversation.syn_with(64_240, &with_mss(mss)).syn_ack().client_ack();
+            conversation
         })
         .collect();
-    let events = replay("", &together(&talks));
+    let events = replay("", &merged_packets(&conversations));
     for (port, (family, mss, tunnel)) in (1..).zip(table) {
         let connection = of_port(&events, port);
         assert_eq!(connection["mss"], mss);
         match tunnel {
             None => assert!(connection.get("tunnel").is_none(), "IPv{family}, MSS {mss}: {connection}"),
             Some((name, mtu)) => {
-                let told = (&connection["tunnel"]["name"], &connection["tunnel"]["mtu"]);
+                let reported = (&connection["tunnel"]["name"], &connection["tunnel"]["mtu"]);
                 // 1430 is also the MTU of VXLAN over IPv6.
                 let name = if mtu == 1430 { "vxlan" } else { name };
-                assert_eq!(told, (&json!(name), &json!(mtu)), "IPv{family}, MSS {mss}");
+                assert_eq!(reported, (&json!(name), &json!(mtu)), "IPv{family}, MSS {mss}");
                 assert!((1..=95).contains(&connection["tunnel"]["confidence"].as_u64().unwrap()));
             }
         }
@@ -289,51 +290,51 @@ fn the_mss_tells_the_path() {
 }
 
 #[test]
-fn ssh_is_told_by_what_it_is_used_for() {
+fn ssh_sessions_are_classified_by_their_use() {
     let banner = b"SSH-2.0-OpenSSH_9.2\r\n";
-    type Tell = fn(&mut TcpConversation);
-    let uses: [(&str, Tell); 5] = [
-        ("interactive", |talk| {
+    type SshExchange = fn(&mut TcpConversation);
+    let uses: [(&str, SshExchange); 5] = [
+        ("interactive", |conversation| {
             for _ in 0..110 {
-                talk.client(&[0x80; 36]).server(&[0x81; 36]).client_ack();
+                conversation.client(&[0x80; 36]).server(&[0x81; 36]).client_ack();
             }
         }),
-        ("reverse", |talk| {
+        ("reverse", |conversation| {
             for _ in 0..110 {
-                talk.server(&[0x80; 76]).client(&[0x81; 76]).server_ack();
+                conversation.server(&[0x80; 76]).client(&[0x81; 76]).server_ack();
             }
         }),
-        ("download", |talk| {
+        ("download", |conversation| {
             for _ in 0..220 {
-                talk.server(&[0x80; 1400]);
+                conversation.server(&[0x80; 1400]);
             }
         }),
-        ("upload", |talk| {
+        ("upload", |conversation| {
             for _ in 0..220 {
-                talk.client(&[0x80; 1400]);
+                conversation.client(&[0x80; 1400]);
             }
         }),
         // Too short for any classification.
-        ("", |talk| {
+        ("", |conversation| {
             for _ in 0..20 {
-                talk.client(&[0x80; 36]).server(&[0x81; 36]).client_ack();
+                conversation.client(&[0x80; 36]).server(&[0x81; 36]).client_ack();
             }
         }),
     ];
-    let talks: Vec<_> = (1..)
+    let conversations: Vec<_> = (1..)
         .zip(uses)
-        .map(|(port, (_, tell))| {
-            let mut talk = talk(&format!("10.0.0.1:{port}"), "192.0.2.1:22", ms(0));
-            talk.handshake().server(banner).client(banner);
-            tell(&mut talk);
-            talk.close();
-            talk
+        .map(|(port, (_, exchange))| {
+            let mut conversation = conversation(&format!("10.0.0.1:{port}"), "192.0.2.1:22", ms(0));
+            conversation.handshake().server(banner).client(banner);
+            exchange(&mut conversation);
+            conversation.close();
+            conversation
         })
         .collect();
-    let events = replay("", &together(&talks));
+    let events = replay("", &merged_packets(&conversations));
     for (port, (session, _)) in (1..).zip(uses) {
-        let told = of_port(&events, port)["ssh_session"].as_str().unwrap_or_default();
-        assert_eq!(told, session, "{:#?}", of_kind(&events, "ja4ssh"));
+        let reported = of_port(&events, port)["ssh_session"].as_str().unwrap_or_default();
+        assert_eq!(reported, session, "{:#?}", of_kind(&events, "ja4ssh"));
     }
 }
 

@@ -16,14 +16,14 @@ use super::*;
 pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// Returns a lock if the test can run. Tests run one at a time because there are few CPUs.
-pub(super) fn alone() -> Option<MutexGuard<'static, ()>> {
+pub(super) fn exclusive() -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     (require_bpf() && require_tools(&["ip", "ethtool"]))
         .then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Accepts connections on a port of a host, sends `answer` after each read, and closes after the peer.
-pub(super) fn listen(host: &Namespace, port: u16, answer: &'static [u8]) -> SocketAddr {
+/// Accepts connections on a port of a host, sends `response` after each read, and closes after the peer.
+pub(super) fn listen(host: &Namespace, port: u16, response: &'static [u8]) -> SocketAddr {
     let listener = host.with(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap());
     let address = SocketAddr::new(host.v4(), listener.local_addr().unwrap().port());
     thread::spawn(move || {
@@ -32,7 +32,7 @@ pub(super) fn listen(host: &Namespace, port: u16, answer: &'static [u8]) -> Sock
             thread::spawn(move || {
                 let mut buffer = vec![0; 1 << 16];
                 while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
-                    if !answer.is_empty() && stream.write_all(answer).is_err() {
+                    if !response.is_empty() && stream.write_all(response).is_err() {
                         break;
                     }
                 }
@@ -45,11 +45,11 @@ pub(super) fn listen(host: &Namespace, port: u16, answer: &'static [u8]) -> Sock
 /// Opens `number` connections from the client's host, one after another; each sends these bytes and closes with both
 /// FINs.
 pub(super) fn connect(wire: &Wire, to: SocketAddr, number: usize, bytes: &[u8]) {
-    wire.client().with(|| (0..number).for_each(|_| visit(to, bytes)));
+    wire.client().with(|| (0..number).for_each(|_| connect_once(to, bytes)));
 }
 
 /// Opens one such connection. The calling thread is in the client's namespace.
-pub(super) fn visit(to: SocketAddr, bytes: &[u8]) {
+pub(super) fn connect_once(to: SocketAddr, bytes: &[u8]) {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     stream.write_all(bytes).unwrap();
@@ -87,8 +87,8 @@ pub(super) fn assert_nothing_lost(events: &[Value]) {
 }
 
 #[test]
-fn a_connection_that_falls_silent_ends_as_idle() {
-    let Some(_alone) = alone() else { return };
+fn a_silent_connection_ends_as_idle() {
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new("[capture]\nidle_timeout = \"1s\"\n"));
     let to = listen(wire.server(), 0, b"");
     let sensor = start(&wire, &site, &[]);
@@ -106,11 +106,11 @@ fn a_connection_that_falls_silent_ends_as_idle() {
 
 /// Many ports, so that connections with the same value are distributed over all shards.
 #[test]
-fn a_value_is_first_seen_once_whichever_shard_sees_it() {
+fn a_value_is_first_seen_once_across_all_shards() {
     const CONNECTIONS: usize = 300;
 
-    let Some(_alone) = alone() else { return };
-    let (wire, site) = (Wire::new(), Site::new(NEW));
+    let Some(_exclusive) = exclusive() else { return };
+    let (wire, site) = (Wire::new(), Site::new(WITHOUT_LEARNING));
     let to = listen(wire.server(), 0, b"");
     let sensor = start(&wire, &site, &["--shards", "4"]);
     let hello = client_hello(Shape::Curl, "a.example");
@@ -124,25 +124,25 @@ fn a_value_is_first_seen_once_whichever_shard_sees_it() {
     let events = terminate(sensor);
     assert_nothing_lost(&events);
     for kind in ["ja4", "ja4t", "ja4ts"] {
-        let told = of_kind(&events, kind);
-        assert_eq!(told.len(), CONNECTIONS, "{kind}");
-        let mut different: Vec<_> = told.iter().map(|event| event["fingerprint"]["value"].as_str().unwrap()).collect();
+        let found = of_kind(&events, kind);
+        assert_eq!(found.len(), CONNECTIONS, "{kind}");
+        let mut different: Vec<_> = found.iter().map(|event| event["fingerprint"]["value"].as_str().unwrap()).collect();
         different.sort_unstable();
         different.dedup();
-        let firsts = told.iter().filter(|event| event["first_seen"] == true).count();
-        assert_eq!(firsts, different.len(), "{kind}: {different:?}");
+        let first_seen_count = found.iter().filter(|event| event["first_seen"] == true).count();
+        assert_eq!(first_seen_count, different.len(), "{kind}: {different:?}");
     }
 }
 
 /// Kills the sensor repeatedly, within less than the interval at which first-seen counts are saved.
 #[test]
-fn a_sensor_that_is_killed_forgets_neither_what_was_new_nor_when_it_began_to_learn() {
-    let Some(_alone) = alone() else { return };
-    let (wire, site) = (Wire::new(), Site::new(NEW));
+fn first_seen_values_and_the_start_of_the_learning_period_survive_a_kill() {
+    let Some(_exclusive) = exclusive() else { return };
+    let (wire, site) = (Wire::new(), Site::new(WITHOUT_LEARNING));
     let database = site.path("history.db");
     let to = listen(wire.server(), 0, b"");
     let hello = client_hello(Shape::Curl, "a.example");
-    let begun = "SELECT coalesce(max(learning_since), 0) FROM sensor";
+    let learning_since_query = "SELECT coalesce(max(learning_since), 0) FROM sensor";
     let mut learning_since = 0;
     for run in 0..3 {
         let sensor = start(&wire, &site, &["--db", database.to_str().unwrap()]);
@@ -152,23 +152,23 @@ fn a_sensor_that_is_killed_forgets_neither_what_was_new_nor_when_it_began_to_lea
             let database = rusqlite::Connection::open(&database).unwrap();
             database.query_row(stored, [Shape::Curl.ja4()], |row| row.get::<_, i64>(0)).unwrap()
         };
-        sensor.wait_for("its hello in the history", |_| stored() == run + 1);
+        sensor.wait_for("the hello in the database", |_| stored() == run + 1);
         let events = sensor.kill().events();
         let new = of_kind(&events, "ja4").iter().filter(|event| event["first_seen"] == true).count();
         assert_eq!(new, usize::from(run == 0), "run {run}");
-        let since = ask(&database, begun);
+        let since = query_number(&database, learning_since_query);
         assert!(since > 0 && (run == 0 || since == learning_since), "run {run}: {since}, {learning_since} before");
         learning_since = since;
     }
 }
 
 #[test]
-fn systemd_is_told_ready_alive_and_stopping() {
-    let Some(_alone) = alone() else { return };
+fn systemd_receives_ready_watchdog_and_stopping() {
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new(""));
     let socket = UnixDatagram::bind(site.path("notify")).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();
-    let hear = || {
+    let receive = || {
         let mut message = [0; 512];
         let length = socket.recv(&mut message).unwrap();
         String::from_utf8_lossy(&message[..length]).trim_end().to_owned()
@@ -176,23 +176,23 @@ fn systemd_is_told_ready_alive_and_stopping() {
     let mut command = Sensor::new().command(&["run", "-i", wire.server().interface(), "--http", "off"]);
     command.env("NOTIFY_SOCKET", site.path("notify")).env("WATCHDOG_USEC", "400000").env_remove("WATCHDOG_PID");
     let sensor = RunningSensor::spawn(wire.server().enter(&command));
-    assert_eq!(hear(), "READY=1");
-    assert!(wire.server().has_programs(), "ready is when packets are seen");
+    assert_eq!(receive(), "READY=1");
+    assert!(wire.server().has_programs(), "no program is attached at READY=1");
     let before = std::time::Instant::now();
     for _ in 0..5 {
-        assert_eq!(hear(), "WATCHDOG=1");
+        assert_eq!(receive(), "WATCHDOG=1");
     }
-    assert!(before.elapsed() < SOON / 4, "twice in 400 ms is wanted: {:?}", before.elapsed());
+    assert!(before.elapsed() < SOON / 4, "slower than twice in 400 ms: {:?}", before.elapsed());
     signal(&sensor, Signal::SIGTERM);
-    assert!(std::iter::repeat_with(hear).take(20).any(|heard| heard == "STOPPING=1"));
+    assert!(std::iter::repeat_with(receive).take(20).any(|message| message == "STOPPING=1"));
     sensor.wait().ok();
 }
 
 #[test]
-fn a_reader_sees_the_first_value_and_the_newest_of_a_long_connection() {
+fn an_attached_reader_gets_the_first_and_the_newest_value_of_a_long_connection() {
     const REQUESTS: usize = 40;
 
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
     let to = listen(wire.server(), 80, b"HTTP/1.1 204 No Content\r\n\r\n");
     let sensor = start(&wire, &site, &[]);
@@ -219,19 +219,21 @@ fn a_reader_sees_the_first_value_and_the_newest_of_a_long_connection() {
     }
     let events = terminate(sensor);
     assert_eq!(values(&events, "ja4h").len(), REQUESTS);
-    let kept: Vec<_> = last["fingerprints"].as_array().unwrap().iter().filter(|seen| seen["type"] == "ja4h").collect();
-    assert!((2..=16).contains(&kept.len()), "{last:#}");
-    assert_eq!((&kept[0]["count"], &kept[kept.len() - 1]["count"]), (&1.into(), &REQUESTS.into()));
-    for seen in kept {
-        let told = of_kind(&events, "ja4h").into_iter().find(|event| event["fingerprint"]["count"] == seen["count"]);
-        let told = told.unwrap();
-        assert_eq!((&told["timestamp"], &told["fingerprint"]["value"]), (&seen["timestamp"], &seen["value"]));
+    let listed: Vec<_> =
+        last["fingerprints"].as_array().unwrap().iter().filter(|entry| entry["type"] == "ja4h").collect();
+    assert!((2..=16).contains(&listed.len()), "{last:#}");
+    assert_eq!((&listed[0]["count"], &listed[listed.len() - 1]["count"]), (&1.into(), &REQUESTS.into()));
+    for entry in listed {
+        let printed =
+            of_kind(&events, "ja4h").into_iter().find(|event| event["fingerprint"]["count"] == entry["count"]);
+        let printed = printed.unwrap();
+        assert_eq!((&printed["timestamp"], &printed["fingerprint"]["value"]), (&entry["timestamp"], &entry["value"]));
     }
 }
 
 #[test]
-fn the_alert_about_new_values_comes_while_their_connection_is_silent() {
-    let Some(_alone) = alone() else { return };
+fn the_alert_about_new_values_is_raised_while_the_connection_is_silent() {
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new("[first_seen]\nlearning = \"0\"\n"));
     let to = listen(wire.server(), 0, b"");
     let sensor = start(&wire, &site, &[]);
@@ -241,8 +243,8 @@ fn the_alert_about_new_values_comes_while_their_connection_is_silent() {
     sensor.wait_for("the alert", |events| alerts(events, "first_seen").iter().any(of_port));
     drop(stream);
     let events = terminate(sensor);
-    let told: Vec<_> = alerts(&events, "first_seen").into_iter().filter(of_port).collect();
-    assert_reason(told[0], &["ja4t ", Shape::Curl.ja4()]);
-    let naming_ja4 = told.iter().filter(|alert| alert.to_string().contains(Shape::Curl.ja4())).count();
-    assert_eq!(naming_ja4, 1, "{told:#?}");
+    let raised: Vec<_> = alerts(&events, "first_seen").into_iter().filter(of_port).collect();
+    assert_reason(raised[0], &["ja4t ", Shape::Curl.ja4()]);
+    let with_ja4 = raised.iter().filter(|alert| alert.to_string().contains(Shape::Curl.ja4())).count();
+    assert_eq!(with_ja4, 1, "{raised:#?}");
 }

@@ -27,7 +27,7 @@ use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, events};
 
 /// Configuration without a learning period and without alerts on new values alone.
-const NEW: &str = "[first_seen]\nlearning = \"0\"\n[builtin.first_seen]\nenabled = false\n";
+const WITHOUT_LEARNING: &str = "[first_seen]\nlearning = \"0\"\n[builtin.first_seen]\nenabled = false\n";
 
 const CLIENT: &str = "10.0.0.1";
 const SERVER: &str = "192.0.2.1";
@@ -88,10 +88,10 @@ const fn ms(milliseconds: u64) -> Duration {
 }
 
 /// Returns a conversation that starts at this time.
-fn talk(client: &str, server: &str, at: Duration) -> TcpConversation {
-    let mut talk = TcpConversation::between(client, server);
-    talk.at(at);
-    talk
+fn conversation(client: &str, server: &str, at: Duration) -> TcpConversation {
+    let mut conversation = TcpConversation::between(client, server);
+    conversation.at(at);
+    conversation
 }
 
 /// Returns the TLS records of a ClientHello.
@@ -115,17 +115,17 @@ fn odd_hello(number: u16, name: &str) -> Vec<u8> {
 
 /// Returns a complete TLS connection with this ClientHello.
 fn tls(client: &str, server: &str, at: Duration, hello: &[u8]) -> TcpConversation {
-    let mut talk = talk(client, server, at);
-    talk.handshake().client(hello).server(&server_flight()).close();
-    talk
+    let mut conversation = conversation(client, server, at);
+    conversation.handshake().client(hello).server(&server_flight()).close();
+    conversation
 }
 
 /// Returns all packets of these conversations, in time order.
-fn together<'a>(talks: impl IntoIterator<Item = &'a TcpConversation>) -> Vec<TimedFrame> {
-    in_order(talks.into_iter().flat_map(|talk| talk.packets().to_vec()).collect())
+fn merged_packets<'a>(conversations: impl IntoIterator<Item = &'a TcpConversation>) -> Vec<TimedFrame> {
+    in_time_order(conversations.into_iter().flat_map(|conversation| conversation.packets().to_vec()).collect())
 }
 
-fn in_order(mut packets: Vec<TimedFrame>) -> Vec<TimedFrame> {
+fn in_time_order(mut packets: Vec<TimedFrame>) -> Vec<TimedFrame> {
     packets.sort_by_key(|packet| packet.time);
     packets
 }
@@ -143,16 +143,16 @@ fn of_port(events: &[Value], port: u16) -> &Value {
 
 /// Returns the alerts of a rule.
 fn alerts<'a>(events: &'a [Value], rule: &str) -> Vec<&'a Value> {
-    events::of_type(events, "alert").into_iter().filter(|event| own(event)["rule"] == rule).collect()
+    events::of_type(events, "alert").into_iter().filter(|event| details(event)["rule"] == rule).collect()
 }
 
 /// Returns the fields of an alert that are not part of EVE.
-fn own(alert: &Value) -> &Value {
+fn details(alert: &Value) -> &Value {
     &alert["alert"]["ja4sensor"]
 }
 
 /// Returns the only alert of a rule.
-fn the_alert<'a>(events: &'a [Value], rule: &str) -> &'a Value {
+fn single_alert<'a>(events: &'a [Value], rule: &str) -> &'a Value {
     let found = alerts(events, rule);
     assert_eq!(found.len(), 1, "{rule}: {found:#?}");
     found[0]
@@ -160,7 +160,7 @@ fn the_alert<'a>(events: &'a [Value], rule: &str) -> &'a Value {
 
 /// Asserts that the reason of an alert contains all of these.
 fn assert_reason(alert: &Value, parts: &[&str]) {
-    let reason = own(alert)["reason"].as_str().unwrap_or_else(|| panic!("no reason: {alert}"));
+    let reason = details(alert)["reason"].as_str().unwrap_or_else(|| panic!("no reason: {alert}"));
     for part in parts {
         assert!(reason.contains(part), "no {part:?} in {reason:?}");
     }
@@ -168,7 +168,7 @@ fn assert_reason(alert: &Value, parts: &[&str]) {
 
 /// Returns the last `stats` event.
 fn stats(events: &[Value]) -> &Value {
-    events::of_type(events, "stats").last().expect("the last figures")
+    events::of_type(events, "stats").last().expect("the last stats event")
 }
 
 /// Returns the fingerprint events of one type.
@@ -177,7 +177,7 @@ fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
 }
 
 /// Returns the number that a query with one row and one column yields.
-fn ask(database: &Path, query: &str) -> i64 {
+fn query_number(database: &Path, query: &str) -> i64 {
     let database = rusqlite::Connection::open(database).unwrap();
     database.query_row(query, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{query}: {error}"))
 }

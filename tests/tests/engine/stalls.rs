@@ -11,15 +11,15 @@ use nix::sys::signal::Signal;
 use tests::process::{self, until};
 use tests::{Wire, require_tools, stats_u64};
 
-use super::live::{SOON, alone, assert_nothing_lost, connect, listen, start, terminate};
+use super::live::{SOON, assert_nothing_lost, connect, exclusive, listen, start, terminate};
 use super::*;
 
 /// An attached reader that never reads and a sink that never responds.
 #[test]
-fn nobody_who_stalls_stops_fingerprints() {
+fn stalled_readers_and_sinks_do_not_stop_fingerprints() {
     const CONNECTIONS: usize = 400;
 
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
     let stalled = wire.server().with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let port = stalled.local_addr().unwrap().port();
@@ -41,12 +41,12 @@ fn nobody_who_stalls_stops_fingerprints() {
     });
     let before = std::time::Instant::now();
     let events = terminate(sensor);
-    assert!(before.elapsed() < Duration::from_secs(12), "the end took {:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(12), "shutdown took {:?}", before.elapsed());
     drop((blocked, stalled));
     assert_nothing_lost(&events);
     assert_eq!(of_kind(&events, "ja4").iter().filter(|event| event["dest_port"] == to.port()).count(), CONNECTIONS);
-    let told = alerts(&events, "each").into_iter().filter(|alert| alert["dest_port"] == to.port()).count();
-    assert_eq!(told, CONNECTIONS);
+    let raised = alerts(&events, "each").into_iter().filter(|alert| alert["dest_port"] == to.port()).count();
+    assert_eq!(raised, CONNECTIONS);
     let sink = &stats(&events)["stats"]["sinks"]["webhook"];
     let count = |name: &str| sink[name].as_u64().unwrap_or_else(|| panic!("no {name} in {sink:#}"));
     assert_eq!(count("sent"), 0);
@@ -55,12 +55,12 @@ fn nobody_who_stalls_stops_fingerprints() {
 
 /// One reader that reads late and one that attaches late.
 #[test]
-fn readers_come_and_go() {
-    let Some(_alone) = alone() else { return };
+fn readers_attach_and_detach_at_any_time() {
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
     let to = listen(wire.server(), 0, b"");
     let sensor = start(&wire, &site, &[]);
-    let hear = |reader: UnixStream| {
+    let read_connection = |reader: UnixStream| {
         reader.set_read_timeout(Some(SOON)).unwrap();
         BufReader::new(reader).lines().map_while(Result::ok).find(|line| {
             let line: Value = serde_json::from_str(line).unwrap();
@@ -71,8 +71,8 @@ fn readers_come_and_go() {
         let readers = [(); 2].map(|()| UnixStream::connect(site.path("attach")).unwrap());
         thread::sleep(ms(100));
         connect(&wire, to, 1, &client_hello(Shape::Curl, "a.example"));
-        let heard = readers.map(hear);
-        assert!(heard[0].is_some() && heard[0] == heard[1], "{heard:?}");
+        let lines = readers.map(read_connection);
+        assert!(lines[0].is_some() && lines[0] == lines[1], "{lines:?}");
     }
     assert!(until(SOON, || connections(&sensor.events()).len() == 3));
     assert_nothing_lost(&terminate(sensor));
@@ -80,46 +80,46 @@ fn readers_come_and_go() {
 
 /// Stdout waits for its reader; the database does not.
 #[test]
-fn a_reader_of_the_output_that_pauses_holds_up_nothing_else() {
+fn a_paused_reader_of_stdout_does_not_delay_the_database() {
     const CONNECTIONS: usize = 300;
 
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new(""));
     let database = site.text("history.db");
     let to = listen(wire.server(), 0, b"");
     let interface = wire.server().interface();
     let command = Sensor::new().command(&["run", "-i", interface, "--http", "off", "--db", &database]);
-    let said = site.path("stderr");
+    let stderr = site.path("stderr");
     let mut child = wire
         .server()
         .enter(&command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(File::create(&said).unwrap())
+        .stderr(File::create(&stderr).unwrap())
         .spawn()
         .unwrap();
-    let attached = until(SOON, || fs::read_to_string(&said).unwrap().contains("attached"));
-    assert!(attached, "{}", fs::read_to_string(&said).unwrap());
+    let attached = until(SOON, || fs::read_to_string(&stderr).unwrap().contains("attached"));
+    assert!(attached, "{}", fs::read_to_string(&stderr).unwrap());
     connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
     wait_until_stored(&database, CONNECTIONS);
 
     process::send(&child, Signal::SIGTERM);
     let mut printed = String::new();
     child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-    assert!(child.wait().unwrap().success(), "{}", fs::read_to_string(&said).unwrap());
+    assert!(child.wait().unwrap().success(), "{}", fs::read_to_string(&stderr).unwrap());
     let events = events::parse(&printed);
     assert_nothing_lost(&events);
-    assert!(printed.len() > 4 * (64 << 10), "more than a pipe holds: {}", printed.len());
+    assert!(printed.len() > 4 * (64 << 10), "less than a pipe holds: {}", printed.len());
     assert_eq!(connections(&events).len(), CONNECTIONS);
     assert_eq!(stats_u64(stats(&events), &["storage", "connections"]), CONNECTIONS as u64);
 }
 
 /// A stdout pipe and an attached reader that are never read, a sink and a lookup service that never respond.
 #[test]
-fn one_sigterm_ends_the_sensor_whatever_blocks() {
+fn one_sigterm_ends_the_sensor_while_outputs_are_blocked() {
     const CONNECTIONS: usize = 300;
 
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
     let stalled = wire.server().with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let port = stalled.local_addr().unwrap().port();
@@ -133,32 +133,32 @@ fn one_sigterm_ends_the_sensor_whatever_blocks() {
     let interface = wire.server().interface();
     let config = site.text("sensor.toml");
     let run = ["run", "-i", interface, "--http", "off", "--config", &config, "--db", &database];
-    let said = site.path("stderr");
+    let stderr = site.path("stderr");
     let mut command = wire.server().enter(&Sensor::new().command(&run));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&said).unwrap());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&stderr).unwrap());
     let mut child = command.spawn().unwrap();
-    let said = || fs::read_to_string(&said).unwrap();
-    assert!(until(SOON, || said().contains("attached")), "{}", said());
+    let stderr = || fs::read_to_string(&stderr).unwrap();
+    assert!(until(SOON, || stderr().contains("attached")), "{}", stderr());
     let blocked = UnixStream::connect(site.path("attach")).unwrap();
     connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
     wait_until_stored(&database, CONNECTIONS);
 
-    let asked = std::time::Instant::now();
+    let sent = std::time::Instant::now();
     process::send(&child, Signal::SIGTERM);
-    let ended = process::wait(&mut child, SOON).expect("one signal ends it");
-    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
-    assert_eq!(ended.code(), Some(1), "{}", said());
-    let said = said();
-    assert!(said.contains("cannot write the output") && said.contains(" lines lost"), "{said}");
+    let ended = process::wait(&mut child, SOON).expect("one signal ends the sensor");
+    assert!(sent.elapsed() < Duration::from_secs(10), "{:?}", sent.elapsed());
+    assert_eq!(ended.code(), Some(1), "{}", stderr());
+    let stderr = stderr();
+    assert!(stderr.contains("cannot write the output") && stderr.contains(" lines lost"), "{stderr}");
     // The writer does not wait for the reader of stdout.
-    assert_eq!(ask(Path::new(&database), "SELECT count(*) FROM sensor_run WHERE clean"), 1, "{said}");
+    assert_eq!(query_number(Path::new(&database), "SELECT count(*) FROM sensor_run WHERE clean"), 1, "{stderr}");
     assert!(!wire.server().has_programs());
     drop((child, blocked, stalled));
 }
 
 /// Waits until the database has this many ended connections.
 fn wait_until_stored(database: &str, connections: usize) {
-    let stored = || ask(Path::new(database), "SELECT count(*) FROM connection WHERE state = 'fin'");
+    let stored = || query_number(Path::new(database), "SELECT count(*) FROM connection WHERE state = 'fin'");
     assert!(until(SOON, || stored() == connections as i64), "{} of {connections} are stored", stored());
 }
 
@@ -177,35 +177,35 @@ fn read_all(reader: UnixStream) -> (u64, u64) {
 }
 
 #[test]
-fn a_reader_that_is_too_slow_is_told_how_much_it_has_lost() {
+fn a_slow_reader_receives_the_number_of_lost_lines() {
     const CONNECTIONS: usize = 3000;
 
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
     let to = listen(wire.server(), 0, b"");
     let sensor = start(&wire, &site, &[]);
     let attach = || UnixStream::connect(site.path("attach")).unwrap();
-    let (slow, quick) = (attach(), attach());
+    let (slow, fast) = (attach(), attach());
     thread::sleep(ms(300));
-    let quick = thread::spawn(move || read_all(quick));
+    let fast = thread::spawn(move || read_all(fast));
     connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
     sensor.wait_for("every connection", |events| connections(events).len() == CONNECTIONS);
     let slow = thread::spawn(move || read_all(slow));
     let events = terminate(sensor);
-    let (slow, quick) = (slow.join().unwrap(), quick.join().unwrap());
+    let (slow, fast) = (slow.join().unwrap(), fast.join().unwrap());
     assert!(slow.0 > 0 && slow.1 > 0, "{slow:?}");
-    assert!(quick.0 >= CONNECTIONS as u64, "{quick:?}");
-    assert_eq!(slow.0 + slow.1, quick.0 + quick.1, "every line came, or is counted: {slow:?} {quick:?}");
-    assert_eq!(stats_u64(stats(&events), &["attach", "lost"]), slow.1 + quick.1);
+    assert!(fast.0 >= CONNECTIONS as u64, "{fast:?}");
+    assert_eq!(slow.0 + slow.1, fast.0 + fast.1, "lines are neither received nor counted as lost: {slow:?} {fast:?}");
+    assert_eq!(stats_u64(stats(&events), &["attach", "lost"]), slow.1 + fast.1);
     assert_nothing_lost(&events);
 }
 
 #[test]
-fn the_socket_is_for_its_owner() {
+fn only_the_owner_can_use_the_attach_socket() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
 
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     if !require_tools(&["python3"]) {
         return;
     }
@@ -218,10 +218,10 @@ fn the_socket_is_for_its_owner() {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
     let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\ns.settimeout(20)\nprint(len(s.recv(1)))";
-    let mut stranger = std::process::Command::new("/usr/bin/python3");
-    stranger.args(["-c", script]).arg(&socket).uid(65_534).gid(65_534);
-    let told = Outcome::new(process::run(stranger, &[], SOON));
-    assert_eq!(told.ok().stdout().trim(), "0", "the connection is closed without a word");
+    let mut other_user = std::process::Command::new("/usr/bin/python3");
+    other_user.args(["-c", script]).arg(&socket).uid(65_534).gid(65_534);
+    let outcome = Outcome::new(process::run(other_user, &[], SOON));
+    assert_eq!(outcome.ok().stdout().trim(), "0", "the connection received data");
     let events = terminate(sensor);
     let count = |name| stats_u64(stats(&events), &["attach", name]);
     assert_eq!((count("refused"), count("attached")), (1, 0));

@@ -21,8 +21,8 @@ fn rules(name: &str) -> String {
 
 /// The first reload waits for a file without data; the files of the second are complete.
 #[test]
-fn of_two_reloads_the_later_is_in_force_however_long_the_first_takes() {
-    let Some(_alone) = alone() else { return };
+fn the_later_of_two_reloads_is_active_even_if_the_first_is_slow() {
+    let Some(_exclusive) = exclusive() else { return };
     if !require_tools(&["mkfifo"]) {
         return;
     }
@@ -35,7 +35,7 @@ fn of_two_reloads_the_later_is_in_force_however_long_the_first_takes() {
     fs::write(path("later.toml"), rules("later")).unwrap();
     configure("first.toml");
     assert!(Command::new("mkfifo").arg(path("slow.toml")).status().unwrap().success());
-    let served = Served::with(&["--config", path("sensor.toml").to_str().unwrap()], &[]);
+    let served = HttpSensor::with(&["--config", path("sensor.toml").to_str().unwrap()], &[]);
     let reload = || kill(Pid::from_raw(served.sensor.id().cast_signed()), Signal::SIGHUP).unwrap();
 
     configure("slow.toml");
@@ -49,16 +49,16 @@ fn of_two_reloads_the_later_is_in_force_however_long_the_first_takes() {
     drop(slow);
     let done = || served.sensor.stderr().lines().filter(|line| line.ends_with("configuration reloaded")).count() == 2;
     assert!(until(SOON, done), "{}", served.sensor.stderr());
-    let told = served.json("/api/v1/rules");
-    let in_force = |name: &str| told["rules"].as_array().unwrap().iter().any(|rule| rule["rule"] == name);
-    assert!(in_force("later") && !in_force("slow"), "{told:#}");
+    let listed = served.json("/api/v1/rules");
+    let is_active = |name: &str| listed["rules"].as_array().unwrap().iter().any(|rule| rule["rule"] == name);
+    assert!(is_active("later") && !is_active("slow"), "{listed:#}");
     served.sensor.stop().ok();
 }
 
 /// A thread stopped by a debugger. The thread resumes on drop.
-struct Stopped(Child);
+struct StoppedThread(Child);
 
-impl Stopped {
+impl StoppedThread {
     fn new(process: u32, name: &str) -> Self {
         const DEBUGGER: &str = "\
 import ctypes, sys
@@ -76,14 +76,14 @@ sys.stdin.read()
         let mut command = Command::new("python3");
         command.args(["-c", DEBUGGER]).arg(thread.file_name().unwrap());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        assert_eq!(said, "stopped\n");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "stopped\n");
         Self(child)
     }
 }
 
-impl Drop for Stopped {
+impl Drop for StoppedThread {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
@@ -91,7 +91,7 @@ impl Drop for Stopped {
 }
 
 /// Returns the messages received at a socket within a period of time.
-fn heard(socket: &UnixDatagram, within: Duration) -> Vec<String> {
+fn receive_all(socket: &UnixDatagram, within: Duration) -> Vec<String> {
     let until = Instant::now() + within;
     let mut messages = Vec::new();
     while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -105,25 +105,25 @@ fn heard(socket: &UnixDatagram, within: Duration) -> Vec<String> {
 }
 
 #[test]
-fn the_watchdog_hears_nothing_while_a_thread_hangs() {
-    let Some(_alone) = alone() else { return };
+fn no_watchdog_message_is_sent_while_a_thread_hangs() {
+    let Some(_exclusive) = exclusive() else { return };
     if !require_tools(&["python3"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    let served = Served::with(&[], &[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")]);
-    let alive = |messages: Vec<String>| messages.iter().filter(|message| *message == "WATCHDOG=1").count();
+    let served = HttpSensor::with(&[], &[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")]);
+    let watchdog_messages = |messages: Vec<String>| messages.iter().filter(|message| *message == "WATCHDOG=1").count();
     for thread in ["engine", "shard-0"] {
-        assert!(alive(heard(&socket, Duration::from_secs(3))) >= 3, "{}", served.sensor.stderr());
-        let stopped = Stopped::new(served.sensor.id(), thread);
+        assert!(watchdog_messages(receive_all(&socket, Duration::from_secs(3))) >= 3, "{}", served.sensor.stderr());
+        let stopped = StoppedThread::new(served.sensor.id(), thread);
         // A thread without progress for five seconds is reported as blocked.
-        heard(&socket, Duration::from_secs(7));
-        assert_eq!(alive(heard(&socket, Duration::from_secs(2))), 0, "{thread}");
-        assert_eq!(served.ask("GET", "/healthz").status, 503, "{thread}");
+        receive_all(&socket, Duration::from_secs(7));
+        assert_eq!(watchdog_messages(receive_all(&socket, Duration::from_secs(2))), 0, "{thread}");
+        assert_eq!(served.request("GET", "/healthz").status, 503, "{thread}");
         drop(stopped);
-        assert!(until(SOON, || served.ask("GET", "/healthz").status == 200), "{thread}");
+        assert!(until(SOON, || served.request("GET", "/healthz").status == 200), "{thread}");
     }
     assert!(served.sensor.stderr().contains("the engine has made no progress for "), "{}", served.sensor.stderr());
     served.sensor.stop().ok();

@@ -1,9 +1,9 @@
 //! `ja4sensor run --http`: the responses for a scraper, a load balancer and an analyst, and robustness against clients
 //! that misbehave.
-mod answers;
+mod hostile_clients;
 mod lifetime;
 mod metrics;
-mod trouble;
+mod requests;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -18,14 +18,14 @@ use tests::{Namespace, RunningSensor, Sensor, Wire, events, require_bpf, require
 const SOON: Duration = Duration::from_secs(20);
 
 /// Returns a lock if the test can run. Tests run one at a time, because some use all available connections.
-fn alone() -> Option<MutexGuard<'static, ()>> {
+fn exclusive() -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     (require_bpf() && require_tools(&["ip", "ethtool", "curl"]))
         .then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A sensor on the server's end of a wire, with its HTTP server on that host's loopback interface.
-struct Served {
+struct HttpSensor {
     wire: Wire,
     sensor: RunningSensor,
     address: SocketAddr,
@@ -33,13 +33,13 @@ struct Served {
 
 /// A parsed HTTP response.
 #[derive(Debug)]
-struct Answer {
+struct HttpResponse {
     status: u16,
     head: String,
     body: String,
 }
 
-impl Served {
+impl HttpSensor {
     fn start() -> Self {
         Self::with(&[], &[])
     }
@@ -53,12 +53,12 @@ impl Served {
         command.envs(environment.iter().copied());
         let sensor = RunningSensor::spawn(host.enter(&command));
         let mut address = None;
-        let told = until(SOON, || {
-            let said = sensor.stderr();
-            address = said.lines().find_map(|line| line.strip_prefix("http: serving on ")?.parse().ok());
+        let serves = until(SOON, || {
+            let stderr = sensor.stderr();
+            address = stderr.lines().find_map(|line| line.strip_prefix("http: serving on ")?.parse().ok());
             address.is_some()
         });
-        assert!(told, "{}", sensor.stderr());
+        assert!(serves, "{}", sensor.stderr());
         Self { address: address.unwrap(), wire, sensor }
     }
 
@@ -79,15 +79,15 @@ impl Served {
         read(stream)
     }
 
-    fn ask(&self, method: &str, path: &str) -> Answer {
-        Answer::of(&self.raw(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()))
+    fn request(&self, method: &str, path: &str) -> HttpResponse {
+        HttpResponse::of(&self.raw(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()))
     }
 
     /// Returns the JSON body of a path. The status must be 200.
     fn json(&self, path: &str) -> Value {
-        let answer = self.ask("GET", path);
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
-        answer.json()
+        let response = self.request("GET", path);
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+        response.json()
     }
 
     /// Opens TCP connections from the other host. They close when dropped.
@@ -104,25 +104,25 @@ impl Served {
     /// Waits until the API lists at least this many connections.
     fn wait_connections(&self, count: usize) -> Value {
         let mut list = Value::Null;
-        let told = until(SOON, || {
+        let listed = until(SOON, || {
             list = self.json("/api/v1/connections?limit=1000");
             list["connections"].as_array().unwrap().len() >= count
         });
-        assert!(told, "{list:#}\n{}", self.sensor.stderr());
+        assert!(listed, "{list:#}\n{}", self.sensor.stderr());
         list
     }
 }
 
 /// Reads a stream until it ends or fails.
 fn read(mut stream: TcpStream) -> String {
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok();
-    String::from_utf8(answer).unwrap()
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).ok();
+    String::from_utf8(response).unwrap()
 }
 
-impl Answer {
+impl HttpResponse {
     fn of(text: &str) -> Self {
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Self { status, head: head.to_lowercase(), body: body.to_owned() }
     }

@@ -2,7 +2,7 @@
 
 use tests::round_robin::{RoundRobinLink, SERVER_INTERFACES};
 
-use super::fragments::Routed;
+use super::fragments::RoutedNetwork;
 use super::*;
 
 /// Size of the client's upload, bytes.
@@ -19,7 +19,7 @@ fn upload(client: &Namespace, server: &Namespace, address: IpAddr) {
 }
 
 /// Asserts that the connection is output once, with all of its values and bytes. Returns the number of duplicates.
-fn assert_whole(events: &[Value]) -> u64 {
+fn assert_complete(events: &[Value]) -> u64 {
     for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
         assert_eq!(values(events, kind).len(), 1, "{kind}");
     }
@@ -32,23 +32,23 @@ fn assert_whole(events: &[Value]) -> u64 {
 }
 
 #[test]
-fn a_connection_spread_over_two_interfaces_is_whole() {
-    let Some(_alone) = alone() else { return };
+fn a_connection_over_two_interfaces_is_complete() {
+    let Some(_exclusive) = exclusive() else { return };
     for hook in ["generic", "tc"] {
         let wire = Wire::new();
         let spread = RoundRobinLink::new(&wire);
         let sensor = RunningSensor::start_on(Some(wire.server()), &SERVER_INTERFACES, &["--hook", hook]);
         upload(wire.client(), wire.server(), spread.server());
         // A retransmission on the other interface within a second is indistinguishable from a duplicate.
-        assert!(assert_whole(&sensor.stop().ok().events()) < 5, "{hook}");
+        assert!(assert_complete(&sensor.stop().ok().events()) < 5, "{hook}");
     }
 }
 
 #[test]
-fn a_connection_through_a_router_counts_once_whatever_its_interfaces_merge() {
-    let Some(_alone) = alone() else { return };
+fn a_connection_through_a_router_counts_once_with_and_without_offloads() {
+    let Some(_exclusive) = exclusive() else { return };
     for offloads in ["off", "on"] {
-        let routed = Routed::new();
+        let routed = RoutedNetwork::new();
         let (server, address) = routed.server();
         let router = routed.router();
         for (host, interface) in [
@@ -61,7 +61,7 @@ fn a_connection_through_a_router_counts_once_whatever_its_interfaces_merge() {
         }
         let sensor = routed.sensor();
         upload(routed.near.client(), server, address);
-        let duplicates = assert_whole(&sensor.stop().ok().events());
+        let duplicates = assert_complete(&sensor.stop().ok().events());
         assert!(duplicates > 20, "offloads {offloads}: {duplicates}");
     }
 }

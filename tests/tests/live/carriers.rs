@@ -22,30 +22,30 @@ fn filter(encapsulation: Encapsulation) -> &'static str {
 
 /// Asserts that the sensor at the server's end of the wire detects both connections in this tunnel; the tunnel carries
 /// IPv6 if `v6`.
-fn inside(encapsulation: Encapsulation, v6: bool, options: &[&str]) {
+fn assert_fingerprinted_in(encapsulation: Encapsulation, v6: bool, options: &[&str]) {
     if !require_tools(&["nginx"]) {
         return;
     }
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
     let tunnel = LiveTunnel::new(&wire, encapsulation);
-    let seen = witnessed(wire.server(), options, || scenes::tunnelled(&wire, &tunnel, v6));
+    let seen = live_and_replay(wire.server(), options, || scenes::tunnelled(&wire, &tunnel, v6));
     // Two connections have more packets than this, and no packet bypasses the tunnel.
-    let carried =
+    let packets_matching =
         |filter: &str| seen.recording.dissected(&["-q", filter]).lines().filter(|line| line.contains(" > ")).count();
-    assert!(carried(filter(encapsulation)) > 40, "{encapsulation:?}");
-    assert_eq!(carried("tcp port 443"), 0, "{encapsulation:?}");
+    assert!(packets_matching(filter(encapsulation)) > 40, "{encapsulation:?}");
+    assert_eq!(packets_matching("tcp port 443"), 0, "{encapsulation:?}");
     let events = seen.live;
     for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
         let found = by_connection(&events, kind);
         assert_eq!(found.len(), scenes::TUNNELLED_CONNECTIONS, "{encapsulation:?}, {kind}: {found:#?}");
         assert!(found.values().all(|values| values.len() == 1), "{encapsulation:?}, {kind}: {found:#?}");
         let client = if v6 { "fd99::1 " } else { "10.99.0.1 " };
-        for (begin, end) in
+        for (prefix, suffix) in
             [("10.99.0.1 ", "10.99.0.2 443"), (client, if v6 { "fd99::2 443" } else { "10.99.0.2 443" })]
         {
-            let is = |connection: &String| connection.starts_with(begin) && connection.ends_with(end);
-            assert!(found.keys().any(is), "{encapsulation:?}, {kind}: {found:#?}");
+            let matches = |connection: &String| connection.starts_with(prefix) && connection.ends_with(suffix);
+            assert!(found.keys().any(matches), "{encapsulation:?}, {kind}: {found:#?}");
         }
     }
     let mut versions: Vec<_> = values(&events, "ja4").iter().map(|value| value[..4].to_owned()).collect();
@@ -55,41 +55,41 @@ fn inside(encapsulation: Encapsulation, v6: bool, options: &[&str]) {
 }
 
 #[test]
-fn vxlan() {
-    inside(Encapsulation::Vxlan, true, &[]);
+fn connections_in_vxlan_are_fingerprinted() {
+    assert_fingerprinted_in(Encapsulation::Vxlan, true, &[]);
 }
 
 #[test]
-fn gre() {
-    inside(Encapsulation::Gre, true, &[]);
+fn connections_in_gre_are_fingerprinted() {
+    assert_fingerprinted_in(Encapsulation::Gre, true, &[]);
 }
 
 #[test]
-fn ip_in_ip() {
-    inside(Encapsulation::IpInIp, false, &[]);
+fn connections_in_ip_in_ip_are_fingerprinted() {
+    assert_fingerprinted_in(Encapsulation::IpInIp, false, &[]);
 }
 
 #[test]
-fn mpls() {
-    inside(Encapsulation::Mpls, true, &["--hook", "native"]);
+fn connections_in_mpls_are_fingerprinted() {
+    assert_fingerprinted_in(Encapsulation::Mpls, true, &["--hook", "native"]);
 }
 
 #[test]
-fn erspan_type_two() {
-    inside(Encapsulation::ErspanTwo, true, &["--hook", "generic"]);
+fn connections_in_erspan_type_two_are_fingerprinted() {
+    assert_fingerprinted_in(Encapsulation::ErspanTwo, true, &["--hook", "generic"]);
 }
 
 #[test]
-fn erspan_type_three() {
-    inside(Encapsulation::ErspanThree, true, &["--hook", "tc"]);
+fn connections_in_erspan_type_three_are_fingerprinted() {
+    assert_fingerprinted_in(Encapsulation::ErspanThree, true, &["--hook", "tc"]);
 }
 
 #[test]
-fn geneve() {
-    inside(Encapsulation::Geneve, true, &["--hook", "native"]);
+fn connections_in_geneve_are_fingerprinted() {
+    assert_fingerprinted_in(Encapsulation::Geneve, true, &["--hook", "native"]);
 }
 
 #[test]
-fn gtp_u() {
-    inside(Encapsulation::GtpU, true, &["--hook", "generic"]);
+fn connections_in_gtp_u_are_fingerprinted() {
+    assert_fingerprinted_in(Encapsulation::GtpU, true, &["--hook", "generic"]);
 }

@@ -12,22 +12,22 @@ use tests::require_python;
 use super::*;
 
 /// Runs a scene; returns the events of the sensor on the server's interface. Returns `None` if a tool is missing.
-fn watched(tools: &[&str], scene: impl FnOnce(&Wire)) -> Option<Vec<Value>> {
+fn live_events(tools: &[&str], scene: impl FnOnce(&Wire)) -> Option<Vec<Value>> {
     if !require_tools(tools) {
         return None;
     }
-    let _alone = alone()?;
+    let _exclusive = exclusive()?;
     let wire = Wire::new();
     Some(live_equals_replay_of(wire.server(), &[], || scene(&wire)))
 }
 
 /// Asserts the number of values with each prefix. Each value must match one; the longest match counts.
-fn assert_begin(values: &[&str], expected: &[(&str, usize)]) {
-    let mut counts: BTreeMap<_, _> = expected.iter().map(|(begin, _)| (*begin, 0)).collect();
+fn assert_prefixes(values: &[&str], expected: &[(&str, usize)]) {
+    let mut counts: BTreeMap<_, _> = expected.iter().map(|(prefix, _)| (*prefix, 0)).collect();
     for value in values {
-        let begin = expected.iter().map(|(begin, _)| *begin).filter(|begin| value.starts_with(begin));
-        let begin = begin.max_by_key(|begin| begin.len()).unwrap_or_else(|| panic!("{value} in {values:#?}"));
-        *counts.entry(begin).or_default() += 1;
+        let prefix = expected.iter().map(|(prefix, _)| *prefix).filter(|prefix| value.starts_with(prefix));
+        let prefix = prefix.max_by_key(|prefix| prefix.len()).unwrap_or_else(|| panic!("{value} in {values:#?}"));
+        *counts.entry(prefix).or_default() += 1;
     }
     assert_eq!(counts, expected.iter().copied().collect(), "{values:#?}");
 }
@@ -42,18 +42,18 @@ fn assert_once(events: &[Value], connections: usize, kinds: &[&str]) {
 }
 
 #[test]
-fn quic() {
+fn fingerprints_of_quic() {
     let Some(python) = require_python("aioquic") else { return };
-    let Some(events) = watched(&[], |wire| scenes::quic(wire, &python)) else { return };
+    let Some(events) = live_events(&[], |wire| scenes::quic(wire, &python)) else { return };
     assert_once(&events, scenes::QUIC_CONNECTIONS, &["ja4", "ja4s", "ja4l", "ja4ls"]);
     // Version, SNI, three cipher suites, eight extensions; two more extensions in a resumed session.
     let (first, resumed) = (scenes::QUIC_CONNECTIONS - 1, 1);
-    assert_begin(
+    assert_prefixes(
         &values(&events, "ja4"),
         &[("q13d0308h3_55b375c5d22e_", first), ("q13d0310h3_55b375c5d22e_", resumed)],
     );
     // supported_versions and key_share; also pre_shared_key when a session is resumed.
-    assert_begin(&values(&events, "ja4s"), &[("q1302", first), ("q1303", resumed)]);
+    assert_prefixes(&values(&events, "ja4s"), &[("q1302", first), ("q1303", resumed)]);
     for event in fingerprints(&events) {
         assert_eq!(event["proto"], "UDP", "{event}");
     }
@@ -62,8 +62,8 @@ fn quic() {
 }
 
 #[test]
-fn dtls() {
-    let Some(events) = watched(&[], scenes::dtls) else { return };
+fn fingerprints_of_dtls() {
+    let Some(events) = live_events(&[], scenes::dtls) else { return };
     // The ClientHello without a cookie is required; the one with a cookie, if output, has count 2.
     let events: Vec<_> = events
         .into_iter()
@@ -71,43 +71,44 @@ fn dtls() {
         .collect();
     assert_once(&events, scenes::DTLS_CONNECTIONS, &["ja4", "ja4s"]);
     // Three connections use DTLS 1.2, one of them with ALPN.
-    assert_begin(&values(&events, "ja4"), &[("dd2d", 3), ("dd1d", 1)]);
-    assert_begin(&values(&events, "ja4s"), &[("dd2", 3), ("dd1", 1)]);
+    assert_prefixes(&values(&events, "ja4"), &[("dd2d", 3), ("dd1d", 1)]);
+    assert_prefixes(&values(&events, "ja4s"), &[("dd2", 3), ("dd1", 1)]);
     let with_alpn = values(&events, "ja4").into_iter().filter(|value| value.split('_').next().unwrap().ends_with("h2"));
     assert_eq!(with_alpn.count(), 1);
     let certificates = |side: &str| {
-        let of = |event: &&&Value| event["fingerprint"]["type"] == "ja4x" && event["fingerprint"]["side"] == side;
-        fingerprints(&events).iter().filter(of).count()
+        let is_of_side =
+            |event: &&&Value| event["fingerprint"]["type"] == "ja4x" && event["fingerprint"]["side"] == side;
+        fingerprints(&events).iter().filter(is_of_side).count()
     };
     assert_eq!(certificates("server"), 2 * scenes::DTLS_CONNECTIONS, "leaf and root, in fragments too");
     assert_eq!(certificates("client"), 1);
 }
 
 #[test]
-fn tls_and_http_behind_the_proxy_protocol() {
-    let Some(events) = watched(&["nginx"], scenes::proxied) else { return };
+fn fingerprints_of_tls_and_http_after_a_proxy_protocol_header() {
+    let Some(events) = live_events(&["nginx"], scenes::proxied) else { return };
     let [tls, http] = scenes::PROXIED_CONNECTIONS;
     assert_once(&events, tls, &["ja4", "ja4s"]);
     assert_once(&events, http, &["ja4h"]);
     assert_once(&events, tls + http, &["ja4t", "ja4ts", "ja4l", "ja4ls"]);
-    assert_begin(&values(&events, "ja4"), &[("t12d", 1), ("t13d", 1)]);
-    assert_begin(&values(&events, "ja4h"), &[("ge11nn03", http)]);
+    assert_prefixes(&values(&events, "ja4"), &[("t12d", 1), ("t13d", 1)]);
+    assert_prefixes(&values(&events, "ja4h"), &[("ge11nn03", http)]);
 }
 
 #[test]
-fn tls_in_openvpn() {
-    let Some(events) = watched(&["openvpn"], scenes::openvpn) else { return };
+fn fingerprints_of_tls_in_openvpn() {
+    let Some(events) = live_events(&["openvpn"], scenes::openvpn) else { return };
     assert_once(&events, scenes::OPENVPN_CONNECTIONS, &["ja4", "ja4s"]);
     assert_once(&events, 1, &["ja4t", "ja4ts", "ja4l", "ja4ls"]);
-    assert_begin(&values(&events, "ja4"), &[("t13i", scenes::OPENVPN_CONNECTIONS)]);
+    assert_prefixes(&values(&events, "ja4"), &[("t13i", scenes::OPENVPN_CONNECTIONS)]);
     for event in fingerprints(&events) {
         assert!(event["app_proto"] == "tls" || event["app_proto"].is_null(), "{event}");
     }
 }
 
 #[test]
-fn http_1() {
-    let Some(events) = watched(&["nginx"], scenes::http1) else { return };
+fn fingerprints_of_http_1() {
+    let Some(events) = live_events(&["nginx"], scenes::http1) else { return };
     // Hashes of curl's header names, and of the sorted names of two cookies and one without a value.
     const NAMES: &str = "fe444ad14866_000000000000_000000000000";
     let expected = [
@@ -122,7 +123,7 @@ fn http_1() {
     ];
     let expected: Vec<_> = expected.iter().map(|value| (value.as_str(), 1)).collect();
     assert_eq!(expected.len(), scenes::HTTP1_REQUESTS);
-    assert_begin(&values(&events, "ja4h"), &expected);
+    assert_prefixes(&values(&events, "ja4h"), &expected);
     for (connection, values) in by_connection(&events, "ja4h") {
         assert!(values.len() == 1 || values.len() == scenes::HTTP1_REQUESTS - 1, "{connection}: {values:#?}");
     }
@@ -130,8 +131,8 @@ fn http_1() {
 }
 
 #[test]
-fn http_2_in_the_clear() {
-    let Some(events) = watched(&["nginx", "nghttp"], scenes::http2) else { return };
+fn fingerprints_of_http_2_without_tls() {
+    let Some(events) = live_events(&["nginx", "nghttp"], scenes::http2) else { return };
     let expected = [
         // curl, with all three headers.
         ("ge20cr03deat_dc308f3700d9_a6210c629c5b_8fefcf3bd4b8", 1),
@@ -140,7 +141,7 @@ fn http_2_in_the_clear() {
         // and two bodies.
         ("ge20cr", 3),
     ];
-    assert_begin(&values(&events, "ja4h"), &expected);
+    assert_prefixes(&values(&events, "ja4h"), &expected);
     let found = by_connection(&events, "ja4h");
     let mut counts: Vec<_> = found.values().map(Vec::len).collect();
     counts.sort_unstable();
@@ -152,25 +153,25 @@ fn http_2_in_the_clear() {
 }
 
 #[test]
-fn ssh() {
-    let Some(events) = watched(&["ssh", "scp", "ssh-keygen", "sshd", "taskset"], scenes::ssh) else { return };
+fn fingerprints_of_ssh() {
+    let Some(events) = live_events(&["ssh", "scp", "ssh-keygen", "sshd", "taskset"], scenes::ssh) else { return };
     let connections = by_connection(&events, "ja4ssh");
     assert_eq!(connections.len(), scenes::SSH_CONNECTIONS, "{connections:#?}");
     for values in connections.values() {
-        let (last, whole) = values.split_last().unwrap();
-        assert!(whole.iter().all(|value| packets(value) == 200), "{values:#?}");
+        let (last, full_windows) = values.split_last().unwrap();
+        assert!(full_windows.iter().all(|value| packets(value) == 200), "{values:#?}");
         assert!((1..=200).contains(&packets(last)), "{values:#?}");
     }
     // A full segment, less the 12 bytes of the TCP timestamp option: 1448 bytes over IPv4, 20 fewer over IPv6.
     let windows = scenes::COPY / 1448 / 200;
-    let mostly = |begin: &str, part: &str| {
-        let of = |values: &&Vec<&str>| {
-            values.iter().filter(|value| value.starts_with(begin) && value.contains(part)).count()
+    let with_most_windows = |prefix: &str, part: &str| {
+        let matching_windows = |values: &&Vec<&str>| {
+            values.iter().filter(|value| value.starts_with(prefix) && value.contains(part)).count()
         };
-        connections.values().filter(|values| of(values) >= windows).count()
+        connections.values().filter(|values| matching_windows(values) >= windows).count()
     };
-    assert_eq!(mostly("c1448s", "_"), 1, "an upload: {connections:#?}");
-    assert_eq!(mostly("c", "s1428_"), 1, "a download: {connections:#?}");
+    assert_eq!(with_most_windows("c1448s", "_"), 1, "an upload: {connections:#?}");
+    assert_eq!(with_most_windows("c", "s1428_"), 1, "a download: {connections:#?}");
     let typed = connections.values().filter(|values| values[0].starts_with("c36s36_")).count();
     assert_eq!(typed, 1, "keys are packets of 36 bytes: {connections:#?}");
     for event in fingerprints(&events) {
@@ -195,17 +196,17 @@ fn sides(value: &str) -> [u32; 2] {
 
 /// Segments of up to 64 KiB leave the host and are segmented on the wire: each counts as its number of wire segments.
 #[test]
-fn ssh_in_frames_as_large_as_offloads_make_them() {
+fn ssh_packets_in_frames_merged_by_offloads_are_counted_as_segments() {
     if !require_tools(&["ssh", "scp", "ssh-keygen", "sshd", "taskset"]) {
         return;
     }
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::with(WireLayout { offloads: true, ..WireLayout::default() });
     let sensor = RunningSensor::start(wire.client(), &["--hook", "tc"]);
     let tcpdump = Tcpdump::start(wire.client());
     scenes::ssh(&wire);
     let recorded = tcpdump.stop().dissected(&["greater", "3000"]);
-    assert!(recorded.lines().count() > 50, "there are such frames:\n{recorded}");
+    assert!(recorded.lines().count() > 50, "no large frame was recorded:\n{recorded}");
     let events = sensor.stop().ok().events();
     let connections = by_connection(&events, "ja4ssh");
     assert_eq!(connections.len(), scenes::SSH_CONNECTIONS, "{connections:#?}");
@@ -225,7 +226,7 @@ fn ssh_in_frames_as_large_as_offloads_make_them() {
 
 /// UDP segmentation offload: several datagrams pass the hooks as one frame, and the UDP length covers all of them.
 #[test]
-fn quic_in_frames_as_large_as_offloads_make_them() {
+fn fingerprints_of_quic_in_frames_merged_by_offloads() {
     const SEND: &str = "import socket, sys\n\
         family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET\n\
         out = socket.socket(family, socket.SOCK_DGRAM)\n\
@@ -234,7 +235,7 @@ fn quic_in_frames_as_large_as_offloads_make_them() {
     if !require_tools(&["python3"]) {
         return;
     }
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::with(WireLayout { offloads: true, ..WireLayout::default() });
     let sensors = [wire.client(), wire.server()].map(|host| RunningSensor::start(host, &["--hook", "tc"]));
     let tcpdump = Tcpdump::start(wire.client());
@@ -250,7 +251,11 @@ fn quic_in_frames_as_large_as_offloads_make_them() {
         wire.client().run(&["python3", "-c", SEND, &server.to_string(), &size, &bytes]).ok();
     }
     let recorded = tcpdump.stop().dissected(&["greater", "2000"]);
-    assert_eq!(recorded.lines().filter(|line| line.contains("443")).count(), 2, "there are such frames:\n{recorded}");
+    assert_eq!(
+        recorded.lines().filter(|line| line.contains("443")).count(),
+        2,
+        "no large frame was recorded:\n{recorded}"
+    );
     for (sensor, host) in sensors.into_iter().zip(["client", "server"]) {
         sensor.wait_for("both hellos", |events| values(events, "ja4").len() >= 2);
         let events = sensor.stop().ok().events();
@@ -261,11 +266,11 @@ fn quic_in_frames_as_large_as_offloads_make_them() {
 }
 
 #[test]
-fn dhcp() {
-    let Some(events) = watched(&["dnsmasq", "udhcpc", "dhclient"], scenes::dhcp) else { return };
+fn fingerprints_of_dhcp() {
+    let Some(events) = live_events(&["dnsmasq", "udhcpc", "dhclient"], scenes::dhcp) else { return };
     // Twice for IPv4; udhcpc cannot release an address that its script has not configured.
     let expected = [("disco", 2), ("offer0000nn_", 2), ("reqst", 2), ("dpack0000nn_", 2), ("relse0000nn_", 1)];
-    assert_begin(&values(&events, "ja4d"), &expected);
+    assert_prefixes(&values(&events, "ja4d"), &expected);
     // A DUID-LLT (link-layer address plus time) has 14 bytes.
     let expected = [
         ("solct0014nn_1-", 1),
@@ -274,5 +279,5 @@ fn dhcp() {
         ("relse0014nn_1-2-", 1),
         ("reply0014nn_1-2-", 2),
     ];
-    assert_begin(&values(&events, "ja4d6"), &expected);
+    assert_prefixes(&values(&events, "ja4d6"), &expected);
 }

@@ -14,11 +14,14 @@ const DTLS_MTU: [&str; 2] = ["-mtu", "4000"];
 
 /// Returns a fragment counter of the last `stats` event.
 fn fragments(events: &[Value], counter: &str) -> u64 {
-    stats_u64(events::of_type(events, "stats").last().expect("the last figures"), &["shards", "fragments", counter])
+    stats_u64(events::of_type(events, "stats").last().expect("the last stats event"), &["shards", "fragments", counter])
 }
 
 fn duplicates(events: &[Value]) -> u64 {
-    stats_u64(events::of_type(events, "stats").last().expect("the last figures"), &["shards", "decap", "duplicates"])
+    stats_u64(
+        events::of_type(events, "stats").last().expect("the last stats event"),
+        &["shards", "decap", "duplicates"],
+    )
 }
 
 /// Sends, for each address, a ClientHello and a server flight in datagrams that exceed the MTU of the wire.
@@ -50,23 +53,23 @@ fn assert_dtls_once(events: &[Value], connections: usize) {
 }
 
 /// Asserts that live output equals the replay on a narrow wire and that both reassembled the same datagrams.
-fn on_a_narrow_wire(hook: &str, talk: impl FnOnce(&Wire)) -> Vec<Value> {
+fn on_a_narrow_wire(hook: &str, traffic: impl FnOnce(&Wire)) -> Vec<Value> {
     let wire = Wire::new();
     for host in [wire.client(), wire.server()] {
         host.ip(&["link", "set", host.interface(), "mtu", NARROW]);
     }
-    let Witnessed { live, replayed, .. } = witnessed(wire.server(), &["--hook", hook], || talk(&wire));
+    let LiveAndReplay { live, replayed, .. } = live_and_replay(wire.server(), &["--hook", hook], || traffic(&wire));
     for counter in ["fragments", "completed", "completed_bytes", "pending", "duplicate", "overlapping"] {
         assert_eq!(fragments(&live, counter), fragments(&replayed, counter), "{hook}, {counter}");
     }
-    assert_eq!(fragments(&live, "pending"), 0, "{hook}: every datagram became whole");
+    assert_eq!(fragments(&live, "pending"), 0, "{hook}: datagrams are incomplete");
     assert_eq!(duplicates(&live), 0, "{hook}");
     live
 }
 
 #[test]
-fn a_dtls_hello_in_fragments_of_the_kernel() {
-    let Some(_alone) = alone() else { return };
+fn dtls_hellos_in_ip_fragments_are_fingerprinted_once() {
+    let Some(_exclusive) = exclusive() else { return };
     for hook in ["native", "generic", "tc"] {
         let events = on_a_narrow_wire(hook, |wire| {
             dtls(wire.client(), wire.server(), &[wire.server().v4(), wire.server().v6()]);
@@ -78,9 +81,9 @@ fn a_dtls_hello_in_fragments_of_the_kernel() {
 }
 
 #[test]
-fn quic_initials_in_fragments_of_the_kernel() {
+fn quic_initials_in_ip_fragments_are_fingerprinted_once() {
     let Some(python) = require_python("aioquic") else { return };
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let events = on_a_narrow_wire("native", |wire| {
         let chain = Chain::new(KeyType::Ec);
         let _server = peers::quic_server(&python, wire.server(), 443, &chain, &["--datagram", "1400"]);
@@ -97,7 +100,7 @@ fn quic_initials_in_fragments_of_the_kernel() {
 
 #[test]
 fn fragments_on_loopback_count_once() {
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
     let host = wire.server();
     host.ip(&["link", "set", "lo", "mtu", NARROW]);
@@ -109,12 +112,12 @@ fn fragments_on_loopback_count_once() {
 }
 
 /// A client, a router and a server, with traffic through the router.
-pub(super) struct Routed {
+pub(super) struct RoutedNetwork {
     pub(super) near: Wire,
     pub(super) far: Wire,
 }
 
-impl Routed {
+impl RoutedNetwork {
     /// Builds the topology: the router is the server of one wire, and the client's end of the other becomes its second
     /// interface.
     pub(super) fn new() -> Self {
@@ -149,8 +152,8 @@ impl Routed {
 
 #[test]
 fn fragments_that_are_forwarded_count_once() {
-    let Some(_alone) = alone() else { return };
-    let routed = Routed::new();
+    let Some(_exclusive) = exclusive() else { return };
+    let routed = RoutedNetwork::new();
     let (server, address) = routed.server();
     for (host, interface) in [
         (routed.near.client(), routed.near.client().interface()),
@@ -169,9 +172,9 @@ fn fragments_that_are_forwarded_count_once() {
 }
 
 #[test]
-fn segments_that_a_router_cuts_into_fragments_count_once() {
-    let Some(_alone) = alone() else { return };
-    let routed = Routed::new();
+fn segments_that_a_router_fragments_count_once() {
+    let Some(_exclusive) = exclusive() else { return };
+    let routed = RoutedNetwork::new();
     let (server, address) = routed.server();
     let client = routed.near.client();
     // Only the path from the router to the server has a small MTU, and the client allows fragmentation.
@@ -187,15 +190,19 @@ fn segments_that_a_router_cuts_into_fragments_count_once() {
     for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
         assert_eq!(values(&events, kind).len(), 1, "{kind}: {events:#?}");
     }
-    assert!(fragments(&events, "completed") >= 1, "the hello was cut");
-    assert_eq!(fragments(&events, "completed"), duplicates(&events), "each was met whole before");
+    assert!(fragments(&events, "completed") >= 1, "the hello was not fragmented");
+    assert_eq!(
+        fragments(&events, "completed"),
+        duplicates(&events),
+        "a datagram was not captured before it was fragmented"
+    );
 }
 
 /// The ClientHello is one segment larger than a page, so native XDP receives it in a multi-buffer frame.
 #[test]
-fn a_hello_in_a_jumbo_frame() {
+fn hellos_in_jumbo_frames_are_fingerprinted() {
     const JUMBO: &str = "9000";
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     for hook in ["native", "generic", "tc"] {
         let wire = Wire::new();
         for host in [wire.client(), wire.server()] {
@@ -206,17 +213,18 @@ fn a_hello_in_a_jumbo_frame() {
         let protocols = protocols.join(",");
         let chain = Chain::new(KeyType::Ec);
         let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
-        let seen = witnessed(wire.server(), &["--hook", hook], || {
+        let outputs = live_and_replay(wire.server(), &["--hook", hook], || {
             for address in [wire.server().v4(), wire.server().v6()] {
                 peers::openssl_client(wire.client(), address, 443, &["-tls1_3", "-alpn", &protocols]);
             }
         });
         for kind in ["ja4", "ja4s", "ja4t", "ja4ts"] {
-            assert_eq!(values(&seen.live, kind).len(), 2, "{hook}, {kind}");
+            assert_eq!(values(&outputs.live, kind).len(), 2, "{hook}, {kind}");
         }
-        let status = &events::of_type(&seen.live, "stats").last().expect("the last figures")["stats"]["interfaces"];
+        let status =
+            &events::of_type(&outputs.live, "stats").last().expect("the last stats event")["stats"]["interfaces"];
         assert!(status.to_string().contains(hook), "{hook}: {status}");
-        let long = seen.recording.dissected(&["-q", "greater 6000"]);
+        let long = outputs.recording.dissected(&["-q", "greater 6000"]);
         assert!(long.lines().filter(|line| line.contains(" > ")).count() >= 2, "{hook}: {long}");
     }
 }

@@ -19,8 +19,8 @@ fn micros(events: &[Value], kind: &str) -> Vec<u64> {
 /// Asserts that a latency is half of two delays. Seen from the server's end of the wire, the server is as far as the
 /// client, and a round trip takes two delays; a busy machine adds to the value, but one of several connections is
 /// fast.
-fn assert_half_of_two_delays(witnessed: &Witnessed, kind: &str) {
-    let (live, replayed) = (micros(&witnessed.live, kind), micros(&witnessed.replayed, kind));
+fn assert_half_of_two_delays(outputs: &LiveAndReplay, kind: &str) {
+    let (live, replayed) = (micros(&outputs.live, kind), micros(&outputs.replayed, kind));
     assert_eq!((live.len(), replayed.len()), (CONNECTIONS, CONNECTIONS), "{kind}");
     let delay = DELAY.as_micros() as u64;
     for times in [&live, &replayed] {
@@ -29,15 +29,15 @@ fn assert_half_of_two_delays(witnessed: &Witnessed, kind: &str) {
     assert!(live[0].abs_diff(replayed[0]) < delay / 4, "{kind}: {live:?} live, {replayed:?} replayed");
 }
 
-fn far_apart(talk: impl FnOnce(&Wire)) -> Witnessed {
+fn on_a_slow_wire(traffic: impl FnOnce(&Wire)) -> LiveAndReplay {
     let wire = Wire::with(WireLayout { delay: DELAY, ..WireLayout::default() });
-    witnessed(wire.server(), &[], || talk(&wire))
+    live_and_replay(wire.server(), &[], || traffic(&wire))
 }
 
 #[test]
-fn of_tcp() {
-    let Some(_alone) = alone() else { return };
-    let witnessed = far_apart(|wire| {
+fn latencies_of_tcp_connections() {
+    let Some(_exclusive) = exclusive() else { return };
+    let outputs = on_a_slow_wire(|wire| {
         let chain = Chain::new(KeyType::Ec);
         let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
         for _ in 0..CONNECTIONS {
@@ -45,15 +45,15 @@ fn of_tcp() {
         }
     });
     for kind in ["ja4l", "ja4ls"] {
-        assert_half_of_two_delays(&witnessed, kind);
+        assert_half_of_two_delays(&outputs, kind);
     }
 }
 
 #[test]
-fn of_quic() {
+fn latencies_of_quic_connections() {
     let Some(python) = require_python("aioquic") else { return };
-    let Some(_alone) = alone() else { return };
-    let witnessed = far_apart(|wire| {
+    let Some(_exclusive) = exclusive() else { return };
+    let outputs = on_a_slow_wire(|wire| {
         let chain = Chain::new(KeyType::Ec);
         let _server = peers::quic_server(&python, wire.server(), 443, &chain, &[]);
         for _ in 0..CONNECTIONS {
@@ -61,20 +61,20 @@ fn of_quic() {
         }
     });
     // The server's processing time is included.
-    let live = micros(&witnessed.live, "ja4ls");
+    let live = micros(&outputs.live, "ja4ls");
     assert!(live.len() == CONNECTIONS && live[0] >= DELAY.as_micros() as u64, "{live:?}");
     assert!(live[CONNECTIONS - 1] < 1_000_000, "{live:?}");
-    let replayed = micros(&witnessed.replayed, "ja4ls");
+    let replayed = micros(&outputs.replayed, "ja4ls");
     assert!(live[0].abs_diff(replayed[0]) < DELAY.as_micros() as u64 / 4, "{live:?} live, {replayed:?} replayed");
 }
 
 /// TCP Fast Open (RFC 7413): the ClientHello is in the SYN, and the server's flight precedes the client's ACK.
 #[test]
-fn of_tcp_fast_open() {
-    let Some(_alone) = alone() else { return };
+fn latencies_of_tcp_fast_open_connections() {
+    let Some(_exclusive) = exclusive() else { return };
     // Enabled for clients and all listening servers, without a cookie.
     const ALWAYS: &str = "net.ipv4.tcp_fastopen=1543";
-    let witnessed = far_apart(|wire| {
+    let outputs = on_a_slow_wire(|wire| {
         let chain = Chain::new(KeyType::Ec);
         for host in [wire.client(), wire.server()] {
             host.run(&["sysctl", "-qw", ALWAYS]).ok();
@@ -87,9 +87,9 @@ fn of_tcp_fast_open() {
         assert!(opened.stdout().contains(&format!(" {CONNECTIONS} ")), "{}", opened.stdout());
     });
     for kind in ["ja4l", "ja4ls"] {
-        assert_half_of_two_delays(&witnessed, kind);
+        assert_half_of_two_delays(&outputs, kind);
     }
     for kind in ["ja4", "ja4s", "ja4t", "ja4ts"] {
-        assert_eq!(values(&witnessed.live, kind).len(), CONNECTIONS, "{kind}");
+        assert_eq!(values(&outputs.live, kind).len(), CONNECTIONS, "{kind}");
     }
 }

@@ -2,20 +2,20 @@
 
 use super::*;
 
-fn at_the_server(hook: &str) {
-    let Some(_alone) = alone() else { return };
+fn assert_at_the_server(hook: &str) {
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
     let events = live_equals_replay(&wire, wire.server(), &["--hook", hook]);
     assert_directions(&events, "ingress", "egress");
     for event in fingerprints(&events) {
         assert_eq!(event["in_iface"], wire.server().interface(), "{event}");
-        assert!(event.get("pcap_cnt").is_none(), "there is no file: {event}");
+        assert!(event.get("pcap_cnt").is_none(), "a live event has the packet number of a file: {event}");
     }
     assert!(!wire.server().has_programs());
 }
 
-fn at_the_client(hook: &str) {
-    let Some(_alone) = alone() else { return };
+fn assert_at_the_client(hook: &str) {
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
     let events = live_equals_replay(&wire, wire.client(), &["--hook", hook]);
     assert_directions(&events, "egress", "ingress");
@@ -23,37 +23,37 @@ fn at_the_client(hook: &str) {
 }
 
 #[test]
-fn native_at_the_server() {
-    at_the_server("native");
+fn live_output_with_native_xdp_at_the_server_equals_the_replay() {
+    assert_at_the_server("native");
 }
 
 #[test]
-fn generic_at_the_server() {
-    at_the_server("generic");
+fn live_output_with_generic_xdp_at_the_server_equals_the_replay() {
+    assert_at_the_server("generic");
 }
 
 #[test]
-fn tc_at_the_server() {
-    at_the_server("tc");
+fn live_output_with_tc_at_the_server_equals_the_replay() {
+    assert_at_the_server("tc");
 }
 
 #[test]
-fn native_at_the_client() {
-    at_the_client("native");
+fn live_output_with_native_xdp_at_the_client_equals_the_replay() {
+    assert_at_the_client("native");
 }
 
 #[test]
-fn generic_at_the_client() {
-    at_the_client("generic");
+fn live_output_with_generic_xdp_at_the_client_equals_the_replay() {
+    assert_at_the_client("generic");
 }
 
 #[test]
-fn tc_at_the_client() {
-    at_the_client("tc");
+fn live_output_with_tc_at_the_client_equals_the_replay() {
+    assert_at_the_client("tc");
 }
 
-fn tagged(vlan: &[u16]) {
-    let Some(_alone) = alone() else { return };
+fn assert_with_tags(vlan: &[u16]) {
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::with(WireLayout { vlan, ..WireLayout::default() });
     let events = live_equals_replay(&wire, wire.server(), &[]);
     for event in fingerprints(&events) {
@@ -62,18 +62,18 @@ fn tagged(vlan: &[u16]) {
 }
 
 #[test]
-fn vlan() {
-    tagged(&[100]);
+fn live_output_with_a_vlan_tag_equals_the_replay() {
+    assert_with_tags(&[100]);
 }
 
 #[test]
-fn two_vlans() {
-    tagged(&[100, 7]);
+fn live_output_with_two_vlan_tags_equals_the_replay() {
+    assert_with_tags(&[100, 7]);
 }
 
 #[test]
-fn frames_as_large_as_offloads_make_them() {
-    let Some(_alone) = alone() else { return };
+fn live_output_of_frames_merged_by_offloads_equals_the_replay() {
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::with(WireLayout { offloads: true, ..WireLayout::default() });
     live_equals_replay(&wire, wire.server(), &[]);
     live_equals_replay(&wire, wire.client(), &["--hook", "tc"]);

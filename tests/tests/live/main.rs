@@ -1,15 +1,15 @@
 //! `ja4sensor run` on a real interface of a real kernel, with real programs; tcpdump is the reference.
-mod an_interface_that_vanishes;
 mod capture_points;
 mod carriers;
+mod counters;
+mod detaching;
 mod every_method;
 mod fragments;
 mod latencies;
 mod live_output_equals_replay;
-mod nothing_stays_attached;
+mod removed_interface;
 mod soak;
 mod start;
-mod the_books;
 mod two_sensors;
 
 use std::fs::File;
@@ -33,39 +33,39 @@ use tests::{
 const TOOLS: [&str; 7] = ["ip", "ethtool", "ss", "tc", "tcpdump", "openssl", "curl"];
 /// Allowed difference of timestamps. tcpdump takes its timestamp at another layer of the stack than the sensor:
 /// microseconds apart, or longer when a busy machine delays the thread. `latencies` checks the values.
-const CLOCKS: Duration = Duration::from_secs(1);
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Returns a lock if the test can run, `None` otherwise. Tests run one at a time because latencies are compared and
 /// there are few CPUs.
-fn alone() -> Option<MutexGuard<'static, ()>> {
+fn exclusive() -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     (require_bpf() && require_tools(&TOOLS)).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Asserts that the sensor's live output on the interface of `host` during `talk` equals a replay of a recording of
+/// Asserts that the sensor's live output on the interface of `host` during `traffic` equals a replay of a recording of
 /// that interface. Returns the live events.
-fn live_equals_replay_of(host: &Namespace, options: &[&str], talk: impl FnOnce()) -> Vec<Value> {
-    witnessed(host, options, talk).live
+fn live_equals_replay_of(host: &Namespace, options: &[&str], traffic: impl FnOnce()) -> Vec<Value> {
+    live_and_replay(host, options, traffic).live
 }
 
 /// Output of the sensor and recording of tcpdump for the same traffic.
-struct Witnessed {
+struct LiveAndReplay {
     live: Vec<Value>,
     replayed: Vec<Value>,
     recording: TcpdumpCapture,
 }
 
 /// See [`live_equals_replay_of`].
-fn witnessed(host: &Namespace, options: &[&str], talk: impl FnOnce()) -> Witnessed {
+fn live_and_replay(host: &Namespace, options: &[&str], traffic: impl FnOnce()) -> LiveAndReplay {
     let tcpdump = Tcpdump::start(host);
     let sensor = RunningSensor::start(host, options);
-    talk();
+    traffic();
     // `Tcpdump::stop` waits for the last packets; the sensor receives them meanwhile.
     let recording = tcpdump.stop();
     let live = sensor.stop().ok().events();
     let replayed = Sensor::new().replay(recording.file());
-    assert_same_fingerprints(&live, &replayed, CLOCKS);
-    Witnessed { live, replayed, recording }
+    assert_same_fingerprints(&live, &replayed, CLOCK_TOLERANCE);
+    LiveAndReplay { live, replayed, recording }
 }
 
 /// Does the same for [`scenes::tls`].
@@ -93,8 +93,8 @@ fn assert_directions(events: &[Value], client: &str, server: &str) {
 }
 
 #[test]
-fn only_the_direction_asked_for_is_seen() {
-    let Some(_alone) = alone() else { return };
+fn only_the_configured_direction_is_captured() {
+    let Some(_exclusive) = exclusive() else { return };
     for (direction, seen, unseen) in [("ingress", "ja4", "ja4s"), ("egress", "ja4s", "ja4")] {
         let (wire, chain) = (Wire::new(), Chain::new(KeyType::Ec));
         let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
@@ -106,8 +106,8 @@ fn only_the_direction_asked_for_is_seen() {
 }
 
 #[test]
-fn loopback_gives_each_fingerprint_once() {
-    let Some(_alone) = alone() else { return };
+fn on_loopback_each_fingerprint_is_output_once() {
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, chain) = (Wire::new(), Chain::new(KeyType::Ec));
     let host = wire.server();
     let _server = peers::openssl_server(host, 443, &chain, &[]);
@@ -120,8 +120,8 @@ fn loopback_gives_each_fingerprint_once() {
 }
 
 #[test]
-fn a_fingerprint_is_printed_while_the_connection_lives() {
-    let Some(_alone) = alone() else { return };
+fn a_fingerprint_is_printed_before_the_sensor_stops() {
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, chain) = (Wire::new(), Chain::new(KeyType::Ec));
     let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
     let sensor = RunningSensor::start(wire.server(), &[]);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use super::the_books::assert_conserved;
+use super::counters::assert_conserved;
 use super::*;
 
 /// Number of captures with different addresses and values. After one replay of each, every table has reached its final
@@ -19,7 +19,7 @@ const SOAK: u64 = 60;
 #[test]
 #[ignore = "runs for minutes; cargo xtask ci --long runs it"]
 fn memory_is_flat_and_counters_balance_in_a_soak_test() {
-    let Some(_alone) = alone() else { return };
+    let Some(_exclusive) = exclusive() else { return };
     if !require_tools(&["tcpreplay"]) {
         return;
     }

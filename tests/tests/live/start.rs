@@ -9,8 +9,8 @@ use nix::unistd::Pid;
 use super::*;
 
 #[test]
-fn a_signal_at_any_moment_of_the_start_ends_it_with_nothing_attached() {
-    let Some(_alone) = alone() else { return };
+fn a_signal_at_any_moment_of_the_start_ends_the_sensor_without_attached_programs() {
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
     let host = wire.server();
     for after in [5, 20, 50, 100, 200, 400] {
@@ -29,24 +29,27 @@ fn a_signal_at_any_moment_of_the_start_ends_it_with_nothing_attached() {
 }
 
 #[test]
-fn connections_during_the_start_are_seen_in_both_directions_or_not_at_all() {
-    let Some(_alone) = alone() else { return };
+fn connections_during_the_start_are_captured_in_both_directions_or_not_at_all() {
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, chain) = (Wire::new(), Chain::new(KeyType::Ec));
     let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
     let host = wire.server();
     let sensor = RunningSensor::spawn(host.enter(&Sensor::new().command(&["run", "-i", host.interface()])));
-    let began = Instant::now();
-    let mut made = 0;
-    while made < 20 || !sensor.stderr().contains("attached") {
-        assert!(began.elapsed() < Duration::from_secs(30), "{}", sensor.stderr());
+    let start = Instant::now();
+    let mut opened = 0;
+    while opened < 20 || !sensor.stderr().contains("attached") {
+        assert!(start.elapsed() < Duration::from_secs(30), "{}", sensor.stderr());
         peers::openssl_client(wire.client(), host.v4(), 443, &[]);
-        made += 1;
+        opened += 1;
     }
     // One connection may be in progress while the hooks attach. Later ones are complete.
     for _ in 0..5 {
         peers::openssl_client(wire.client(), host.v4(), 443, &[]);
     }
     let events = sensor.stop().ok().events();
-    let (hellos, answers) = (values(&events, "ja4").len(), values(&events, "ja4s").len());
-    assert!(hellos >= 5 && hellos.abs_diff(answers) <= 1, "{hellos} ClientHellos, {answers} ServerHellos");
+    let (client_hellos, server_hellos) = (values(&events, "ja4").len(), values(&events, "ja4s").len());
+    assert!(
+        client_hellos >= 5 && client_hellos.abs_diff(server_hellos) <= 1,
+        "{client_hellos} ClientHellos, {server_hellos} ServerHellos"
+    );
 }

@@ -4,8 +4,8 @@
 use super::*;
 
 /// Asserts that two sensors on the server's interface, with these options, produce the same output.
-fn see_the_same(first: &[&str], second: &[&str]) {
-    let Some(_alone) = alone() else { return };
+fn assert_same_output(first: &[&str], second: &[&str]) {
+    let Some(_exclusive) = exclusive() else { return };
     let (wire, chain) = (Wire::new(), Chain::new(KeyType::Ec));
     let host = wire.server();
     let _server = peers::openssl_server(host, 443, &chain, &[]);
@@ -44,11 +44,11 @@ fn see_the_same(first: &[&str], second: &[&str]) {
 }
 
 #[test]
-fn the_second_sees_what_the_first_sees() {
-    see_the_same(&[], &[]);
+fn two_sensors_on_one_interface_have_the_same_output() {
+    assert_same_output(&[], &[]);
 }
 
 #[test]
-fn one_on_tc_sees_everything_when_generic_xdp_comes_later() {
-    see_the_same(&["--hook", "tc"], &["--hook", "generic"]);
+fn a_sensor_on_tc_has_the_same_output_when_generic_xdp_is_attached_later() {
+    assert_same_output(&["--hook", "tc"], &["--hook", "generic"]);
 }

@@ -8,14 +8,14 @@ use std::{env, fs};
 use ja4_user::capture::{Batch, CaptureFile, LinkType};
 use tests::privilege::{require_bpf, skipped};
 
-use crate::duel::{Duel, NOON, PROGRAMS, fits};
-use crate::say;
+use crate::comparison::{FilterComparison, NOON, PROGRAMS, fits};
+use crate::report;
 
 /// Largest lag of the coarse clock, as in the sensor.
 const CLOCK_STEP: Duration = Duration::from_millis(100);
 
 /// A captured packet.
-struct Captured {
+struct CapturedPacket {
     file: usize,
     number: u64,
     time: Duration,
@@ -29,7 +29,7 @@ fn folder() -> PathBuf {
 }
 
 /// Returns the Ethernet packets of all captures in order, and the number of other packets.
-fn packets(files: &[PathBuf]) -> (Vec<Captured>, u64) {
+fn packets(files: &[PathBuf]) -> (Vec<CapturedPacket>, u64) {
     let mut packets = Vec::new();
     let mut others = 0;
     for (file, path) in files.iter().enumerate() {
@@ -40,7 +40,12 @@ fn packets(files: &[PathBuf]) -> (Vec<Captured>, u64) {
             for frame in batch.frames() {
                 if frame.link == LinkType::Ethernet {
                     let time = Duration::from_nanos(frame.time);
-                    packets.push(Captured { file, number: frame.number, time, frame: batch.bytes(frame).to_vec() });
+                    packets.push(CapturedPacket {
+                        file,
+                        number: frame.number,
+                        time,
+                        frame: batch.bytes(frame).to_vec(),
+                    });
                 } else {
                     others += 1;
                 }
@@ -54,7 +59,7 @@ fn packets(files: &[PathBuf]) -> (Vec<Captured>, u64) {
 }
 
 #[test]
-fn every_captured_packet_is_judged_alike() {
+fn kernel_and_user_space_agree_on_every_captured_packet() {
     if !require_bpf() {
         return;
     }
@@ -67,37 +72,37 @@ fn every_captured_packet_is_judged_alike() {
     let (packets, others) = packets(&files);
     assert!(packets.len() > 1000, "{} Ethernet packets", packets.len());
     for program in PROGRAMS {
-        let mut duel = Duel::plain();
+        let mut comparison = FilterComparison::with_defaults();
         // Timestamps of files and packets are in any order; the boot clock is monotonic.
         let mut clock = NOON;
-        let mut before: Option<(usize, Duration)> = None;
-        let mut left_out: BTreeMap<usize, u64> = BTreeMap::new();
+        let mut previous: Option<(usize, Duration)> = None;
+        let mut omitted: BTreeMap<usize, u64> = BTreeMap::new();
         for packet in &packets {
-            if let Some((file, time)) = before
+            if let Some((file, time)) = previous
                 && file == packet.file
             {
                 clock += packet.time.saturating_sub(time);
             }
-            before = Some((packet.file, packet.time));
-            duel.coarse_clock(clock, CLOCK_STEP);
+            previous = Some((packet.file, packet.time));
+            comparison.coarse_clock(clock, CLOCK_STEP);
             if fits(program, &packet.frame) {
-                duel.agree(program, &packet.frame, || {
+                comparison.assert_equal(program, &packet.frame, || {
                     format!("{} packet {}", files[packet.file].display(), packet.number)
                 });
             } else {
-                *left_out.entry(packet.frame.len()).or_default() += 1;
+                *omitted.entry(packet.frame.len()).or_default() += 1;
             }
         }
-        let flows = duel.same_flows();
-        assert!(duel.balanced());
-        assert!(duel.selected > 100 && flows > 100, "{} selected, {flows} flows", duel.selected);
-        say(&format!(
+        let flows = comparison.assert_same_flows();
+        assert!(comparison.balanced());
+        assert!(comparison.selected > 100 && flows > 100, "{} selected, {flows} flows", comparison.selected);
+        report(&format!(
             "{}: {} files, {} frames alike, {} of them selected, {flows} flows; left out {others} that are not \
-             Ethernet and, by length, {left_out:?}",
+             Ethernet and, by length, {omitted:?}",
             program.name(),
             files.len(),
-            duel.frames,
-            duel.selected,
+            comparison.frames,
+            comparison.selected,
         ));
     }
 }

@@ -11,7 +11,7 @@ use ja4_common::reason::RecordClass;
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use tests::privilege::require_bpf;
 
-use crate::duel::{PROGRAMS, SEED, record_of};
+use crate::comparison::{PROGRAMS, SEED, record_of};
 use crate::frames::{client_hello, syn};
 
 /// Ring size that a burst overflows, bytes.
@@ -49,7 +49,7 @@ fn counters(kernel: &Kernel, program: Program) -> FilterCounters {
 }
 
 #[test]
-fn a_full_ring_loses_nothing_uncounted() {
+fn records_lost_to_a_full_ring_are_counted() {
     if !require_bpf() {
         return;
     }
@@ -66,19 +66,19 @@ fn a_full_ring_loses_nothing_uncounted() {
                     *sum += records;
                 }
                 assert_eq!(after.seen, before.seen + u64::from(BURST));
-                assert_eq!(after.emitted, drained, "{}: every record handed over is there", program.name());
-                assert!(after.emitted[class] > before.emitted[class], "a drained ring takes records again");
+                assert_eq!(after.emitted, drained, "{}: the ring has not all emitted records", program.name());
+                assert!(after.emitted[class] > before.emitted[class], "a drained ring accepts no records");
                 assert!(after.ring_full[class] > before.ring_full[class], "{after:?}");
                 assert_eq!(after.rate_limited, [0; RecordClass::COUNT]);
             }
             let syns = (RING_BYTES - 1) / SYN_IN_RING;
-            assert_eq!(drained[RecordClass::Syn as usize], syns as u64 * round, "the ring is used to its last byte");
+            assert_eq!(drained[RecordClass::Syn as usize], syns as u64 * round, "the ring is not completely used");
         }
     }
 }
 
 #[test]
-fn every_record_lies_in_its_flows_ring() {
+fn every_record_is_in_the_ring_of_its_shard() {
     const SHARDS: u32 = 5;
     if !require_bpf() {
         return;
@@ -100,23 +100,23 @@ fn every_record_lies_in_its_flows_ring() {
             assert_eq!(shard_of(header.hash, SHARDS), shard);
             records += 1;
         }
-        assert!(records > before, "shard {shard} got nothing of 200 flows");
+        assert!(records > before, "shard {shard} has no record of 200 flows");
     }
     assert_eq!(records, 200);
 }
 
 #[test]
-fn the_rate_limiter_counts_what_it_drops() {
+fn the_rate_limiter_counts_dropped_records() {
     /// Records per second.
     const RATE: u64 = 10;
-    const AT_ONCE: u64 = 5;
+    const BUCKET: u64 = 5;
     if !require_bpf() {
         return;
     }
     let mut filter_config = FilterConfig::new(SEED);
     filter_config.rate_limit = 1;
     filter_config.rate[RecordClass::Syn as usize] = RATE;
-    filter_config.burst[RecordClass::Syn as usize] = AT_ONCE;
+    filter_config.burst[RecordClass::Syn as usize] = BUCKET;
     let hellos = 10;
     for program in PROGRAMS {
         let (mut kernel, mut ring) = load(filter_config);
@@ -124,13 +124,13 @@ fn the_rate_limiter_counts_what_it_drops() {
         kernel.test_run(program, &syn(), BURST).unwrap();
         // Token buckets are per CPU, and the kernel may move a long run to another CPU.
         let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
-        let granted = cpus * (AT_ONCE + 1 + start.elapsed().as_millis() as u64 * RATE / 1000);
+        let granted = cpus * (BUCKET + 1 + start.elapsed().as_millis() as u64 * RATE / 1000);
         kernel.test_run(program, &client_hello(), hellos).unwrap();
         let after = counters(&kernel, program);
         let emitted = after.emitted[RecordClass::Syn as usize];
-        assert!((AT_ONCE..=granted).contains(&emitted), "{}: {emitted} of {granted}", program.name());
+        assert!((BUCKET..=granted).contains(&emitted), "{}: {emitted} of {granted}", program.name());
         assert_eq!(after.rate_limited[RecordClass::Syn as usize], u64::from(BURST) - emitted);
-        assert_eq!(after.rate_limited.iter().sum::<u64>(), u64::from(BURST) - emitted, "other classes have no rate");
+        assert_eq!(after.rate_limited.iter().sum::<u64>(), u64::from(BURST) - emitted, "another class is rate limited");
         assert_eq!(after.emitted, drain(&mut ring));
 
         // Elapsed time alone refills the bucket, on whichever CPU the frame is processed.

@@ -8,9 +8,9 @@
 //! | `properties` | both directions are one flow; fast path and slow path agree; nothing panics |
 //! | `verifier` | the programs stay far from the verifier's limits |
 mod captures;
+mod comparison;
 mod conservation;
 mod crafted;
-mod duel;
 mod frames;
 mod model;
 mod properties;
@@ -20,6 +20,6 @@ mod verifier;
 use std::io::{self, Write};
 
 /// Prints the coverage of a passing test to stderr. The test harness captures the output of `eprintln!`.
-fn say(what: &str) {
-    writeln!(io::stderr(), "{what}").ok();
+fn report(coverage: &str) {
+    writeln!(io::stderr(), "{coverage}").ok();
 }

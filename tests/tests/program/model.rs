@@ -14,7 +14,7 @@ use ja4_common::select::{Scratch, select};
 use ja4_common::verdict::Verdict;
 
 /// Flows and the membership filter in front of them, as the kernel half documents its maps.
-pub(crate) struct Tables {
+pub(crate) struct ModelFlows {
     entries: HashMap<u64, FlowEntry>,
     /// Epoch of the last access, by slot; a missing slot is 0.
     slots: HashMap<u64, u8>,
@@ -40,7 +40,7 @@ impl RecentTable for ModelPackets {
     }
 }
 
-impl Tables {
+impl ModelFlows {
     pub(crate) fn new(filter_config: &FilterConfig) -> Self {
         let FilterConfig { membership_mask, epoch_shift, .. } = *filter_config;
         Self {
@@ -66,7 +66,7 @@ impl Tables {
     }
 }
 
-impl Flows for Tables {
+impl Flows for ModelFlows {
     type Handle = u64;
     type Recent = ModelPackets;
 
@@ -109,7 +109,7 @@ impl Flows for Tables {
 
 /// Result of one side for one frame: the changes of the counters, and the record if the frame is selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Judgement {
+pub(crate) struct FilterResult {
     /// Counters of ingress and egress.
     pub(crate) counters: [FilterCounters; 2],
     /// Header with its time set to 0, and captured bytes.
@@ -119,13 +119,13 @@ pub(crate) struct Judgement {
 /// The filter in user space.
 pub(crate) struct Model {
     pub(crate) filter_config: FilterConfig,
-    pub(crate) tables: Tables,
+    pub(crate) tables: ModelFlows,
     work: Scratch,
 }
 
 impl Model {
     pub(crate) fn new(filter_config: FilterConfig) -> Self {
-        Self { filter_config, tables: Tables::new(&filter_config), work: Scratch::default() }
+        Self { filter_config, tables: ModelFlows::new(&filter_config), work: Scratch::default() }
     }
 
     pub(crate) fn set_clock(&mut self, now: u64) {
@@ -133,7 +133,7 @@ impl Model {
     }
 
     /// Filters a frame.
-    pub(crate) fn judge(&mut self, frame: &SliceFrame<'_>, start: ParseStart, info: FrameInfo) -> Judgement {
+    pub(crate) fn filter(&mut self, frame: &SliceFrame<'_>, start: ParseStart, info: FrameInfo) -> FilterResult {
         let verdict = select(frame, start, || info, &mut self.tables, &self.filter_config, &mut self.work);
         let mut counters = FilterCounters { seen: 1, ..FilterCounters::default() };
         let mut record = None;
@@ -151,8 +151,8 @@ impl Model {
                 record = Some((header, frame.bytes[..captured].to_vec()));
             }
         }
-        let mut judgement = Judgement { record, ..Judgement::default() };
-        judgement.counters[usize::from(info.egress)] = counters;
-        judgement
+        let mut result = FilterResult { record, ..FilterResult::default() };
+        result.counters[usize::from(info.egress)] = counters;
+        result
     }
 }

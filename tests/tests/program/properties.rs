@@ -17,8 +17,8 @@ use tests::fragment::Fragments;
 use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 use tests::packets::{ACK, Envelope};
 
-use crate::duel::{SEED, SHORTEST};
-use crate::frames::{Setting, between, dtls, initial, long, segment, stories};
+use crate::comparison::{SEED, SHORTEST};
+use crate::frames::{Setting, all_series, between, dtls, initial, long, segment};
 use crate::model::Model;
 
 /// Returns arbitrary addresses and ports.
@@ -43,7 +43,7 @@ fn packet() -> impl Strategy<Value = PacketHeaders> {
     )
 }
 
-fn answer(packet: &PacketHeaders) -> PacketHeaders {
+fn reversed(packet: &PacketHeaders) -> PacketHeaders {
     PacketHeaders { src: packet.dst, dst: packet.src, src_port: packet.dst_port, dst_port: packet.src_port, ..*packet }
 }
 
@@ -74,21 +74,21 @@ fn tunnel_head() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Returns the shard of a frame that is handed over without decapsulation, `None` for other frames.
-fn unopened(frame: &[u8], shards: u32) -> Option<u32> {
+fn undecapsulated_shard(frame: &[u8], shards: u32) -> Option<u32> {
     let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
-    let judgement = Model::new(FilterConfig::new(SEED)).judge(&slice, ParseStart::Ethernet, FrameInfo::default());
-    let (header, bytes) = judgement.record?;
+    let result = Model::new(FilterConfig::new(SEED)).filter(&slice, ParseStart::Ethernet, FrameInfo::default());
+    let (header, bytes) = result.record?;
     let class = RecordClass::ALL[usize::from(header.class)];
     assert!(matches!(class, RecordClass::Fragment | RecordClass::Nested), "{class:?}");
-    assert_eq!(bytes, frame, "all of it goes");
+    assert_eq!(bytes, frame, "the frame is not complete");
     Some(shard_of(header.hash, shards))
 }
 
 /// Returns crafted frames with some bytes changed or truncated, and frames of random bytes.
 fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let whole: Vec<Vec<u8>> = stories().into_iter().flat_map(|(_, frames)| frames).collect();
-    let bent = (
-        prop::sample::select(whole),
+    let originals: Vec<Vec<u8>> = all_series().into_iter().flat_map(|(_, frames)| frames).collect();
+    let corrupted = (
+        prop::sample::select(originals),
         vec((12..130_usize, any::<u8>()), 0..4),
         prop_oneof![3 => Just(usize::MAX), 1 => 0..200_usize],
     )
@@ -101,53 +101,53 @@ fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
             frame.truncate(cut);
             frame
         });
-    vec(prop_oneof![9 => bent, 1 => vec(any::<u8>(), 0..200)], 1..12)
+    vec(prop_oneof![9 => corrupted, 1 => vec(any::<u8>(), 0..200)], 1..12)
 }
 
 /// Fails if the result for frames parsed from the Ethernet header, where the fast path starts, differs from the result
 /// for frames parsed from the IP header. `missing` bytes of each frame are not captured.
-fn same_either_way(frames: &[Vec<u8>], missing: usize) -> Result<(), TestCaseError> {
-    let mut short = Model::new(FilterConfig::new(SEED));
-    let mut long = Model::new(FilterConfig::new(SEED));
+fn assert_same_on_both_paths(frames: &[Vec<u8>], missing: usize) -> Result<(), TestCaseError> {
+    let mut fast = Model::new(FilterConfig::new(SEED));
+    let mut slow = Model::new(FilterConfig::new(SEED));
     for frame in frames {
         let slice = SliceFrame { bytes: frame, wire_len: frame.len() + missing };
         let ethertype = frame.get(SHORTEST - 2..SHORTEST).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
         // Without an EtherType there is no second path. The EtherType of bridged Ethernet announces a second Ethernet
         // header only after another header. In both cases the test only checks for panics.
         let Some(ethertype) = ethertype.filter(|ethertype| *ethertype != ETHERTYPE_ETHERNET) else {
-            short.judge(&slice, ParseStart::Ethernet, FrameInfo::default());
+            fast.filter(&slice, ParseStart::Ethernet, FrameInfo::default());
             continue;
         };
         let network = ParseStart::Network { ethertype, offset: SHORTEST };
-        let quick = short.judge(&slice, ParseStart::Ethernet, FrameInfo::default());
-        prop_assert_eq!(quick, long.judge(&slice, network, FrameInfo::default()));
+        let result = fast.filter(&slice, ParseStart::Ethernet, FrameInfo::default());
+        prop_assert_eq!(result, slow.filter(&slice, network, FrameInfo::default()));
     }
-    prop_assert_eq!(known(&short), known(&long));
+    prop_assert_eq!(entries_of(&fast), entries_of(&slow));
     Ok(())
 }
 
-fn known(model: &Model) -> BTreeMap<u64, FlowEntry> {
+fn entries_of(model: &Model) -> BTreeMap<u64, FlowEntry> {
     model.tables.entries().map(|(hash, entry)| (*hash, *entry)).collect()
 }
 
 /// Eight bytes are too few for a ClientHello, as the entire payload or as a trailer after the datagram.
 #[test]
-fn eight_bytes_of_a_stranger_are_no_hello() {
+fn eight_bytes_of_an_untracked_flow_are_no_hello() {
     let frame = segment(1, ACK, &[], &[22, 3, 1, 6, 0xd4, 1, 0, 6]);
     let mut trailer = segment(1, ACK, &[], &[]);
     trailer.extend([22, 3, 1, 6, 0xd4, 1, 0, 6, 0xd0, 3, 3]);
-    same_either_way(&[frame], 0).unwrap();
-    same_either_way(&[trailer], 0).unwrap();
+    assert_same_on_both_paths(&[frame], 0).unwrap();
+    assert_same_on_both_paths(&[trailer], 0).unwrap();
 }
 
 /// The announced length of a bare ACK is evaluated on the SSH port, although no protocol signature matches.
 #[test]
-fn a_cut_ack_to_the_port_of_ssh_is_judged_the_same() {
+fn both_paths_agree_on_a_truncated_ack_to_the_ssh_port() {
     for ends in [("10.0.0.1:51506", "10.0.0.2:22"), ("[fd00::1]:22", "[fd00::2]:51506")] {
         let mut frame = between(ends, &Envelope::default(), 1, ACK, &[1; 12], &[]);
-        same_either_way(std::slice::from_ref(&frame), 0).unwrap();
+        assert_same_on_both_paths(std::slice::from_ref(&frame), 0).unwrap();
         frame.pop();
-        same_either_way(&[frame], 0).unwrap();
+        assert_same_on_both_paths(&[frame], 0).unwrap();
     }
 }
 
@@ -157,7 +157,7 @@ proptest! {
 
     #[test]
     fn both_directions_are_one_flow(packet in packet(), seed in any::<[u64; 2]>(), shards in 1..=64_u32) {
-        let back = answer(&packet);
+        let back = reversed(&packet);
         let ((key, end), (back_key, back_end)) = (FlowKey::of(&packet), FlowKey::of(&back));
         prop_assert_eq!(key, back_key);
         let to_itself = packet.src == packet.dst && packet.src_port == packet.dst_port;
@@ -168,16 +168,16 @@ proptest! {
     }
 
     #[test]
-    fn the_short_way_comes_to_what_the_long_way_does(frames in frames(), missing in 0..3_usize) {
-        same_either_way(&frames, missing)?;
+    fn the_fast_path_agrees_with_the_slow_path(frames in frames(), missing in 0..3_usize) {
+        assert_same_on_both_paths(&frames, missing)?;
     }
 
     #[test]
-    fn the_short_way_comes_to_what_the_long_way_does_behind_any_header(
+    fn the_fast_path_agrees_with_the_slow_path_after_any_header(
         frames in vec((tunnel_head(), vec(any::<u8>(), 0..120)).prop_map(|(head, rest)| [head, rest].concat()), 1..12),
         missing in 0..3_usize,
     ) {
-        same_either_way(&frames, missing)?;
+        assert_same_on_both_paths(&frames, missing)?;
     }
 
     #[test]
@@ -193,16 +193,16 @@ proptest! {
         let setting = Setting { six, ..Setting::default() };
         let mut model = Model::new(FilterConfig { accounting, ..FilterConfig::new(SEED) });
         let mut sent = [1_u64, 0];
-        let mut judge = |frame: &[u8]| {
+        let mut filter = |frame: &[u8]| {
             let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
-            model.judge(&slice, ParseStart::Ethernet, FrameInfo::default()).record.map(|(header, _)| header.flags & flag::FROM_CLIENT)
+            model.filter(&slice, ParseStart::Ethernet, FrameInfo::default()).record.map(|(header, _)| header.flags & flag::FROM_CLIENT)
         };
-        let opened_by_client = judge(&setting.datagram(ports, &first));
+        let opened_by_client = filter(&setting.datagram(ports, &first));
         prop_assert!(opened_by_client.is_some());
         for (back, payload) in &rest {
-            let frame = if *back { setting.answer(ports, payload) } else { setting.datagram(ports, payload) };
+            let frame = if *back { setting.reply(ports, payload) } else { setting.datagram(ports, payload) };
             // The client role does not change after the first datagram.
-            if let Some(from_client) = judge(&frame) {
+            if let Some(from_client) = filter(&frame) {
                 prop_assert_eq!(Some(from_client) == opened_by_client, !back);
             }
             sent[usize::from(*back)] += 1;
@@ -210,13 +210,13 @@ proptest! {
         let entries: Vec<_> = model.tables.entries().map(|(_, entry)| entry.counters().packets).collect();
         prop_assert_eq!(entries.len(), 1);
         // The client has the lower address. Without accounting, bulk packets are not counted.
-        let [[low, high], [datagrams, answers]] = [entries[0], sent];
-        let few = low <= datagrams && high <= answers;
-        prop_assert!(few && (accounting == 0 || [low, high] == sent), "{low} of {datagrams}, {high} of {answers}");
+        let [[low, high], [datagrams, replies]] = [entries[0], sent];
+        let not_more = low <= datagrams && high <= replies;
+        prop_assert!(not_more && (accounting == 0 || [low, high] == sent), "{low} of {datagrams}, {high} of {replies}");
     }
 
     #[test]
-    fn what_tells_only_addresses_goes_to_one_shard(
+    fn packets_without_ports_of_two_hosts_go_to_one_shard(
         hosts in (any::<u32>(), any::<u32>()),
         ports in vec((any::<u16>(), any::<u16>()), 1..4),
         shards in 1..=64_u32,
@@ -227,26 +227,26 @@ proptest! {
         };
         let (here, there) = (address(hosts.0), address(hosts.1));
         let datagram = |from: SocketAddr, to: SocketAddr| Datagram { from, to, ttl: 9, payload: &[7; 64] }.frame();
-        let mut met = BTreeSet::new();
+        let mut found = BTreeSet::new();
         for (a, b) in ports {
             let (a, b) = (SocketAddr::new(here, a), SocketAddr::new(there, b));
             for frame in [datagram(a, b), datagram(b, a)] {
-                met.extend(Fragments::of(&frame).pieces(3).iter().map(|piece| unopened(piece, shards)));
+                found.extend(Fragments::of(&frame).pieces(3).iter().map(|piece| undecapsulated_shard(piece, shards)));
             }
         }
-        prop_assert_eq!(met.len(), 1, "fragments");
+        prop_assert_eq!(found.len(), 1, "fragments");
 
         let inner = Setting::default().segment((1, 2), 3, ACK, &[]);
         let tunnel = |from, to, kind| OuterLayer::Tunnel { from, to, kind };
         let (one, two) = (tunnel(here, there, TunnelKind::Vxlan(1)), tunnel(here, there, TunnelKind::Gre(Gre::default())));
         let outer = tunnel([192, 0, 2, 1].into(), [192, 0, 2, 2].into(), TunnelKind::Ip);
         let nested = [&one, &two].map(|middle| [outer.wrap(&middle.wrap(&inner)), outer.reversed().wrap(&middle.reversed().wrap(&inner))]);
-        let met: BTreeSet<_> = nested.iter().flatten().map(|frame| unopened(frame, shards)).collect();
-        prop_assert_eq!(met.len(), 1, "tunnels in a tunnel");
+        let found: BTreeSet<_> = nested.iter().flatten().map(|frame| undecapsulated_shard(frame, shards)).collect();
+        prop_assert_eq!(found.len(), 1, "tunnels in a tunnel");
     }
 
     #[test]
-    fn nothing_panics_behind_any_header(head in tunnel_head(), rest in vec(any::<u8>(), 0..600), cut in 0..700_usize) {
+    fn the_filter_does_not_panic_after_any_header(head in tunnel_head(), rest in vec(any::<u8>(), 0..600), cut in 0..700_usize) {
         let mut frame = [head, rest].concat();
         frame.truncate(cut.max(1));
         let slice = SliceFrame { bytes: &frame, wire_len: frame.len() };
@@ -254,11 +254,11 @@ proptest! {
         if parse(&slice, ParseStart::Ethernet, &mut found) == ParseOutcome::Transport {
             prop_assert!(found.l3 < found.l4 && found.l4 < found.payload && (found.l4 as usize) < frame.len());
         }
-        Model::new(FilterConfig::new(SEED)).judge(&slice, ParseStart::Ethernet, FrameInfo::default());
+        Model::new(FilterConfig::new(SEED)).filter(&slice, ParseStart::Ethernet, FrameInfo::default());
     }
 
     #[test]
-    fn nothing_panics(frame in vec(any::<u8>(), 0..200), ethertype in any::<u16>(), offset in 0..300_usize) {
+    fn the_filter_does_not_panic_on_any_bytes(frame in vec(any::<u8>(), 0..200), ethertype in any::<u16>(), offset in 0..300_usize) {
         let slice = SliceFrame { bytes: &frame, wire_len: frame.len() };
         let ip = if ethertype & 1 == 0 { 0x0800 } else { 0x86dd };
         for start in [
@@ -267,7 +267,7 @@ proptest! {
             ParseStart::Network { ethertype: ip, offset: offset % 16 },
         ] {
             parse(&slice, start, &mut PacketHeaders::default());
-            Model::new(FilterConfig::new(SEED)).judge(&slice, start, FrameInfo::default());
+            Model::new(FilterConfig::new(SEED)).filter(&slice, start, FrameInfo::default());
         }
     }
 }

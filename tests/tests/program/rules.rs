@@ -9,35 +9,35 @@ use tests::fragment::Fragments;
 use tests::outer_layer::{OuterLayer, TunnelKind};
 use tests::packets::{ACK, Envelope, Extension, FIN, PSH, SYN};
 
-use crate::duel::SEED;
+use crate::comparison::SEED;
 use crate::frames::{
     KNOWN_VERSIONS, METHODS, OTHER_VERSIONS, Setting, carriers, dtls, initial, inner, long, other_tunnels, sized,
 };
-use crate::model::{Judgement, Model};
+use crate::model::{FilterResult, Model};
 
 /// Creates a filter without flows.
-fn fresh() -> Model {
+fn new_filter() -> Model {
     Model::new(FilterConfig::new(SEED))
 }
 
-fn judge(model: &mut Model, frame: &[u8]) -> Judgement {
+fn filter(model: &mut Model, frame: &[u8]) -> FilterResult {
     let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
-    model.judge(&slice, ParseStart::Ethernet, FrameInfo::default())
+    model.filter(&slice, ParseStart::Ethernet, FrameInfo::default())
 }
 
 /// Returns the class and the record header of a frame, if it is selected.
-fn chosen(model: &mut Model, frame: &[u8]) -> Option<(RecordClass, RecordHeader)> {
-    let (header, _) = judge(model, frame).record?;
+fn selected_record(model: &mut Model, frame: &[u8]) -> Option<(RecordClass, RecordHeader)> {
+    let (header, _) = filter(model, frame).record?;
     Some((RecordClass::ALL[usize::from(header.class)], header))
 }
 
 fn class(model: &mut Model, frame: &[u8]) -> Option<RecordClass> {
-    chosen(model, frame).map(|(class, _)| class)
+    selected_record(model, frame).map(|(class, _)| class)
 }
 
 /// Returns the result adjusted for a frame whose headers start `by` bytes later.
-fn moved(mut judgement: Judgement, by: usize) -> Judgement {
-    if let Some((header, bytes)) = &mut judgement.record {
+fn shifted(mut result: FilterResult, by: usize) -> FilterResult {
+    if let Some((header, bytes)) = &mut result.record {
         let by = by as u16;
         for offset in [&mut header.l3, &mut header.l4, &mut header.payload] {
             *offset -= by;
@@ -50,55 +50,55 @@ fn moved(mut judgement: Judgement, by: usize) -> Judgement {
         let at = usize::from(header.l3);
         bytes.drain(..at + usize::from(by));
     }
-    judgement
+    result
 }
 
 #[test]
-fn what_is_in_a_tunnel_is_judged_as_it_is_outside() {
+fn packets_in_a_tunnel_are_filtered_as_outside_of_it() {
     for frame in inner() {
-        let outside = moved(judge(&mut fresh(), &frame), 0);
+        let outside = shifted(filter(&mut new_filter(), &frame), 0);
         let through =
             carriers().into_iter().flat_map(|carrier| [carrier.wrap(&frame), carrier.reversed().wrap(&frame)]);
         for wrapped in through.chain(other_tunnels(&frame)) {
-            let inside = judge(&mut fresh(), &wrapped);
+            let inside = filter(&mut new_filter(), &wrapped);
             // Tunnels of IP packets omit the inner link header and tags.
-            assert_eq!(moved(inside, wrapped.len() - frame.len()), outside, "{wrapped:02x?}");
+            assert_eq!(shifted(inside, wrapped.len() - frame.len()), outside, "{wrapped:02x?}");
         }
     }
 }
 
 #[test]
-fn tunnels_in_tunnels_go_to_user_space_whole() {
+fn nested_tunnels_are_selected_as_complete_frames() {
     let [outer, middle] =
         [TunnelKind::Vxlan(1), TunnelKind::Ip].map(|kind| OuterLayer::between("192.0.2.1", "192.0.2.2", kind));
     let frame = outer.wrap(&middle.wrap(&Setting::default().segment((5000, 443), 1, SYN, &[])));
-    let (class, header) = chosen(&mut fresh(), &frame).unwrap();
+    let (class, header) = selected_record(&mut new_filter(), &frame).unwrap();
     assert_eq!((class, header.captured as usize), (RecordClass::Nested, frame.len()));
     // MPLS labels do not count as a tunnel.
     assert_eq!(
-        self::class(&mut fresh(), &OuterLayer::Mpls(vec![16, 17]).wrap(&outer.wrap(&inner()[0]))),
+        self::class(&mut new_filter(), &OuterLayer::Mpls(vec![16, 17]).wrap(&outer.wrap(&inner()[0]))),
         Some(RecordClass::Syn)
     );
 }
 
 #[test]
-fn more_extension_headers_of_gtp_than_are_followed_make_no_tunnel() {
+fn too_many_gtp_extension_headers_make_no_tunnel() {
     let syn = Setting::default().segment((5000, 443), 1, SYN, &[]);
     for (count, expected) in [(4, Some(RecordClass::Syn)), (5, None), (6, None)] {
         // The contents of the extension headers look like the first byte of an IP header.
         let extensions = vec![(0x45, vec![0x45, 0x45]); count];
         let tunnel = TunnelKind::GtpU { teid: 1, sequence: None, extensions };
         let frame = OuterLayer::between("192.0.2.1", "192.0.2.2", tunnel).wrap(&syn);
-        assert_eq!(class(&mut fresh(), &frame), expected, "{count} extension headers");
+        assert_eq!(class(&mut new_filter(), &frame), expected, "{count} extension headers");
     }
 }
 
 #[test]
-fn every_method_opens_a_request_anywhere_in_a_stream() {
+fn every_http_method_starts_a_request_in_an_untracked_flow() {
     let setting = Setting::default();
     for method in METHODS {
         let line = format!("{method} /a HTTP/1.1\r\n\r\n");
-        let at = |line: &str| class(&mut fresh(), &setting.segment((5000, 8080), 77, PSH | ACK, line.as_bytes()));
+        let at = |line: &str| class(&mut new_filter(), &setting.segment((5000, 8080), 77, PSH | ACK, line.as_bytes()));
         assert_eq!(at(&line), Some(RecordClass::Http), "{method}");
         assert_eq!(at(&line.to_ascii_lowercase()), None, "{method} in lower case");
         assert_eq!(at(&line.replacen(method, &"X".repeat(method.len()), 1)), None);
@@ -106,11 +106,11 @@ fn every_method_opens_a_request_anywhere_in_a_stream() {
 }
 
 #[test]
-fn a_split_banner_makes_the_flow_one_of_ssh() {
+fn a_split_ssh_banner_is_recognized() {
     let setting = Setting::default();
     let ports = (5000, 2222);
     for at in 1..=9 {
-        let mut model = fresh();
+        let mut model = new_filter();
         let (first, second) = b"SSH-2.0-a\r\n".split_at(at);
         class(&mut model, &setting.segment(ports, 0, SYN, &[]));
         // A single letter may be PostgreSQL's response to SSLRequest.
@@ -121,10 +121,11 @@ fn a_split_banner_makes_the_flow_one_of_ssh() {
         assert_eq!(class(&mut model, &rest), Some(RecordClass::Ssh), "cut at {at}");
         // A bare ACK and a packet far beyond the budget are selected with headers only. A FIN has class `End`.
         let ack = setting.segment(ports, 99, ACK, &[]);
-        let (kind, header) = chosen(&mut model, &ack).unwrap();
+        let (kind, header) = selected_record(&mut model, &ack).unwrap();
         assert_eq!((kind, header.captured as usize), (RecordClass::Ssh, ack.len()));
         class(&mut model, &setting.segment(ports, 100, ACK, &[7; 9000]));
-        let (kind, header) = chosen(&mut model, &setting.segment(ports, 60_000, PSH | ACK, &[7; 500])).unwrap();
+        let (kind, header) =
+            selected_record(&mut model, &setting.segment(ports, 60_000, PSH | ACK, &[7; 500])).unwrap();
         assert_eq!((kind, header.payload_len), (RecordClass::Ssh, 500));
         assert_eq!((header.flags & flag::HEADERS_ONLY, header.captured), (flag::HEADERS_ONLY, 54));
         assert_eq!(class(&mut model, &setting.segment(ports, 60_500, FIN | ACK, &[])), Some(RecordClass::End));
@@ -132,10 +133,10 @@ fn a_split_banner_makes_the_flow_one_of_ssh() {
 }
 
 #[test]
-fn whatever_a_server_of_ssh_says_first_is_of_its_banner() {
+fn the_first_payload_of_a_server_on_the_ssh_port_is_selected_as_ssh() {
     let setting = Setting::default();
     for (at, payload) in [(1, &b"S"[..]), (1, b"Hello"), (1, b"N"), (20, &[7; 40]), (2, b"SH-2.0-x\r\n")] {
-        let mut model = fresh();
+        let mut model = new_filter();
         class(&mut model, &setting.segment((5000, 22), 0, SYN, &[]));
         class(&mut model, &setting.segment((22, 5000), 0, SYN | ACK, &[]));
         let kind = class(&mut model, &setting.segment((22, 5000), at, PSH | ACK, payload));
@@ -144,10 +145,10 @@ fn whatever_a_server_of_ssh_says_first_is_of_its_banner() {
 }
 
 #[test]
-fn two_letters_s_between_requests_make_no_ssh_of_http() {
+fn the_letters_ss_between_http_requests_are_not_ssh() {
     let setting = Setting::default();
     let ports = (5000, 8080);
-    let mut model = fresh();
+    let mut model = new_filter();
     let request = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n";
     class(&mut model, &setting.segment(ports, 0, SYN, &[]));
     class(&mut model, &setting.segment(ports, 1, PSH | ACK, request));
@@ -157,10 +158,10 @@ fn two_letters_s_between_requests_make_no_ssh_of_http() {
 }
 
 #[test]
-fn the_letter_s_before_tls_makes_no_ssh_of_it() {
+fn the_letter_s_before_tls_is_not_ssh() {
     let setting = Setting::default();
     let (client, server) = ((5000, 5432), (5432, 5000));
-    let mut model = fresh();
+    let mut model = new_filter();
     class(&mut model, &setting.segment(client, 0, SYN, &[]));
     class(&mut model, &setting.segment(server, 0, SYN | ACK, &[]));
     assert_eq!(class(&mut model, &setting.segment(server, 1, PSH | ACK, b"S")), Some(RecordClass::Tls));
@@ -169,7 +170,7 @@ fn the_letter_s_before_tls_makes_no_ssh_of_it() {
 }
 
 #[test]
-fn a_dtls_hello_behind_a_warning_is_wanted() {
+fn a_dtls_hello_after_a_warning_alert_is_selected() {
     let setting = Setting::default();
     let ports = (5000, 4711);
     let warning = |level, epoch| [21, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 7, 0, 2, level, 112];
@@ -182,76 +183,80 @@ fn a_dtls_hello_behind_a_warning_is_wanted() {
     ] {
         let payload = [&warning(level, epoch)[..], &dtls(kind)].concat();
         let frame = setting.datagram(ports, &payload);
-        assert_eq!(class(&mut fresh(), &frame), expected, "level {level}, epoch {epoch}, type {kind}");
+        assert_eq!(class(&mut new_filter(), &frame), expected, "level {level}, epoch {epoch}, type {kind}");
     }
-    let alone = setting.datagram(ports, &warning(1, 0));
-    assert_eq!(class(&mut fresh(), &alone), None);
+    let warning_only = setting.datagram(ports, &warning(1, 0));
+    assert_eq!(class(&mut new_filter(), &warning_only), None);
 }
 
 #[test]
-fn an_initial_behind_another_packet_is_wanted_whole() {
+fn a_quic_initial_after_another_packet_is_selected_as_a_complete_datagram() {
     let setting = Setting::default();
     let ports = (5000, 4711);
-    let behind = |first: &[u8]| [first, &initial()].concat();
+    let before_initial = |first: &[u8]| [first, &initial()].concat();
     let (early, handshake) = (sized(0xd0, 300), sized(0xe0, 300));
     for (payload, expected) in [
-        (behind(&early), Some(0)),
-        (behind(&handshake), Some(0)),
+        (before_initial(&early), Some(0)),
+        (before_initial(&handshake), Some(0)),
         // Headers only.
         (handshake.clone(), Some(300 - 64)),
         (early.clone(), None),
         ([early.clone(), sized(0xe0, 300)].concat(), None),
     ] {
-        let mut model = fresh();
+        let mut model = new_filter();
         class(&mut model, &setting.datagram(ports, &initial()));
         let frame = setting.datagram(ports, &payload);
-        let left_out = chosen(&mut model, &frame).map(|(kind, header)| {
+        let omitted = selected_record(&mut model, &frame).map(|(kind, header)| {
             assert_eq!(kind, RecordClass::Quic);
             frame.len() - header.captured as usize
         });
-        assert_eq!(left_out, expected, "{:#04x}, {} bytes", payload[0], payload.len());
+        assert_eq!(omitted, expected, "{:#04x}, {} bytes", payload[0], payload.len());
     }
     // Such a datagram creates no flow.
-    assert_eq!(class(&mut fresh(), &setting.datagram(ports, &behind(&early))), None);
+    assert_eq!(class(&mut new_filter(), &setting.datagram(ports, &before_initial(&early))), None);
 }
 
 #[test]
-fn quic_is_told_by_version_and_type_on_any_port() {
+fn quic_is_recognized_by_version_and_type_on_any_port() {
     let setting = Setting::default();
     let known = KNOWN_VERSIONS.map(|version| (version, true));
     for (version, is_known) in known.into_iter().chain(OTHER_VERSIONS.map(|version| (version, false))) {
-        let turned = u8::from(version == 0x6b33_43cf);
-        let packet = |kind: u8| long(0xc0 | ((kind + turned) & 3) << 4, version, 1200);
-        for (kind, begins, continues) in [(0, true, true), (1, false, false), (2, false, true), (3, false, true)] {
-            let mut model = fresh();
+        let rotation = u8::from(version == 0x6b33_43cf);
+        let packet = |kind: u8| long(0xc0 | ((kind + rotation) & 3) << 4, version, 1200);
+        for (kind, starts, continues) in [(0, true, true), (1, false, false), (2, false, true), (3, false, true)] {
+            let mut model = new_filter();
             let quic = |yes: bool| (yes && is_known).then_some(RecordClass::Quic);
             let frame = setting.datagram((5000, 4711), &packet(kind));
-            assert_eq!(class(&mut model, &frame), quic(begins), "type {kind} of version {version:#x}, stranger");
+            assert_eq!(class(&mut model, &frame), quic(starts), "type {kind} of version {version:#x}, untracked");
             class(&mut model, &setting.datagram((5000, 4711), &initial()));
-            assert_eq!(class(&mut model, &frame), quic(continues), "type {kind} of version {version:#x}, known");
+            assert_eq!(class(&mut model, &frame), quic(continues), "type {kind} of version {version:#x}, tracked");
         }
     }
 }
 
 #[test]
-fn quic_to_a_port_of_tunnels_is_quic() {
+fn quic_to_a_tunnel_port_is_quic() {
     for port in [2152, 4789, 4790, 6081, 8472] {
         for first in 0xc0..=0xcf {
             let frame = Setting::default().datagram((443, port), &long(first, 1, 1200));
-            assert_eq!(class(&mut fresh(), &frame), Some(RecordClass::Quic), "first byte {first:#x} to port {port}");
+            assert_eq!(
+                class(&mut new_filter(), &frame),
+                Some(RecordClass::Quic),
+                "first byte {first:#x} to port {port}"
+            );
         }
     }
 }
 
 #[test]
-fn a_quic_handshake_survives_bulk_between_its_packets() {
+fn a_quic_handshake_is_selected_with_bulk_between_its_packets() {
     let setting = Setting::default();
     let ports = (5000, 443);
     let handshake = long(0xe0, 1, 1200);
     for accounting in [0, 1] {
         let mut model = Model::new(FilterConfig { accounting, ..FilterConfig::new(SEED) });
         let short = [0x41; 60];
-        for (from_client, payload, wanted) in [
+        for (from_client, payload, selected) in [
             (true, initial(), true),
             (false, initial(), true),
             (false, short.to_vec(), false),
@@ -261,16 +266,16 @@ fn a_quic_handshake_survives_bulk_between_its_packets() {
             (true, handshake.clone(), true),
             (true, short.to_vec(), false),
         ] {
-            let frame = if from_client { setting.datagram(ports, &payload) } else { setting.answer(ports, &payload) };
-            let record = chosen(&mut model, &frame);
+            let frame = if from_client { setting.datagram(ports, &payload) } else { setting.reply(ports, &payload) };
+            let record = selected_record(&mut model, &frame);
             let side = record.map(|(class, header)| (class, header.flags & flag::FROM_CLIENT != 0));
-            assert_eq!(side, wanted.then_some((RecordClass::Quic, from_client)), "accounting {accounting}");
+            assert_eq!(side, selected.then_some((RecordClass::Quic, from_client)), "accounting {accounting}");
         }
     }
 }
 
 #[test]
-fn dtls_and_dhcp_begin_with_the_client_whoever_speaks_first() {
+fn the_client_of_dtls_and_dhcp_is_known_from_the_first_packet_of_either_side() {
     let setting = Setting::default();
     let six = Setting { six: true, ..Setting::default() };
     for (frame, expected, from_client) in [
@@ -284,7 +289,7 @@ fn dtls_and_dhcp_begin_with_the_client_whoever_speaks_first() {
         (six.datagram((547, 546), &[7; 60]), RecordClass::Dhcp, false),
         (six.datagram((40_000, 547), &[12; 60]), RecordClass::Dhcp, true),
     ] {
-        let (class, header) = chosen(&mut fresh(), &frame).unwrap();
+        let (class, header) = selected_record(&mut new_filter(), &frame).unwrap();
         assert_eq!((class, header.flags & flag::FROM_CLIENT != 0), (expected, from_client));
         assert_eq!(header.captured as usize, frame.len());
     }
@@ -293,12 +298,12 @@ fn dtls_and_dhcp_begin_with_the_client_whoever_speaks_first() {
         setting.datagram((67, 53), &[2; 300]),
         setting.datagram((546, 547), &[1; 60]),
     ] {
-        assert_eq!(class(&mut fresh(), &frame), None);
+        assert_eq!(class(&mut new_filter(), &frame), None);
     }
 }
 
 #[test]
-fn fragments_that_could_matter_go_to_user_space_whole() {
+fn fragments_of_supported_protocols_are_selected_as_complete_frames() {
     let datagram = |setting: &Setting| setting.datagram((5000, 443), &initial());
     // Destination options after a routing header, if present, are in the part that is fragmented.
     let options = Envelope { extensions: vec![Extension::Destination(2)], ..Envelope::default() };
@@ -307,17 +312,17 @@ fn fragments_that_could_matter_go_to_user_space_whole() {
     let optional = Setting { six: true, envelope: options, ..Setting::default() };
     for setting in [&plain, &six, &optional] {
         for piece in Fragments::of(&datagram(setting)).pieces(3) {
-            let (class, header) = chosen(&mut fresh(), &piece).unwrap();
+            let (class, header) = selected_record(&mut new_filter(), &piece).unwrap();
             assert_eq!((class, header.captured as usize), (RecordClass::Fragment, piece.len()));
         }
     }
     let mut icmp = Fragments::of(&datagram(&plain)).pieces(2).remove(1);
     icmp[14 + 9] = 1;
-    assert_eq!(judge(&mut fresh(), &icmp).counters[0].unselected[PassReason::Fragment as usize], 1);
+    assert_eq!(filter(&mut new_filter(), &icmp).counters[0].unselected[PassReason::Fragment as usize], 1);
 }
 
 #[test]
-fn without_accounting_a_flow_in_the_same_slot_makes_no_hungry_one_forgotten() {
+fn without_accounting_a_flow_in_the_same_slot_does_not_evict_a_selecting_flow() {
     let setting = Setting::default();
     let mut model = Model::new(FilterConfig { accounting: 0, membership_mask: 0, ..FilterConfig::new(SEED) });
     class(&mut model, &setting.segment((5000, 443), 0, SYN, &[]));
@@ -331,16 +336,16 @@ fn without_accounting_a_flow_in_the_same_slot_makes_no_hungry_one_forgotten() {
 }
 
 #[test]
-fn a_body_behind_its_request_ends_the_interest_with_the_budget() {
+fn a_body_after_a_request_is_selected_up_to_the_budget() {
     let setting = Setting::default();
-    let mut model = fresh();
-    let at = |model: &mut Model, seq, bytes: &[u8]| judge(model, &setting.segment((5000, 80), seq, PSH | ACK, bytes));
+    let mut model = new_filter();
+    let at = |model: &mut Model, seq, bytes: &[u8]| filter(model, &setting.segment((5000, 80), seq, PSH | ACK, bytes));
     at(&mut model, 1, b"POST / HTTP/1.1\r\nContent-Length: 900000\r\n\r\n....");
-    let wanted = (0..100).map(|number| at(&mut model, 100 + 1000 * number, &[b'x'; 1000]));
-    let records: Vec<_> = wanted.collect();
-    let selected = records.iter().filter(|judgement| judgement.record.is_some()).count();
+    let results = (0..100).map(|number| at(&mut model, 100 + 1000 * number, &[b'x'; 1000]));
+    let records: Vec<_> = results.collect();
+    let selected = records.iter().filter(|result| result.record.is_some()).count();
     assert_eq!(selected, FilterConfig::HTTP_BUDGET.div_ceil(1000) as usize);
-    let spent: u64 =
-        records.iter().map(|judgement| judgement.counters[0].unselected[PassReason::OverBudget as usize]).sum();
-    assert_eq!(spent, 1, "counted once");
+    let over_budget: u64 =
+        records.iter().map(|result| result.counters[0].unselected[PassReason::OverBudget as usize]).sum();
+    assert_eq!(over_budget, 1, "not counted once");
 }

@@ -4,15 +4,15 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use tests::privilege::{require_bpf, skipped};
 
-use crate::duel::{PROGRAMS, SEED};
-use crate::say;
+use crate::comparison::{PROGRAMS, SEED};
+use crate::report;
 
 /// Limit of verified instructions. The verifier gives up after a million, and its time is proportional to their number.
 /// Linux 6.1 verifies a third more than 6.18: 106,875 for the largest program.
-const MOST: u32 = 150_000;
+const MAX_INSTRUCTIONS: u32 = 150_000;
 
 #[test]
-fn the_verifier_is_far_from_its_limit() {
+fn verified_instructions_stay_below_the_limit() {
     if !require_bpf() {
         return;
     }
@@ -28,10 +28,10 @@ fn the_verifier_is_far_from_its_limit() {
         };
         // Linux 5.16 and newer report the number.
         let Some(verified) = info.unwrap().verified_instruction_count() else {
-            skipped("a kernel that tells how many instructions it verified");
+            skipped("a kernel that reports the number of verified instructions");
             return;
         };
-        say(&format!("{}: {verified} instructions verified", program.name()));
-        assert!(verified < MOST, "{}: {verified} instructions verified", program.name());
+        report(&format!("{}: {verified} instructions verified", program.name()));
+        assert!(verified < MAX_INSTRUCTIONS, "{}: {verified} instructions verified", program.name());
     }
 }

@@ -23,7 +23,7 @@ fn server_name(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn of_tls() {
+fn tls_attributes_of_a_connection() {
     let client = HelloBuilder::new(0x0303, &[0xc02f, 0xc02b]).extension(0, &server_name("www.example.org"));
     let client = client.alpn(&[b"h2", b"http/1.1"]).extension(0xfe0d, &[0]);
     let server = HelloBuilder::new(0x0303, &[0xc02f]).alpn(&[b"http/1.1"]);
@@ -31,10 +31,10 @@ fn of_tls() {
         certificate::message(&[&certificate::leaf("www.example.org").build(), &certificate::authority().build()]);
     let message = [&[11][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
     let flight = [server.server(), message, vec![14, 0, 0, 0]].concat();
-    let mut talk = TcpConversation::new();
-    talk.handshake().client(&hello::records(&client.client(), usize::MAX));
-    talk.server(&hello::records(&flight, 16_000)).close();
-    let events = replay(&talk);
+    let mut conversation = TcpConversation::new();
+    conversation.handshake().client(&hello::records(&client.client(), usize::MAX));
+    conversation.server(&hello::records(&flight, 16_000)).close();
+    let events = replay(&conversation);
     let offered = json!({
         "sni": "www.example.org", "version": "TLS 1.2", "alpn": ["h2", "http/1.1"], "ech": true,
     });
@@ -53,20 +53,20 @@ fn of_tls() {
 
 /// The group of a HelloRetryRequest is known at once, and is that of the ServerHello after it.
 #[test]
-fn of_tls_13() {
+fn tls_group_of_a_server_hello_or_a_hello_retry_request() {
     let client = hello::records(&HelloBuilder::new(0x0303, &[0x1301]).versions(&[0x0304]).client(), usize::MAX);
     let server =
         |group: &[u8]| HelloBuilder::new(0x0303, &[0x1301]).extension(0x002b, &[3, 4]).extension(0x0033, group);
     let retry = server(&[0x11, 0xec]).random(hello_builder::RETRY).server();
-    let answer = server(&[0x11, 0xec, 0, 2, 7, 7]).server();
-    for answers in [vec![&answer], vec![&retry], vec![&retry, &answer]] {
-        let mut talk = TcpConversation::new();
-        talk.handshake();
-        for answer in answers {
-            talk.client(&client).server(&hello::records(answer, usize::MAX));
+    let server_hello = server(&[0x11, 0xec, 0, 2, 7, 7]).server();
+    for messages in [vec![&server_hello], vec![&retry], vec![&retry, &server_hello]] {
+        let mut conversation = TcpConversation::new();
+        conversation.handshake();
+        for server_hello in messages {
+            conversation.client(&client).server(&hello::records(server_hello, usize::MAX));
         }
-        talk.close();
-        let events = replay(&talk);
+        conversation.close();
+        let events = replay(&conversation);
         assert_eq!(only(&events, "ja4s")["tls"]["group"], "0x11ec");
         assert_eq!(connection(&events)["tls"]["group"], "0x11ec");
     }
@@ -87,7 +87,7 @@ fn kex_init(kex: &str, [encryption, mac, compression]: [[&str; 2]; 3]) -> Vec<u8
 }
 
 #[test]
-fn of_both_sides_of_ssh() {
+fn ssh_attributes_of_both_sides() {
     let client = kex_init(
         "curve25519-sha256,ext-info-c",
         [
@@ -100,12 +100,12 @@ fn of_both_sides_of_ssh() {
         "curve25519-sha256,ecdh-sha2-nistp256",
         [["aes256-ctr", "aes128-gcm@openssh.com"], ["hmac-sha1", "hmac-sha2-512"], ["zlib@openssh.com", "none"]],
     );
-    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:22");
-    talk.handshake().client(b"SSH-2.0-PuTTY_Release_0.81\r\n").server(b"SSH-2.0-OpenSSH_9.7 Debian-1\r\n");
-    talk.client(&client).server(&server).close();
+    let mut conversation = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:22");
+    conversation.handshake().client(b"SSH-2.0-PuTTY_Release_0.81\r\n").server(b"SSH-2.0-OpenSSH_9.7 Debian-1\r\n");
+    conversation.client(&client).server(&server).close();
     // MD5 (by md5sum) of each side's lists for its own sending direction, joined by semicolons.
     assert_eq!(
-        connection(&replay(&talk))["ssh"],
+        connection(&replay(&conversation))["ssh"],
         json!({
             "client": {
                 "proto_version": "2.0", "software_version": "PuTTY_Release_0.81",
@@ -120,38 +120,38 @@ fn of_both_sides_of_ssh() {
 }
 
 #[test]
-fn of_http() {
+fn http_attributes_of_a_connection() {
     let request = "PUT /a?b=c HTTP/1.1\r\nHost: files.example.org:8080\r\nUser-Agent: tool/1.0 (unix)\r\n\r\n";
-    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:8080");
-    talk.handshake().client(request.as_bytes()).close();
+    let mut conversation = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:8080");
+    conversation.handshake().client(request.as_bytes()).close();
     let http = json!({
         "hostname": "files.example.org:8080", "http_user_agent": "tool/1.0 (unix)", "http_method": "PUT",
         "protocol": "HTTP/1.1",
     });
-    let events = replay(&talk);
+    let events = replay(&conversation);
     assert_eq!((&only(&events, "ja4h")["http"], &connection(&events)["http"]), (&http, &http));
 }
 
 #[test]
-fn of_quic() {
+fn quic_attributes_of_a_connection() {
     let ends = quic::QuicEnds::new(&[1; 8], &[0x81; 8]);
     let hello = Shape::Go.client_hello("example.org", &mut SplitMix64::new(1));
-    let mut talk = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
-    talk.client(&ends.initial(Sender::Client, 0, &quic::crypto(0, &hello)));
-    let events = replay_packets(talk.packets(), &[]);
+    let mut conversation = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
+    conversation.client(&ends.initial(Sender::Client, 0, &quic::crypto(0, &hello)));
+    let events = replay_packets(conversation.packets(), &[]);
     let connection = connection(&events);
     assert_eq!((&connection["quic"], &connection["app_proto"]), (&json!({"version": "1"}), &"quic".into()));
     assert_eq!((&connection["tls"]["sni"], &connection["tls"]["version"]), (&"example.org".into(), &"TLS 1.3".into()));
 }
 
 #[test]
-fn of_dhcp() {
+fn dhcp_attributes_of_a_connection() {
     let mac = [2, 0, 0, 0, 0, 1];
-    let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
-    talk.client(&tests::dhcp::client_v4(1, mac));
+    let mut conversation = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    conversation.client(&tests::dhcp::client_v4(1, mac));
     let dhcp = json!({
         "hostname": "desktop-7", "vendor_class_identifier": "android-dhcp-14", "client_mac": "02:00:00:00:00:01",
     });
-    let events = replay_packets(talk.packets(), &[]);
+    let events = replay_packets(conversation.packets(), &[]);
     assert_eq!((&only(&events, "ja4d")["dhcp"], &connection(&events)["dhcp"]), (&dhcp, &dhcp));
 }

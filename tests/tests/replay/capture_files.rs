@@ -41,19 +41,19 @@ fn unsupported(events: &[Value], packets: usize) -> u64 {
 }
 
 #[test]
-fn packets_of_an_unsupported_link_type_are_skipped_and_the_file_goes_on() {
-    let talk = plain();
-    let alone = all_values(&replay(&talk));
-    assert_eq!(alone.len(), 6);
+fn packets_of_an_unsupported_link_type_are_skipped() {
+    let conversation = plain();
+    let expected = all_values(&replay(&conversation));
+    assert_eq!(expected.len(), 6);
     // Unsupported packets alternate with supported ones, for both orders of the interface blocks.
     for (wire, air) in [(0, 1), (1, 0)] {
         let mut file = PcapngFile::new();
         let links = if wire == 0 { [ETHERNET_LINK, RADIOTAP] } else { [RADIOTAP, ETHERNET_LINK] };
         file.interface(links[0], "first0").interface(links[1], "second0");
-        for packet in talk.packets() {
+        for packet in conversation.packets() {
             file.packet(air, &radio(packet)).packet(wire, packet);
         }
-        let count = talk.packets().len();
+        let count = conversation.packets().len();
         for shards in ["1", "2", "3"] {
             let outcome = replay_file(&file, &["--shards", shards]).ok();
             let outcome = outcome
@@ -63,16 +63,16 @@ fn packets_of_an_unsupported_link_type_are_skipped_and_the_file_goes_on() {
                 .stderr_has("skipped")
                 .stderr_has_one_line();
             let events = outcome.events();
-            assert_eq!(all_values(&events), alone);
+            assert_eq!(all_values(&events), expected);
             assert_eq!(unsupported(&events, 2 * count), count as u64);
-            assert_eq!(only(&events, "ja4")["pcap_cnt"], 8, "skipped packets have numbers");
+            assert_eq!(only(&events, "ja4")["pcap_cnt"], 8, "skipped packets are not numbered");
         }
     }
 }
 
 #[test]
-fn each_file_says_once_what_it_skips() {
-    let talk = plain();
+fn skipped_packets_are_reported_once_per_file() {
+    let conversation = plain();
     let folder = TempDir::new().unwrap();
     let mut arguments = vec!["replay".into()];
     for name in ["one.pcapng", "two.pcapng", "three.pcapng"] {
@@ -80,9 +80,9 @@ fn each_file_says_once_what_it_skips() {
         file.interface(ETHERNET_LINK, "eth0");
         if name != "two.pcapng" {
             file.interface(RADIOTAP, "wlan0");
-            file.packet(1, &talk.packets()[0]).packet(1, &talk.packets()[1]);
+            file.packet(1, &conversation.packets()[0]).packet(1, &conversation.packets()[1]);
         }
-        file.packet(0, &talk.packets()[0]);
+        file.packet(0, &conversation.packets()[0]);
         arguments.push(file.save(folder.path(), name).into_os_string());
     }
     let outcome = Sensor::new().run(&arguments).ok();
@@ -93,36 +93,36 @@ fn each_file_says_once_what_it_skips() {
 }
 
 #[test]
-fn a_file_without_any_supported_packet_is_refused() {
-    let talk = plain();
+fn a_file_without_any_supported_packet_is_rejected() {
+    let conversation = plain();
     let mut file = PcapngFile::new();
     file.interface(RADIOTAP, "wlan0");
-    for packet in talk.packets() {
+    for packet in conversation.packets() {
         file.packet(0, packet);
     }
     let outcome = replay_file(&file, &[]).status(1).stderr_has("cannot decode ").stderr_has("127");
-    assert_eq!(unsupported(&outcome.events(), talk.packets().len()), talk.packets().len() as u64);
+    assert_eq!(unsupported(&outcome.events(), conversation.packets().len()), conversation.packets().len() as u64);
 }
 
 #[test]
-fn two_sections_with_other_interfaces_are_one_capture() {
-    let mut talk = TcpConversation::new();
-    talk.handshake();
-    let handshake = talk.packets().len();
-    talk.wait(Duration::from_secs(2)).client(&client_hello(Shape::Browser)).server(&server_flight()).close();
+fn sections_with_different_interfaces_are_one_capture() {
+    let mut conversation = TcpConversation::new();
+    conversation.handshake();
+    let handshake = conversation.packets().len();
+    conversation.wait(Duration::from_secs(2)).client(&client_hello(Shape::Browser)).server(&server_flight()).close();
     let mut file = PcapngFile::new();
     file.interface(RADIOTAP, "wlan0").interface(ETHERNET_LINK, "eth0");
-    for packet in &talk.packets()[..handshake] {
+    for packet in &conversation.packets()[..handshake] {
         file.packet(1, packet);
     }
     file.section().interface(RAW_IP, "tun0");
-    for TimedFrame { time, frame } in &talk.packets()[handshake..] {
+    for TimedFrame { time, frame } in &conversation.packets()[handshake..] {
         file.packet(0, &TimedFrame { time: *time, frame: frame[ETHERNET_HEADER..].to_vec() });
     }
     let outcome = replay_file(&file, &[]).ok();
-    assert_eq!(outcome.stderr(), "", "an interface without packets is no reason for a warning");
+    assert_eq!(outcome.stderr(), "", "an interface without packets causes a warning");
     let events = outcome.events();
-    assert_eq!(all_values(&events), all_values(&replay(&talk)));
+    assert_eq!(all_values(&events), all_values(&replay(&conversation)));
     assert_eq!(events::of_type(&events, "connection").len(), 1);
-    assert_eq!(unsupported(&events, talk.packets().len()), 0);
+    assert_eq!(unsupported(&events, conversation.packets().len()), 0);
 }

@@ -24,61 +24,61 @@ fn dtls() -> UdpConversation {
 }
 
 #[test]
-fn dtls_with_a_cookie_exchange_is_one_client_and_one_server() {
+fn a_dtls_cookie_exchange_yields_one_client_and_one_server() {
     let server = HelloBuilder::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]);
     let verify = [&[0xfe, 0xff, 20][..], &[9; 20]].concat();
-    let mut talk = dtls();
-    talk.client(&datagrams(CLIENT_HELLO, 0, &dtls_hello().dtls_client(&[]), 1000)[0]);
-    talk.server(&datagrams(HELLO_VERIFY_REQUEST, 0, &verify, 1000)[0]);
-    talk.client(&datagrams(CLIENT_HELLO, 1, &dtls_hello().dtls_client(&[9; 20]), 1000)[0]);
-    talk.server(&datagrams(SERVER_HELLO, 1, &server.server_body(), 1000)[0]);
-    let events = replay_packets(talk.packets(), &[]);
+    let mut conversation = dtls();
+    conversation.client(&datagrams(CLIENT_HELLO, 0, &dtls_hello().dtls_client(&[]), 1000)[0]);
+    conversation.server(&datagrams(HELLO_VERIFY_REQUEST, 0, &verify, 1000)[0]);
+    conversation.client(&datagrams(CLIENT_HELLO, 1, &dtls_hello().dtls_client(&[9; 20]), 1000)[0]);
+    conversation.server(&datagrams(SERVER_HELLO, 1, &server.server_body(), 1000)[0]);
+    let events = replay_packets(conversation.packets(), &[]);
     assert_eq!(values(&events, "ja4").first(), Some(&"dd2i020300_b6f57f3be927_b170b4d4d148"));
     assert_eq!(values(&events, "ja4s"), ["dd20200_c02b_ec53b3cc8a64"]); // `ff01,0017`
-    let firsts = fingerprints(&events)
+    let first_occurrences = fingerprints(&events)
         .into_iter()
         .filter(|event| event["fingerprint"]["type"] == "ja4" && event["fingerprint"]["count"] == 1);
-    assert_eq!(firsts.count(), 1, "a further one may only come as a further occurrence");
+    assert_eq!(first_occurrences.count(), 1, "not one first occurrence");
     assert_eq!(only(&events, "ja4s")["proto"], "UDP");
 }
 
 #[test]
-fn a_dtls_hello_in_fragments_of_its_own_in_any_order() {
+fn a_dtls_hello_in_fragments_in_any_order_is_fingerprinted() {
     let mut pieces = datagrams(CLIENT_HELLO, 0, &dtls_hello().dtls_client(&[]), 20);
     for turn in 0..pieces.len() {
         pieces.rotate_left(turn);
-        let mut talk = dtls();
+        let mut conversation = dtls();
         // One fragment is sent twice; the last two share a datagram.
-        talk.client(&pieces[0]);
+        conversation.client(&pieces[0]);
         let (last, others) = pieces.split_at(pieces.len() - 2);
         for piece in last {
-            talk.client(piece);
+            conversation.client(piece);
         }
-        talk.client(&others.concat());
-        let events = replay_packets(talk.packets(), &[]);
+        conversation.client(&others.concat());
+        let events = replay_packets(conversation.packets(), &[]);
         assert_eq!(values(&events, "ja4"), ["dd2i020300_b6f57f3be927_b170b4d4d148"], "turn {turn}");
     }
 }
 
 /// Specification, section 13, A4 and A5: the numerically highest version counts, so 1.2 ranks above 1.3.
 #[test]
-fn versions_of_dtls_compare_as_numbers() {
+fn dtls_versions_are_compared_as_numbers() {
     let table: [(&[u16], &str); 3] = [(&[0xfefc], "d3"), (&[0xfefc, 0xfefd], "d2"), (&[0xfefc, 0x0a0a], "d3")];
     for (versions, code) in table {
-        let mut talk = dtls();
-        talk.client(&datagrams(CLIENT_HELLO, 0, &dtls_hello().versions(versions).dtls_client(&[]), 1000)[0]);
-        let wanted = format!("d{code}i020400_b6f57f3be927_2b39faa7b4ef"); // `000a,000d,0017,002b_0403,0804`
-        assert_eq!(values(&replay_packets(talk.packets(), &[]), "ja4"), [wanted], "{versions:04x?}");
+        let mut conversation = dtls();
+        conversation.client(&datagrams(CLIENT_HELLO, 0, &dtls_hello().versions(versions).dtls_client(&[]), 1000)[0]);
+        let expected = format!("d{code}i020400_b6f57f3be927_2b39faa7b4ef"); // `000a,000d,0017,002b_0403,0804`
+        assert_eq!(values(&replay_packets(conversation.packets(), &[]), "ja4"), [expected], "{versions:04x?}");
     }
 }
 
 /// Returns the events of a connection whose client sends a hello of 1.7 KiB in one segment; `cut` fragments its frame.
 fn fragmented(client: &str, server: &str, cut: impl FnOnce(&[u8]) -> Vec<Vec<u8>>) -> Vec<Value> {
-    let mut talk = TcpConversation::between(client, server);
-    talk.handshake().client(&client_hello(Shape::PostQuantum)).server(&server_flight()).close();
-    let mut packets = talk.packets().to_vec();
+    let mut conversation = TcpConversation::between(client, server);
+    conversation.handshake().client(&client_hello(Shape::PostQuantum)).server(&server_flight()).close();
+    let mut packets = conversation.packets().to_vec();
     let TimedFrame { time, frame } = packets[3].clone();
-    assert!(frame.len() > 1600, "the hello");
+    assert!(frame.len() > 1600, "not the frame of the hello");
     packets.splice(3..4, cut(&frame).into_iter().map(|frame| TimedFrame { time, frame }));
     replay_packets(&packets, &[])
 }
@@ -92,7 +92,7 @@ fn cut_into(whole: &Fragments, size: usize) -> Vec<Vec<u8>> {
 const PAIRS: [(&str, &str); 2] = [("10.0.0.1:51234", "10.0.0.2:443"), ("[2001:db8::1]:51234", "[2001:db8::2]:443")];
 
 #[test]
-fn a_hello_in_ip_fragments_in_any_order() {
+fn a_hello_in_ip_fragments_in_any_order_is_fingerprinted() {
     for (client, server) in PAIRS {
         for size in [1400, 568, 64] {
             for turn in 0..3 {
@@ -113,7 +113,7 @@ fn a_hello_in_ip_fragments_in_any_order() {
 }
 
 #[test]
-fn of_overlapping_ip_fragments_the_first_copy_counts() {
+fn the_first_copy_of_overlapping_ip_fragments_counts() {
     for (client, server) in PAIRS {
         let events = fragmented(client, server, |frame| {
             let whole = Fragments::of(frame);
@@ -127,7 +127,7 @@ fn of_overlapping_ip_fragments_the_first_copy_counts() {
 }
 
 #[test]
-fn a_hello_with_a_fragment_missing_is_no_hello() {
+fn a_hello_with_a_missing_fragment_is_not_fingerprinted() {
     for (client, server) in PAIRS {
         let events = fragmented(client, server, |frame| {
             let mut pieces = cut_into(&Fragments::of(frame), 568);
@@ -141,29 +141,29 @@ fn a_hello_with_a_fragment_missing_is_no_hello() {
 
 /// Step on the path of a packet.
 #[derive(Clone, Debug)]
-enum Step {
+enum PathStep {
     /// Encapsulation in a tunnel.
-    In(OuterLayer),
+    Encapsulate(OuterLayer),
     /// Fragmentation on a link that carries this many bytes of content per packet.
-    Cut(usize),
+    Fragment(usize),
 }
 
-fn gre() -> Step {
-    Step::In(OuterLayer::between("198.51.100.1", "198.51.100.2", TunnelKind::Gre(Gre::default())))
+fn gre() -> PathStep {
+    PathStep::Encapsulate(OuterLayer::between("198.51.100.1", "198.51.100.2", TunnelKind::Gre(Gre::default())))
 }
 
-fn vxlan() -> Step {
-    Step::In(OuterLayer::between("2001:db8:f::1", "2001:db8:f::2", TunnelKind::Vxlan(7)))
+fn vxlan() -> PathStep {
+    PathStep::Encapsulate(OuterLayer::between("2001:db8:f::1", "2001:db8:f::2", TunnelKind::Vxlan(7)))
 }
 
 /// Returns the frames after all steps; each fragmented packet has its own identification.
-fn travel(frame: &[u8], back: bool, steps: &[Step], number: &mut u32) -> Vec<Vec<u8>> {
+fn forward(frame: &[u8], back: bool, steps: &[PathStep], number: &mut u32) -> Vec<Vec<u8>> {
     let mut frames = vec![frame.to_vec()];
     for step in steps {
         let each = |frame: Vec<u8>| match step {
-            Step::In(carrier) if back => vec![carrier.reversed().wrap(&frame)],
-            Step::In(carrier) => vec![carrier.wrap(&frame)],
-            Step::Cut(size) => {
+            PathStep::Encapsulate(carrier) if back => vec![carrier.reversed().wrap(&frame)],
+            PathStep::Encapsulate(carrier) => vec![carrier.wrap(&frame)],
+            PathStep::Fragment(size) => {
                 *number += 1;
                 let whole = Fragments::of(&frame).numbered(*number);
                 if whole.content().len() > *size { cut_into(&whole, *size) } else { vec![frame] }
@@ -175,31 +175,31 @@ fn travel(frame: &[u8], back: bool, steps: &[Step], number: &mut u32) -> Vec<Vec
 }
 
 #[test]
-fn fragments_in_tunnels_in_tunnels_and_fragments_of_fragments() {
-    use Step::Cut;
-    let ways = [
-        vec![Cut(576), gre(), vxlan()],
-        vec![gre(), Cut(800), vxlan()],
-        vec![gre(), vxlan(), Cut(800)],
-        vec![Cut(1200), vxlan(), Cut(800)],
-        vec![Cut(1200), gre(), vxlan(), Cut(800)],
+fn hellos_in_nested_tunnels_and_nested_fragments_are_fingerprinted() {
+    use PathStep::Fragment;
+    let paths = [
+        vec![Fragment(576), gre(), vxlan()],
+        vec![gre(), Fragment(800), vxlan()],
+        vec![gre(), vxlan(), Fragment(800)],
+        vec![Fragment(1200), vxlan(), Fragment(800)],
+        vec![Fragment(1200), gre(), vxlan(), Fragment(800)],
     ];
-    for ((client, server), way) in PAIRS.into_iter().flat_map(|pair| ways.iter().map(move |way| (pair, way))) {
-        let mut talk = TcpConversation::between(client, server);
-        talk.handshake().client(&client_hello(Shape::PostQuantum)).server(&server_flight()).close();
+    for ((client, server), path) in PAIRS.into_iter().flat_map(|pair| paths.iter().map(move |path| (pair, path))) {
+        let mut conversation = TcpConversation::between(client, server);
+        conversation.handshake().client(&client_hello(Shape::PostQuantum)).server(&server_flight()).close();
         let (mut number, mut packets) = (0, Vec::new());
-        for (place, TimedFrame { time, frame }) in talk.packets().iter().enumerate() {
+        for (position, TimedFrame { time, frame }) in conversation.packets().iter().enumerate() {
             // The server sends SYN-ACK, ServerHello and FIN.
-            let frames = travel(frame, [1, 4, 6].contains(&place), way, &mut number);
+            let frames = forward(frame, [1, 4, 6].contains(&position), path, &mut number);
             packets.extend(frames.into_iter().map(|frame| TimedFrame { time: *time, frame }));
         }
-        assert!(packets.len() > talk.packets().len() + 1, "something was cut");
+        assert!(packets.len() > conversation.packets().len() + 1, "nothing was fragmented");
         let events = replay_packets(&packets, &[]);
-        assert_eq!(values(&events, "ja4"), [Shape::PostQuantum.ja4()], "{client}, {way:?}");
+        assert_eq!(values(&events, "ja4"), [Shape::PostQuantum.ja4()], "{client}, {path:?}");
         assert_eq!(
             (values(&events, "ja4s"), values(&events, "ja4t")),
             (vec![JA4S_13], vec![JA4T]),
-            "{client}, {way:?}"
+            "{client}, {path:?}"
         );
     }
 }
@@ -229,42 +229,42 @@ fn carriers() -> Vec<OuterLayer> {
 }
 
 #[test]
-fn every_carrier_in_every_other_carries_the_same_values() {
+fn every_pair_of_nested_carriers_yields_the_same_values() {
     const KINDS: [&str; 6] = ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"];
     let carriers = carriers();
-    let alone = carriers.iter().map(|carrier| vec![carrier.clone()]);
+    let single = carriers.iter().map(|carrier| vec![carrier.clone()]);
     let pairs = carriers.iter().flat_map(|outer| carriers.iter().map(move |inner| vec![outer.clone(), inner.clone()]));
     // MPLS labels require a link header or a tunnel with an EtherType.
     let has_labels = |carrier: &OuterLayer| matches!(carrier, OuterLayer::Mpls(_));
-    let takes_labels = |carrier: &OuterLayer| {
+    let accepts_labels = |carrier: &OuterLayer| {
         !matches!(
             carrier,
             OuterLayer::Mpls(_) | OuterLayer::Tunnel { kind: TunnelKind::Ip | TunnelKind::GtpU { .. }, .. }
         )
     };
-    let ways = alone.chain(pairs.filter(|pair| !has_labels(&pair[1]) || takes_labels(&pair[0])));
-    let ways: Vec<_> = [Vec::new()].into_iter().chain(ways).collect();
-    assert_eq!(ways.len(), 1 + 19 + 19 * 19 - 5);
+    let paths = single.chain(pairs.filter(|pair| !has_labels(&pair[1]) || accepts_labels(&pair[0])));
+    let paths: Vec<_> = [Vec::new()].into_iter().chain(paths).collect();
+    assert_eq!(paths.len(), 1 + 19 + 19 * 19 - 5);
     for (client, server) in [("10.0.0.1", "10.0.0.2:443"), ("[2001:db8::1]", "[2001:db8::2]:443")] {
         let mut packets = Vec::new();
-        for (number, way) in ways.iter().enumerate() {
+        for (number, path) in paths.iter().enumerate() {
             let client = format!("{client}:{}", 10_000 + number);
-            let mut talk = TcpConversation::between(&client, server).through(way.clone());
-            talk.at(Duration::from_secs(number as u64)).handshake();
-            talk.client(&client_hello(Shape::Browser)).server(&server_flight()).close();
-            packets.extend_from_slice(talk.packets());
+            let mut conversation = TcpConversation::between(&client, server).through(path.clone());
+            conversation.at(Duration::from_secs(number as u64)).handshake();
+            conversation.client(&client_hello(Shape::Browser)).server(&server_flight()).close();
+            packets.extend_from_slice(conversation.packets());
         }
         let events = replay_packets(&packets, &[]);
         for kind in KINDS {
             let found = events::by_connection(&events, kind);
-            let of = |number: usize| {
+            let values_of = |number: usize| {
                 let port = format!(" {} > ", 10_000 + number);
                 found.iter().find(|(connection, _)| connection.contains(&port)).map(|(_, values)| values.clone())
             };
-            let plain = of(0).unwrap();
+            let plain = values_of(0).unwrap();
             assert_eq!(plain.len(), 1, "{kind}");
-            for (number, way) in ways.iter().enumerate() {
-                assert_eq!(of(number).as_ref(), Some(&plain), "{kind} from {client} through {way:?}");
+            for (number, path) in paths.iter().enumerate() {
+                assert_eq!(values_of(number).as_ref(), Some(&plain), "{kind} from {client} through {path:?}");
             }
         }
     }

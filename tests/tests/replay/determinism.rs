@@ -15,12 +15,12 @@ fn stdout(file: &Path, shards: &str) -> Vec<u8> {
     let outcome = Sensor::new().run(&arguments).ok();
     let counts: Vec<_> =
         fingerprints(&outcome.events()).into_iter().map(|event| event["pcap_cnt"].as_u64().unwrap()).collect();
-    assert!(counts.is_sorted(), "{}: events stand in the order of the packets", file.display());
+    assert!(counts.is_sorted(), "{}: events are not in packet order", file.display());
     outcome.stdout().as_bytes().to_vec()
 }
 
 /// Asserts that the output is identical for each number of shards. Returns the number of fingerprints.
-fn the_same_however_it_is_run(file: &Path) -> usize {
+fn assert_same_for_any_shards(file: &Path) -> usize {
     let first = stdout(file, "1");
     for shards in ["1", "2", "3", "4"] {
         assert!(stdout(file, shards) == first, "{} differs with {shards} shards", file.display());
@@ -34,7 +34,7 @@ fn generated_captures_print_the_same_bytes_for_any_number_of_shards() {
     for (kind, scale) in
         [(CaptureKind::Dense, 0.02), (CaptureKind::Mix, 0.02), (CaptureKind::Pq, 0.02), (CaptureKind::Everything, 0.02)]
     {
-        let printed = the_same_however_it_is_run(&generated(folder.path(), kind, scale));
+        let printed = assert_same_for_any_shards(&generated(folder.path(), kind, scale));
         assert!(printed as u64 > kind.flows(scale), "{kind:?}: {printed}");
     }
 }
@@ -43,7 +43,7 @@ fn generated_captures_print_the_same_bytes_for_any_number_of_shards() {
 fn public_captures_print_the_same_bytes_for_any_number_of_shards() {
     let Some(folder) = conformance() else { return };
     let captures = fs::read_dir(folder.join("pcap")).unwrap();
-    let printed: usize = captures.map(|entry| the_same_however_it_is_run(&entry.unwrap().path())).sum();
+    let printed: usize = captures.map(|entry| assert_same_for_any_shards(&entry.unwrap().path())).sum();
     assert!(printed > 0);
 }
 
@@ -61,7 +61,7 @@ fn every_flow_of_a_generated_capture_is_fingerprinted() {
 }
 
 #[test]
-fn everything_holds_every_method_and_what_is_in_it_is_read() {
+fn every_method_of_the_generated_capture_is_fingerprinted() {
     let folder = TempDir::new().unwrap();
     let outcome =
         Sensor::new().run(&[OsStr::new("replay"), generated(folder.path(), CaptureKind::Everything, 0.05).as_os_str()]);
@@ -81,8 +81,8 @@ fn everything_holds_every_method_and_what_is_in_it_is_read() {
         ("ja4d", share(6)),
         ("ja4d6", share(4)),
     ] {
-        let told = values(&events, fingerprint).len();
-        assert!(told >= least, "{fingerprint}: {told} of {flows} flows, not {least}");
+        let count = values(&events, fingerprint).len();
+        assert!(count >= least, "{fingerprint}: {count} of {flows} flows, not {least}");
     }
     assert!(values(&events, "ja4").iter().any(|value| value.starts_with('q')), "QUIC");
     assert!(values(&events, "ja4").iter().any(|value| value.starts_with('d')), "DTLS");

@@ -30,19 +30,19 @@ fn typed(kind: u8, options: &[&[u8]]) -> Vec<u8> {
 
 /// Returns the JA4D of each message of a client.
 fn ja4d(messages: &[Vec<u8>]) -> Vec<String> {
-    let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    let mut conversation = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     for message in messages {
-        talk.client(message);
+        conversation.client(message);
     }
-    told(&talk, "ja4d")
+    values_of(&conversation, "ja4d")
 }
 
-fn told(talk: &UdpConversation, kind: &str) -> Vec<String> {
-    values(&replay_packets(talk.packets(), &[]), kind).into_iter().map(str::to_owned).collect()
+fn values_of(conversation: &UdpConversation, kind: &str) -> Vec<String> {
+    values(&replay_packets(conversation.packets(), &[]), kind).into_iter().map(str::to_owned).collect()
 }
 
 #[test]
-fn a_size_and_a_name() {
+fn ja4d_of_messages_with_a_size_and_a_name() {
     let client = option(61, &[1, 2, 0, 0, 0, 0, 1]);
     let list = option(55, &[1, 3, 6]);
     let name = option(81, b"\0\0\0host.example.org");
@@ -57,18 +57,18 @@ fn a_size_and_a_name() {
         typed(1, &[&option(57, &[0x27, 0x0f]), &address]),
         typed(1, &[&option(57, &[0x27, 0x10])]),
     ]);
-    let wanted = [
+    let expected = [
         "disco1500id_61-57-12-55_1-3-6",
         "reqst1500nd_61-57-55_1-3-6", // a name of no letters is present
         "disco9999nn_57_00",
         "disco9999in_57_00", // 9999
         "disco9999nn_57_00", // 10000
     ];
-    assert_eq!(values, wanted);
+    assert_eq!(values, expected);
 }
 
 #[test]
-fn nothing_left_prints_zeros() {
+fn ja4d_without_listed_options_prints_zeros() {
     let padded = [&[0, 0][..], &option(53, &[1]), &[0], &option(12, b"h"), &[0, 0], &option(55, &[]), &[255, 0, 0]];
     let values = ja4d(&[
         typed(5, &[]),
@@ -81,7 +81,7 @@ fn nothing_left_prints_zeros() {
 }
 
 #[test]
-fn every_type_has_its_name() {
+fn every_dhcp_message_type_has_its_name() {
     const NAMES: [&str; 18] = [
         "disco", "offer", "reqst", "decln", "dpack", "dpnak", "relse", "infor", "frenw", "lqery", "lunas", "lunkn",
         "lactv", "blklq", "lqdon", "actlq", "lqsta", "dhtls",
@@ -95,13 +95,13 @@ fn every_type_has_its_name() {
 }
 
 #[test]
-fn a_message_that_a_relay_passed_on() {
+fn ja4d_of_a_relayed_message() {
     let options = [option(53, &[1]), option(61, &[1, 2, 0, 0, 0, 0, 1]), option(55, &[1, 3])].concat();
     let agent = option(82, &[1, 4, 0, 0, 0, 7]);
     let relayed = message([10, 0, 0, 3], &[&options[..], &agent, &[255]].concat());
-    let mut talk = UdpConversation::between("10.0.0.3:67", "10.0.1.2:67");
-    talk.client(&relayed);
-    assert_eq!(told(&talk, "ja4d"), ["disco0000nn_61-55-82_1-3"]);
+    let mut conversation = UdpConversation::between("10.0.0.3:67", "10.0.1.2:67");
+    conversation.client(&relayed);
+    assert_eq!(values_of(&conversation, "ja4d"), ["disco0000nn_61-55-82_1-3"]);
 }
 
 /// Returns a DHCPv6 option (RFC 8415, section 21.1).
@@ -121,11 +121,11 @@ fn relayed6(kind: u8, hops: u8, inner: &[u8]) -> Vec<u8> {
 
 /// Returns the JA4D6 of each message of a client.
 fn ja4d6(messages: &[Vec<u8>]) -> Vec<String> {
-    let mut talk = UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547");
+    let mut conversation = UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547");
     for message in messages {
-        talk.client(message);
+        conversation.client(message);
     }
-    told(&talk, "ja4d6")
+    values_of(&conversation, "ja4d6")
 }
 
 /// Returns a client identifier option with a DUID of 14 bytes.
@@ -133,7 +133,7 @@ fn client() -> Vec<u8> {
     option6(1, &[0, 1, 0, 1, 0x2c, 1, 2, 3, 2, 0, 0, 0, 0, 1])
 }
 
-fn asked() -> Vec<u8> {
+fn option_request() -> Vec<u8> {
     option6(6, &[0, 23, 0, 24])
 }
 
@@ -144,33 +144,34 @@ fn association(code: u16, nested: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn temporary_addresses_and_a_name() {
+fn ja4d6_of_messages_with_temporary_addresses_and_a_name() {
     let address = option6(5, &[0x20; 24]);
     let named = option6(39, b"\0\x04host\x07example\0");
     let values = ja4d6(&[
-        message6(1, &[client(), asked(), association(4, &address), named.clone()]),
-        message6(3, &[client(), asked(), association(4, &[]), association(3, &address)]),
+        message6(1, &[client(), option_request(), association(4, &address), named.clone()]),
+        message6(3, &[client(), option_request(), association(4, &[]), association(3, &address)]),
         // Flags without a name.
         message6(1, &[client(), option6(39, &[0])]),
         message6(1, &[client(), named]),
     ]);
-    let wanted =
+    let expected =
         ["solct0014id_1-6-4-5-39_23-24", "reqst0014in_1-6-4-3-5_23-24", "solct0014nn_1-39_00", "solct0014nd_1-39_00"];
-    assert_eq!(values, wanted);
+    assert_eq!(values, expected);
 }
 
 #[test]
-fn what_is_nested_is_listed_in_its_place() {
+fn nested_dhcpv6_options_are_listed_in_order() {
     let status = option6(13, &[0, 2]);
     let prefix = option6(26, &[0; 25]);
-    let mut talk = UdpConversation::between("[fe80::1]:546", "[fe80::2]:547");
-    talk.client(&message6(11, &[]));
-    talk.server(&message6(7, &[client(), association(3, &status), association(25, &prefix), option6(2, &[0, 3])]));
-    assert_eq!(told(&talk, "ja4d6"), ["inreq0000nn_00_00", "reply0014nn_1-3-13-25-26-2_00"]);
+    let mut conversation = UdpConversation::between("[fe80::1]:546", "[fe80::2]:547");
+    conversation.client(&message6(11, &[]));
+    conversation
+        .server(&message6(7, &[client(), association(3, &status), association(25, &prefix), option6(2, &[0, 3])]));
+    assert_eq!(values_of(&conversation, "ja4d6"), ["inreq0000nn_00_00", "reply0014nn_1-3-13-25-26-2_00"]);
 }
 
 #[test]
-fn types_of_dhcpv6() {
+fn every_dhcpv6_message_type_has_its_name() {
     const NAMES: [&str; 37] = [
         "solct", "advrt", "reqst", "confm", "renew", "rebnd", "reply", "relse", "decln", "recon", "inreq", "rlayf",
         "rlayr", "query", "qrply", "qdone", "qdata", "rereq", "rrply", "v4qry", "v4res", "acqry", "sttls", "bdudp",
@@ -180,30 +181,30 @@ fn types_of_dhcpv6() {
     // Relay messages have a different format.
     let numbered = || (1..).zip(NAMES).filter(|(kind, _)| !matches!(kind, 12 | 13));
     let messages: Vec<_> = numbered().map(|(kind, _)| message6(kind, &[client()])).collect();
-    let wanted: Vec<_> = numbered().map(|(_, name)| format!("{name}0014nn_1_00")).collect();
-    assert_eq!(ja4d6(&messages), wanted);
+    let expected: Vec<_> = numbered().map(|(_, name)| format!("{name}0014nn_1_00")).collect();
+    assert_eq!(ja4d6(&messages), expected);
     assert_eq!(ja4d6(&[message6(200, &[client()])]), ["002000014nn_1_00"]);
 }
 
 /// Specification, section 15, point 4.
 #[test]
-fn of_a_relays_message_the_innermost_is_told_once() {
-    let inner = message6(1, &[client(), asked(), option6(8, &[0, 0])]);
-    let answer = message6(2, &[association(25, &option6(26, &[0; 25])), client()]);
-    let mut talk = UdpConversation::between("[2001:db8::3]:547", "[2001:db8::2]:547");
-    talk.client(&relayed6(12, 0, &inner)).client(&relayed6(12, 1, &relayed6(12, 0, &inner)));
-    talk.server(&relayed6(13, 0, &answer));
-    let wanted = ["solct0014nn_1-6-8_23-24", "solct0014nn_1-6-8_23-24", "advrt0014nn_25-26-1_00"];
-    assert_eq!(told(&talk, "ja4d6"), wanted);
+fn the_innermost_message_of_a_relay_is_fingerprinted_once() {
+    let inner = message6(1, &[client(), option_request(), option6(8, &[0, 0])]);
+    let advertise = message6(2, &[association(25, &option6(26, &[0; 25])), client()]);
+    let mut conversation = UdpConversation::between("[2001:db8::3]:547", "[2001:db8::2]:547");
+    conversation.client(&relayed6(12, 0, &inner)).client(&relayed6(12, 1, &relayed6(12, 0, &inner)));
+    conversation.server(&relayed6(13, 0, &advertise));
+    let expected = ["solct0014nn_1-6-8_23-24", "solct0014nn_1-6-8_23-24", "advrt0014nn_25-26-1_00"];
+    assert_eq!(values_of(&conversation, "ja4d6"), expected);
 }
 
-/// Returns the events of the first packet of a conversation, captured without its last `left` bytes.
-fn cut(talk: &UdpConversation, left: usize) -> Vec<Value> {
+/// Returns the events of the first packet of a conversation, captured without its last `missing` bytes.
+fn truncated_events(conversation: &UdpConversation, missing: usize) -> Vec<Value> {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("cut.pcap");
     let mut pcap = PcapWriter::new(File::create(&file).unwrap(), 1).unwrap();
-    let frame = &talk.packets()[0].frame;
-    pcap.cut(1, &frame[..frame.len() - left], frame.len()).unwrap();
+    let frame = &conversation.packets()[0].frame;
+    pcap.cut(1, &frame[..frame.len() - missing], frame.len()).unwrap();
     pcap.finish().unwrap();
     Sensor::new().replay(&file)
 }
@@ -215,30 +216,32 @@ fn truncated(events: &[Value]) -> u64 {
 }
 
 #[test]
-fn a_message_that_the_capture_cut_is_counted_and_has_no_value() {
+fn a_truncated_message_is_counted_and_has_no_value() {
     let mut four = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     four.client(&typed(1, &[&option(61, &[1, 2, 0, 0, 0, 0, 1]), &option(55, &[1, 3, 6])]));
     let mut six = UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547");
-    six.client(&message6(1, &[client(), asked()]));
+    six.client(&message6(1, &[client(), option_request()]));
     // The part before a cut between two options is parseable. Without END, more options may follow.
-    for (talk, left, kind) in [(&four, 5 + 1, "ja4d"), (&four, 1, "ja4d"), (&six, asked().len(), "ja4d6")] {
-        let events = cut(talk, left);
+    for (conversation, missing, kind) in
+        [(&four, 5 + 1, "ja4d"), (&four, 1, "ja4d"), (&six, option_request().len(), "ja4d6")]
+    {
+        let events = truncated_events(conversation, missing);
         assert_eq!(values(&events, kind), [""; 0]);
         assert_eq!(truncated(&events), 1);
     }
 }
 
 #[test]
-fn a_message_cut_behind_its_end_option_is_complete() {
+fn a_message_truncated_after_its_end_option_is_complete() {
     let options = [&option(53, &[1])[..], &option(61, &[1]), &option(55, &[1, 3]), &[255], &[0; 30]].concat();
     let mut padded = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     padded.client(&message([0; 4], &options));
-    for left in [1, 29, 30] {
-        let events = cut(&padded, left);
-        assert_eq!(values(&events, "ja4d"), ["disco0000nn_61-55_1-3"], "{left} bytes missing");
+    for missing in [1, 29, 30] {
+        let events = truncated_events(&padded, missing);
+        assert_eq!(values(&events, "ja4d"), ["disco0000nn_61-55_1-3"], "{missing} bytes missing");
         assert_eq!(truncated(&events), 0);
     }
-    let events = cut(&padded, 31);
+    let events = truncated_events(&padded, 31);
     assert_eq!((values(&events, "ja4d").len(), truncated(&events)), (0, 1));
 }
 
@@ -247,9 +250,9 @@ fn between_ports(messages: &[((u16, u16), Vec<u8>)], hosts: (&str, &str)) -> Vec
     let mut packets = Vec::new();
     for (number, ((from, to), message)) in (0..).zip(messages) {
         let end = |host: &str, port: u16| format!("{host}:{port}");
-        let mut talk = UdpConversation::between(&end(hosts.0, *from), &end(hosts.1, *to));
-        talk.at(Duration::from_millis(number)).client(message);
-        packets.extend_from_slice(talk.packets());
+        let mut conversation = UdpConversation::between(&end(hosts.0, *from), &end(hosts.1, *to));
+        conversation.at(Duration::from_millis(number)).client(message);
+        packets.extend_from_slice(conversation.packets());
     }
     let events = replay_packets(&packets, &[]);
     let text = |event: &&Value| event["fingerprint"]["value"].as_str().unwrap().to_owned();
@@ -263,7 +266,7 @@ fn reply(kind: u8) -> Vec<u8> {
 }
 
 #[test]
-fn clients_relays_and_boot_servers_use_other_ports_too() {
+fn dhcp_is_recognized_on_the_ports_of_clients_relays_and_boot_servers() {
     let discover = typed(1, &[&option(61, &[1])]);
     let request = typed(3, &[&option(93, &[0, 7])]);
     let values = between_ports(
@@ -280,7 +283,7 @@ fn clients_relays_and_boot_servers_use_other_ports_too() {
         ],
         ("10.0.0.9", "10.0.0.1"),
     );
-    let wanted = [
+    let expected = [
         "disco0000nn_61_00",
         "offer0000nn_54_00",
         "disco0000nn_61_00",
@@ -290,7 +293,7 @@ fn clients_relays_and_boot_servers_use_other_ports_too() {
         "dpack0000nn_54_00",
         "offer0000nn_54_00",
     ];
-    assert_eq!(values, wanted);
+    assert_eq!(values, expected);
     // A server may send from a DHCPv6 port to any port (RFC 8357).
     let relayed = relayed6(13, 0, &message6(7, &[client()]));
     let solicit = message6(1, &[client()]);
@@ -305,7 +308,7 @@ fn clients_relays_and_boot_servers_use_other_ports_too() {
 }
 
 #[test]
-fn other_traffic_on_these_ports_is_no_dhcp() {
+fn other_traffic_on_dhcp_ports_is_not_dhcp() {
     let discover = typed(1, &[&option(61, &[1])]);
     let without_cookie = [&discover[..236], &[0; 4], &discover[240..]].concat();
     let mut neither = discover.clone();
@@ -320,13 +323,13 @@ fn other_traffic_on_these_ports_is_no_dhcp() {
         // Neither port is a DHCP port.
         ((40_000, 69), discover),
     ];
-    let mut talks = Vec::new();
+    let mut conversations = Vec::new();
     for ((from, to), payload) in &cases {
-        let mut talk = UdpConversation::between(&format!("10.0.0.9:{from}"), &format!("10.0.0.1:{to}"));
-        talk.client(payload);
-        talks.extend_from_slice(talk.packets());
+        let mut conversation = UdpConversation::between(&format!("10.0.0.9:{from}"), &format!("10.0.0.1:{to}"));
+        conversation.client(payload);
+        conversations.extend_from_slice(conversation.packets());
     }
-    let events = replay_packets(&talks, &[]);
+    let events = replay_packets(&conversations, &[]);
     assert_eq!((fingerprints(&events).len(), events::of_type(&events, "connection").len()), (0, 0));
     let stats = events::of_type(&events, "stats").pop().unwrap();
     assert_eq!(events::stats_u64(stats, &["kernel", "unselected_by", "udp"]), cases.len() as u64);
@@ -350,7 +353,7 @@ fn overloaded(sname: &[u8], file: &[u8], options: &[u8]) -> Vec<u8> {
 
 /// RFC 2131, section 4.1; specification, section 15, point 11.
 #[test]
-fn options_go_on_in_file_and_then_in_sname() {
+fn options_continue_in_file_and_then_in_sname() {
     let in_file = [&option(61, &[1])[..], &[0], &option(12, b"desktop"), &[255], &option(15, b"x")].concat();
     let in_sname = [&option(55, &[1, 3])[..], &[255]].concat();
     let options = |overload: &[u8]| [&option(53, &[3])[..], &option(52, overload), &option(60, b"v"), &[255]].concat();
@@ -358,7 +361,7 @@ fn options_go_on_in_file_and_then_in_sname() {
         .into_iter()
         .map(|overload| overloaded(&in_sname, &in_file, &options(overload)))
         .collect();
-    let wanted = [
+    let expected = [
         "reqst0000nn_52-60-61-12_00",
         "reqst0000nn_52-60-55_1-3",
         "reqst0000nn_52-60-61-12-55_1-3",
@@ -368,47 +371,49 @@ fn options_go_on_in_file_and_then_in_sname() {
         "reqst0000nn_52-60_00",
         "reqst0000nn_52-60_00",
     ];
-    assert_eq!(ja4d(&messages), wanted);
+    assert_eq!(ja4d(&messages), expected);
     // A field may be filled to its last byte, without END.
     let full = option(61, &[7; 126]);
     let message = overloaded(&[], &full, &options(&[1]));
     assert_eq!(ja4d(std::slice::from_ref(&message)), ["reqst0000nn_52-60-61_00"]);
     // Both fields precede the options, so missing bytes after END have no effect.
-    let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
-    talk.client(&[&message[..], &[0; 9]].concat());
-    assert_eq!(values(&cut(&talk, 9), "ja4d"), ["reqst0000nn_52-60-61_00"]);
+    let mut conversation = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    conversation.client(&[&message[..], &[0; 9]].concat());
+    assert_eq!(values(&truncated_events(&conversation, 9), "ja4d"), ["reqst0000nn_52-60-61_00"]);
     // The client's host name is parsed from any of the fields.
-    let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
-    talk.client(&messages[0]);
-    assert_eq!(known(&talk)[0], ("desktop".to_owned(), "v".to_owned()));
+    let mut conversation = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    conversation.client(&messages[0]);
+    assert_eq!(host_and_class(&conversation)[0], ("desktop".to_owned(), "v".to_owned()));
 }
 
 /// Returns host name and vendor class of each event, the connection event last.
-fn known(talk: &UdpConversation) -> Vec<(String, String)> {
+fn host_and_class(conversation: &UdpConversation) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let events = replay_packets(talk.packets(), &[]);
-    let about = fingerprints(&events).into_iter().chain(events::of_type(&events, "connection"));
-    about.map(|event| (text(&event["dhcp"]["hostname"]), text(&event["dhcp"]["vendor_class_identifier"]))).collect()
+    let events = replay_packets(conversation.packets(), &[]);
+    let with_attributes = fingerprints(&events).into_iter().chain(events::of_type(&events, "connection"));
+    with_attributes
+        .map(|event| (text(&event["dhcp"]["hostname"]), text(&event["dhcp"]["vendor_class_identifier"])))
+        .collect()
 }
 
 #[test]
-fn an_answer_leaves_what_its_client_has_said() {
+fn a_reply_keeps_the_attributes_of_its_client() {
     let mac = [2, 0, 0, 0, 0, 1];
-    let known_as = |host: &str, class: &str| (host.to_owned(), class.to_owned());
-    let client = known_as("desktop-7", "android-dhcp-14");
+    let attributes = |host: &str, class: &str| (host.to_owned(), class.to_owned());
+    let client = attributes("desktop-7", "android-dhcp-14");
     let mut four = UdpConversation::between("192.0.2.77:68", "192.0.2.1:67");
     four.client(&tests::dhcp::client_v4(3, mac)).server(&tests::dhcp::server_v4(5, mac));
-    assert_eq!(known(&four), vec![client.clone(); 3]);
+    assert_eq!(host_and_class(&four), vec![client.clone(); 3]);
     // A reply to another client, on the same connection.
     four.server(&tests::dhcp::server_v4(5, [2, 0, 0, 0, 0, 2]));
-    assert_eq!(known(&four)[2..], [known_as("", ""), known_as("", "")]);
+    assert_eq!(host_and_class(&four)[2..], [attributes("", ""), attributes("", "")]);
 
     let duid: &[u8] = &[0, 1, 0, 1, 0x2c, 0x11, 0x22, 0x33, 2, 0, 0, 0, 0, 1];
     let class: &[u8] = b"\0\0\x01\x37\0\x08MSFT 5.0";
     let mut six = UdpConversation::between("[2001:db8::5]:546", "[2001:db8::1]:547");
     six.client(&tests::dhcp::v6(5, [1, 2, 3], &[(1, duid), (39, b"\0\x04host\0"), (16, class)]));
     six.server(&tests::dhcp::server_v6(7, mac));
-    assert_eq!(known(&six), vec![known_as("host", "MSFT 5.0"); 3]);
+    assert_eq!(host_and_class(&six), vec![attributes("host", "MSFT 5.0"); 3]);
     six.server(&tests::dhcp::server_v6(7, [2, 0, 0, 0, 0, 2]));
-    assert_eq!(known(&six)[2..], [known_as("", ""), known_as("", "")]);
+    assert_eq!(host_and_class(&six)[2..], [attributes("", ""), attributes("", "")]);
 }

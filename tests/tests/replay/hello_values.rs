@@ -26,62 +26,62 @@ const ALPN: [(&[u8], &str); 16] = [
 ];
 
 /// Sends a TCP handshake and this `ClientHello` in one record.
-fn client(talk: &mut TcpConversation, hello: &HelloBuilder) {
-    talk.handshake();
+fn send_client_hello(conversation: &mut TcpConversation, hello: &HelloBuilder) {
+    conversation.handshake();
     for segment in hello::records(&hello.client(), usize::MAX).chunks(1400) {
-        talk.client(segment);
+        conversation.client(segment);
     }
 }
 
 /// Sends a TCP handshake, a client's hello and this `ServerHello`.
-fn both(talk: &mut TcpConversation, server: &HelloBuilder) {
-    talk.handshake().client(&client_hello(Shape::Device)).server(&hello::records(&server.server(), usize::MAX));
+fn send_both_hellos(conversation: &mut TcpConversation, server: &HelloBuilder) {
+    conversation.handshake().client(&client_hello(Shape::Device)).server(&hello::records(&server.server(), usize::MAX));
 }
 
 #[test]
-fn the_clients_first_protocol_prints_as_the_table_says() {
-    let events = replay_each(ALPN, |talk, (name, _)| {
-        client(talk, &HelloBuilder::new(0x0303, &[0x002f]).alpn(&[name, b"h2"]));
+fn ja4_has_the_characters_of_the_first_alpn_protocol() {
+    let events = replay_each(ALPN, |conversation, (name, _)| {
+        send_client_hello(conversation, &HelloBuilder::new(0x0303, &[0x002f]).alpn(&[name, b"h2"]));
     });
     // One suite, 002f; the only extension is ALPN, which section c excludes.
-    let wanted: Vec<_> = ALPN.map(|(_, code)| format!("t12i0101{code}_ba72b8082249_000000000000")).into();
-    assert_eq!(values(&events, "ja4"), wanted);
+    let expected: Vec<_> = ALPN.map(|(_, code)| format!("t12i0101{code}_ba72b8082249_000000000000")).into();
+    assert_eq!(values(&events, "ja4"), expected);
 }
 
 #[test]
-fn the_servers_protocol_prints_as_the_table_says() {
-    let events = replay_each(ALPN, |talk, (name, _)| {
-        both(talk, &HelloBuilder::new(0x0303, &[0xc02f]).alpn(&[name]));
+fn ja4s_has_the_characters_of_the_alpn_protocol() {
+    let events = replay_each(ALPN, |conversation, (name, _)| {
+        send_both_hellos(conversation, &HelloBuilder::new(0x0303, &[0xc02f]).alpn(&[name]));
     });
-    let wanted: Vec<_> = ALPN.map(|(_, code)| format!("t1201{code}_c02f_0b08e3dcc50f")).into();
-    assert_eq!(values(&events, "ja4s"), wanted);
+    let expected: Vec<_> = ALPN.map(|(_, code)| format!("t1201{code}_c02f_0b08e3dcc50f")).into();
+    assert_eq!(values(&events, "ja4s"), expected);
 }
 
 #[test]
-fn protocol_names_beyond_a_bound_are_not_kept() {
+fn alpn_names_over_the_limit_are_dropped() {
     let names = [&[b'a'; 100][..], &[b'b'; 100], &[b'c'; 56], b"d"];
-    let events = replay_each([&names[..], &[&[b'a'; 255], b"ab", b"c"], &[&b"h2"[..]; 20]], |talk, names| {
-        client(talk, &HelloBuilder::new(0x0303, &[0x002f]).alpn(names));
+    let events = replay_each([&names[..], &[&[b'a'; 255], b"ab", b"c"], &[&b"h2"[..]; 20]], |conversation, names| {
+        send_client_hello(conversation, &HelloBuilder::new(0x0303, &[0x002f]).alpn(names));
     });
-    let kept: Vec<_> = fingerprints(&events)
+    let reported: Vec<_> = fingerprints(&events)
         .iter()
         .filter(|event| event["fingerprint"]["type"] == "ja4")
         .map(|event| event["tls"]["alpn"].clone())
         .collect();
     // Limits: 256 bytes and 16 names.
     let first: Vec<_> = names[..3].iter().map(|name| str::from_utf8(name).unwrap()).collect();
-    assert_eq!(kept, [json!(first), json!(["a".repeat(255)]), json!(vec!["h2"; 16])]);
+    assert_eq!(reported, [json!(first), json!(["a".repeat(255)]), json!(vec!["h2"; 16])]);
 }
 
 /// A second hello follows a `HelloRetryRequest`; further hellos exceed the limit.
 #[test]
-fn of_one_connection_two_hellos_are_told() {
-    let mut talk = TcpConversation::new();
-    talk.handshake();
+fn two_hellos_of_a_connection_are_fingerprinted() {
+    let mut conversation = TcpConversation::new();
+    conversation.handshake();
     for _ in 0..5 {
-        talk.client(&client_hello(Shape::Browser));
+        conversation.client(&client_hello(Shape::Browser));
     }
-    let events = replay(&talk);
+    let events = replay(&conversation);
     assert_eq!(values(&events, "ja4").len(), 2);
     assert_eq!(tests::stats_u64(events.last().unwrap(), &["shards", "malformed", "tls", "too_many"]), 3);
 }
@@ -91,25 +91,26 @@ fn an_alpn_extension_without_a_first_name_prints_zeros() {
     let hello = || HelloBuilder::new(0x0303, &[0x002f]);
     // An empty list; no list; an empty name before another.
     let cases = [hello().extension(0x0010, &[0, 0]), hello().extension(0x0010, &[]), hello().alpn(&[b"", b"h2"])];
-    let events = replay_each(&cases, client);
+    let events = replay_each(&cases, send_client_hello);
     assert_eq!(values(&events, "ja4"), ["t12i010100_ba72b8082249_000000000000"; 3]);
 }
 
 /// Returns 120 consecutive numbers from `first`.
-fn many(first: u16) -> Vec<u16> {
+fn consecutive(first: u16) -> Vec<u16> {
     (first..first + 120).collect()
 }
 
 #[test]
-fn of_more_than_99_the_count_stops_and_the_hash_does_not() {
-    let suites: Vec<u16> = many(0x4000).into_iter().rev().collect();
-    let extended = |hello| many(0x5000).into_iter().fold(hello, |hello: HelloBuilder, kind| hello.extension(kind, &[]));
-    let mut talk = TcpConversation::new();
-    client(&mut talk, &extended(HelloBuilder::new(0x0303, &suites)));
+fn counts_stop_at_99_and_hashes_cover_all_entries() {
+    let suites: Vec<u16> = consecutive(0x4000).into_iter().rev().collect();
+    let extended =
+        |hello| consecutive(0x5000).into_iter().fold(hello, |hello: HelloBuilder, kind| hello.extension(kind, &[]));
+    let mut conversation = TcpConversation::new();
+    send_client_hello(&mut conversation, &extended(HelloBuilder::new(0x0303, &suites)));
     let server = extended(HelloBuilder::new(0x0303, &[0xc030]));
-    talk.server(&hello::records(&server.server(), usize::MAX)).close();
+    conversation.server(&hello::records(&server.server(), usize::MAX)).close();
 
-    let events = run(&talk, &["--raw"]).events();
+    let events = run(&conversation, &["--raw"]).events();
     // SHA-256 over all 120 numbers, `4000,4001,…,4077` and `5000,…,5077`; in original order the suites are reversed.
     assert_eq!(values(&events, "ja4"), ["t12i999900_ac67520420c7_787dfb78402d"]);
     assert_eq!(values(&events, "ja4s"), ["t129900_c030_787dfb78402d"]);
@@ -120,12 +121,12 @@ fn of_more_than_99_the_count_stops_and_the_hash_does_not() {
 }
 
 #[test]
-fn hellos_without_an_extension_block() {
-    let mut talk = TcpConversation::new();
-    client(&mut talk, &HelloBuilder::new(0x0301, &[0x0004, 0x0005]).without_extensions());
+fn hellos_without_an_extension_block_are_fingerprinted() {
+    let mut conversation = TcpConversation::new();
+    send_client_hello(&mut conversation, &HelloBuilder::new(0x0301, &[0x0004, 0x0005]).without_extensions());
     let server = HelloBuilder::new(0x0300, &[0x0005]).without_extensions();
-    talk.server(&hello::records(&server.server(), usize::MAX)).close();
-    let events = run(&talk, &["--raw"]).events();
+    conversation.server(&hello::records(&server.server(), usize::MAX)).close();
+    let events = run(&conversation, &["--raw"]).events();
     assert_eq!(values(&events, "ja4"), ["t10i020000_6e254592683c_000000000000"]);
     assert_eq!(values(&events, "ja4s"), ["ts30000_0005_000000000000"]);
     assert_eq!(only(&events, "ja4")["fingerprint"]["raw"], "t10i020000_0004,0005_");
@@ -133,7 +134,7 @@ fn hellos_without_an_extension_block() {
 }
 
 #[test]
-fn a_retry_is_the_servers_first_hello_and_makes_no_second_client() {
+fn a_hello_retry_request_is_the_first_server_hello_and_yields_no_second_client() {
     // GREASE in suites, versions, groups and algorithms; the second hello contains the cookie.
     let hello = || {
         let hello = HelloBuilder::new(0x0303, &[0x1a1a, 0x1302, 0x1301]).versions(&[0xfafa, 0x0304, 0x0303]);
@@ -145,12 +146,12 @@ fn a_retry_is_the_servers_first_hello_and_makes_no_second_client() {
     let retry = retry.extension(0x0033, &[0, 0x1d]).extension(0x002c, &[0, 1, 5]);
     const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
 
-    let mut talk = TcpConversation::new();
-    client(&mut talk, &first);
-    talk.server(&[&hello::records(&retry.server(), usize::MAX)[..], &CHANGE_CIPHER_SPEC].concat());
-    talk.client(&[&CHANGE_CIPHER_SPEC[..], &hello::records(&second.client(), usize::MAX)].concat());
-    talk.server(&server_flight()).close();
-    let events = replay(&talk);
+    let mut conversation = TcpConversation::new();
+    send_client_hello(&mut conversation, &first);
+    conversation.server(&[&hello::records(&retry.server(), usize::MAX)[..], &CHANGE_CIPHER_SPEC].concat());
+    conversation.client(&[&CHANGE_CIPHER_SPEC[..], &hello::records(&second.client(), usize::MAX)].concat());
+    conversation.server(&server_flight()).close();
+    let events = replay(&conversation);
     let first = |kind: &str| {
         let all = fingerprints(&events).into_iter().map(|event| &event["fingerprint"]);
         let found: Vec<_> = all.filter(|value| value["type"] == kind && value["count"] == 1).collect();

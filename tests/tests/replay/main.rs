@@ -3,11 +3,10 @@ mod associations;
 mod attributes;
 mod capture_files;
 mod carriers;
+mod cleartext_dialogues;
 mod conformance;
-mod contract;
 mod determinism;
 mod dhcp_values;
-mod dialogues;
 mod framings;
 mod handshakes;
 mod headers;
@@ -15,16 +14,17 @@ mod hello_values;
 mod hostile;
 mod http_streams;
 mod http_values;
+mod incomplete_messages;
 mod many_connections;
-mod opening_values;
+mod output;
 mod quic_connections;
 mod reassembly;
 mod ssh_banners;
 mod streams;
+mod tcp_values;
 mod timing;
 mod two_interfaces;
 mod udp_lengths;
-mod unfinished;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -51,9 +51,9 @@ fn server_flight() -> Vec<u8> {
     hello::server_flight_13(&mut SplitMix64::new(6), 64)
 }
 
-fn run(talk: &TcpConversation, options: &[&str]) -> Outcome {
+fn run(conversation: &TcpConversation, options: &[&str]) -> Outcome {
     let folder = TempDir::new().unwrap();
-    let file = talk.save(folder.path(), "talk.pcap");
+    let file = conversation.save(folder.path(), "talk.pcap");
     let mut arguments = vec![OsStr::new("replay")];
     arguments.extend(options.iter().map(OsStr::new));
     arguments.push(file.as_os_str());
@@ -71,28 +71,28 @@ fn replay_packets(packets: &[TimedFrame], options: &[&str]) -> Vec<Value> {
 }
 
 /// Replays one connection per item, one second apart, each with its own client port. Returns all events.
-fn replay_each<T>(items: impl IntoIterator<Item = T>, mut tell: impl FnMut(&mut TcpConversation, T)) -> Vec<Value> {
+fn replay_each<T>(items: impl IntoIterator<Item = T>, mut send: impl FnMut(&mut TcpConversation, T)) -> Vec<Value> {
     let mut packets = Vec::new();
     for (number, item) in items.into_iter().enumerate() {
-        let mut talk = TcpConversation::between(&format!("10.0.0.1:{}", 40_000 + number), "10.0.0.2:443");
-        talk.at(Duration::from_secs(number as u64));
-        tell(&mut talk, item);
-        packets.extend_from_slice(talk.packets());
+        let mut conversation = TcpConversation::between(&format!("10.0.0.1:{}", 40_000 + number), "10.0.0.2:443");
+        conversation.at(Duration::from_secs(number as u64));
+        send(&mut conversation, item);
+        packets.extend_from_slice(conversation.packets());
     }
     replay_packets(&packets, &[])
 }
 
 /// Returns the events of this conversation.
-fn replay(talk: &TcpConversation) -> Vec<Value> {
-    run(talk, &[]).events()
+fn replay(conversation: &TcpConversation) -> Vec<Value> {
+    run(conversation, &[]).events()
 }
 
 /// Returns a connection with TCP handshake, a browser's hello, a TLS 1.3 server's flight and both FINs.
 fn plain() -> TcpConversation {
-    let mut talk = TcpConversation::new();
-    talk.handshake().client(&client_hello(Shape::Browser));
-    talk.wait(Duration::from_millis(30)).server(&server_flight()).close();
-    talk
+    let mut conversation = TcpConversation::new();
+    conversation.handshake().client(&client_hello(Shape::Browser));
+    conversation.wait(Duration::from_millis(30)).server(&server_flight()).close();
+    conversation
 }
 
 /// Returns type and value of every fingerprint, in output order.
@@ -106,14 +106,14 @@ fn types_and_values(events: &[Value]) -> Vec<(String, String)> {
 fn assert_types_and_values<'a>(
     events: &[Value],
     expected: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
-    what: &str,
+    context: &str,
 ) {
     let mut printed = types_and_values(events);
     printed.sort();
     let owned = |(kind, value): &(&str, &str)| ((*kind).to_owned(), (*value).to_owned());
     let mut expected: Vec<_> = expected.into_iter().map(owned).collect();
     expected.sort();
-    assert_eq!(printed, expected, "{what}");
+    assert_eq!(printed, expected, "{context}");
 }
 
 /// Returns the only fingerprint event of this type.

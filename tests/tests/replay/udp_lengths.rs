@@ -67,7 +67,7 @@ fn one(kind: &str, value: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn options_behind_the_datagram_are_no_options_of_the_client() {
+fn options_after_the_datagram_are_ignored() {
     let envelopes = [
         Envelope::default(),
         Envelope { vlan: vec![5, 6], ..Envelope::default() },
@@ -75,8 +75,8 @@ fn options_behind_the_datagram_are_no_options_of_the_client() {
     ];
     for (envelope, carriers) in envelopes.iter().flat_map(|envelope| carriers().into_iter().map(move |c| (envelope, c)))
     {
-        let with = |talk: UdpConversation, surplus: &[u8]| {
-            talk.inside(envelope.clone()).through(carriers.clone()).with_surplus(surplus)
+        let with = |conversation: UdpConversation, surplus: &[u8]| {
+            conversation.inside(envelope.clone()).through(carriers.clone()).with_surplus(surplus)
         };
         let mut four = with(dhcp4(), SURPLUS_OPTION);
         four.client(&discover());
@@ -88,13 +88,13 @@ fn options_behind_the_datagram_are_no_options_of_the_client() {
 }
 
 #[test]
-fn a_reassembled_datagram_ends_there_too() {
-    for (mut talk, message, value) in [
+fn options_after_a_reassembled_datagram_are_ignored() {
+    for (mut conversation, message, value) in [
         (dhcp4().with_surplus(SURPLUS_OPTION), discover(), one("ja4d", DISCOVER)),
         (dhcp6().with_surplus(SURPLUS_OPTION6), solicit(), one("ja4d6", SOLICIT)),
     ] {
-        talk.client(&message);
-        let whole = &talk.packets()[0];
+        conversation.client(&message);
+        let whole = &conversation.packets()[0];
         let frames = Fragments::of(&whole.frame).pieces(2);
         let pieces: Vec<_> = frames.into_iter().map(|frame| TimedFrame { time: whole.time, frame }).collect();
         assert_eq!(printed(&pieces), value);
@@ -102,7 +102,7 @@ fn a_reassembled_datagram_ends_there_too() {
 }
 
 #[test]
-fn a_hello_behind_the_datagram_is_not_read() {
+fn a_hello_after_the_datagram_is_ignored() {
     let hello = |name: &str| Shape::Go.client_hello(name, &mut SplitMix64::new(1));
     let initial = |number: u8, name: &str| {
         QuicEnds::new(&[number; 8], &[0x80 | number; 8]).initial(Sender::Client, 0, &crypto(0, &hello(name)))
@@ -128,11 +128,11 @@ fn set_udp_length(packet: &mut TimedFrame, value: u16) {
 
 /// The payload of a tunnel ends with the tunnel's UDP datagram: a message that exceeds it is truncated.
 #[test]
-fn a_tunnel_ends_where_its_udp_length_says() {
+fn a_tunnel_ends_at_its_udp_length() {
     for carriers in carriers().into_iter().skip(1).take(3).chain([carriers().swap_remove(6)]) {
-        let mut talk = dhcp4().through(carriers.clone());
-        talk.client(&tests::dhcp::client_v4(1, MAC));
-        let mut packet = talk.packets()[0].clone();
+        let mut conversation = dhcp4().through(carriers.clone());
+        conversation.client(&tests::dhcp::client_v4(1, MAC));
+        let mut packet = conversation.packets()[0].clone();
         let value = printed(std::slice::from_ref(&packet));
         assert_eq!(value.len(), 1);
         // Bytes after the tunnel's UDP datagram have no effect.
@@ -167,9 +167,9 @@ fn a_length_that_no_host_accepts_is_malformed() {
     four.client(&tests::dhcp::client_v4(1, MAC));
     let mut six = dhcp6();
     six.client(&solicit());
-    for (talk, lengths) in [(&four, &[0, 1, 7, 400, 0xffff][..]), (&six, &[1, 7, 400, 0xffff])] {
+    for (conversation, lengths) in [(&four, &[0, 1, 7, 400, 0xffff][..]), (&six, &[1, 7, 400, 0xffff])] {
         for length in lengths {
-            let mut packet = talk.packets()[0].clone();
+            let mut packet = conversation.packets()[0].clone();
             set_udp_length(&mut packet, *length);
             let events = replay_packets(&[packet], &[]);
             assert_eq!(fingerprints(&events).len(), 0, "length {length}");
@@ -183,22 +183,22 @@ fn a_length_that_no_host_accepts_is_malformed() {
 /// RFC 2675, section 4; Linux does the same without a jumbo payload option.
 #[test]
 fn an_ipv6_datagram_of_length_zero_is_as_long_as_its_ip_payload() {
-    let mut talk = dhcp6();
-    talk.client(&solicit());
-    let mut packet = talk.packets()[0].clone();
+    let mut conversation = dhcp6();
+    conversation.client(&solicit());
+    let mut packet = conversation.packets()[0].clone();
     set_udp_length(&mut packet, 0);
     assert_eq!(printed(&[packet]), one("ja4d6", SOLICIT));
 }
 
 /// A super-packet of more than 64 KiB: the IP length is 0, and the UDP length field is too small.
 #[test]
-fn a_datagram_too_long_for_the_length_field_goes_on_to_the_end_of_the_frame() {
+fn a_datagram_too_long_for_the_length_field_extends_to_the_end_of_the_frame() {
     let hello = Shape::Go.client_hello("one.example", &mut SplitMix64::new(1));
     let ends = QuicEnds::new(&[1; 8], &[0x81; 8]);
-    let mut talk = UdpConversation::between("[fd00::1]:51234", "[fd00::2]:443");
-    talk.client(&ends.initial(Sender::Client, 0, &crypto(0, &hello)));
+    let mut conversation = UdpConversation::between("[fd00::1]:51234", "[fd00::2]:443");
+    conversation.client(&ends.initial(Sender::Client, 0, &crypto(0, &hello)));
     for udp_length in [0, 1208] {
-        let mut packet = talk.packets()[0].clone();
+        let mut packet = conversation.packets()[0].clone();
         packet.frame.resize(70_000, 0);
         packet.frame[18..20].copy_from_slice(&[0, 0]);
         set_udp_length(&mut packet, udp_length);

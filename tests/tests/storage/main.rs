@@ -1,14 +1,14 @@
 //! History database: committed rows survive any failure, and queries return correct rows.
-mod answers;
-mod knowledge;
+mod failures;
+mod kills;
 mod migration;
+mod queries;
 mod replaced;
 mod replayed;
 mod retention;
 mod samples;
+mod saved_state;
 mod sensor;
-mod storms;
-mod trouble;
 mod unavailable;
 
 use std::path::Path;
@@ -16,13 +16,13 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// Returns the number that a query with one row and one column yields.
-fn ask(database: &Path, query: &str) -> i64 {
-    one(&open(database), query)
+fn query_number(database: &Path, query: &str) -> i64 {
+    number(&open(database), query)
 }
 
 /// Fails if SQLite finds anything wrong with the file.
-fn check(database: &Path) {
-    intact(&open(database));
+fn assert_intact(database: &Path) {
+    assert_connection_intact(&open(database));
 }
 
 fn open(database: &Path) -> Connection {
@@ -31,11 +31,11 @@ fn open(database: &Path) -> Connection {
     database
 }
 
-fn one(database: &Connection, query: &str) -> i64 {
+fn number(database: &Connection, query: &str) -> i64 {
     database.query_row(query, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{query}: {error}"))
 }
 
-fn intact(database: &Connection) {
+fn assert_connection_intact(database: &Connection) {
     let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok");
 }

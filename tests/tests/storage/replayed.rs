@@ -15,7 +15,7 @@ use tests::process::{self, until};
 
 use crate::samples::SECOND;
 use crate::sensor::{LONG_AGO, replay, syns};
-use crate::{ask, check};
+use crate::{assert_intact, query_number};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -28,24 +28,24 @@ fn spawn(arguments: &[&str], stdin: Stdio, stdout: Stdio) -> Child {
 }
 
 /// Waits for the process; returns its exit status and its stderr.
-fn end(mut child: Child) -> (i32, String) {
-    let status = process::wait(&mut child, SOON).expect("it ends");
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    (status.code().expect("it ends by itself"), said)
+fn wait_for_exit(mut child: Child) -> (i32, String) {
+    let status = process::wait(&mut child, SOON).expect("the replay ends");
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    (status.code().expect("the replay exits without a signal"), stderr)
 }
 
 /// Asserts that every connection of the capture is stored and that the run ended cleanly.
-fn is_whole(database: &Path, connections: u32) {
-    assert_eq!(ask(database, "SELECT count(*) FROM fingerprint"), i64::from(connections));
-    assert_eq!(ask(database, "SELECT count(*) FROM connection WHERE state = 'open'"), i64::from(connections));
-    assert_eq!(ask(database, "SELECT count(*) FROM sensor_run WHERE clean AND counters NOTNULL"), 1);
-    assert!(ask(database, "SELECT count(*) FROM first_seen") > 0);
-    check(database);
+fn assert_complete(database: &Path, connections: u32) {
+    assert_eq!(query_number(database, "SELECT count(*) FROM fingerprint"), i64::from(connections));
+    assert_eq!(query_number(database, "SELECT count(*) FROM connection WHERE state = 'open'"), i64::from(connections));
+    assert_eq!(query_number(database, "SELECT count(*) FROM sensor_run WHERE clean AND counters NOTNULL"), 1);
+    assert!(query_number(database, "SELECT count(*) FROM first_seen") > 0);
+    assert_intact(database);
 }
 
 #[test]
-fn a_reader_of_the_output_that_goes_away_costs_the_history_nothing() {
+fn a_closed_output_does_not_affect_the_database() {
     let folder = TempDir::new().unwrap();
     let database = folder.path().join("history.db");
     let capture = syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO);
@@ -55,8 +55,8 @@ fn a_reader_of_the_output_that_goes_away_costs_the_history_nothing() {
         let mut child = spawn(&arguments, Stdio::null(), Stdio::piped());
         // Closes the pipe as `head` does.
         drop(child.stdout.take());
-        assert_eq!(end(child), (0, String::new()));
-        is_whole(database.as_ref(), MANY);
+        assert_eq!(wait_for_exit(child), (0, String::new()));
+        assert_complete(database.as_ref(), MANY);
         fs::remove_file(database).unwrap();
     }
     // Without a database or sinks, a closed stdout ends the replay.
@@ -65,25 +65,25 @@ fn a_reader_of_the_output_that_goes_away_costs_the_history_nothing() {
     let mut stdin = child.stdin.take().unwrap();
     let bytes = fs::read(capture).unwrap();
     // Standard input never reaches end of file.
-    let _gone = stdin.write_all(&bytes);
-    assert_eq!(end(child), (0, String::new()));
+    let _closed = stdin.write_all(&bytes);
+    assert_eq!(wait_for_exit(child), (0, String::new()));
 }
 
 #[test]
-fn an_output_that_cannot_be_written_is_told_once_the_history_is_whole() {
+fn a_failed_output_is_reported_and_the_database_is_complete() {
     let folder = TempDir::new().unwrap();
     let database = folder.path().join("history.db");
     let capture = syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO);
     let full = File::options().write(true).open("/dev/full").unwrap();
     let arguments = ["replay", "--db", database.to_str().unwrap(), capture.to_str().unwrap()];
-    let (status, said) = end(spawn(&arguments, Stdio::null(), full.into()));
-    assert_eq!((status, said.lines().count()), (1, 1), "{said}");
-    assert!(said.contains("cannot write the output"), "{said}");
-    is_whole(&database, MANY);
+    let (status, stderr) = wait_for_exit(spawn(&arguments, Stdio::null(), full.into()));
+    assert_eq!((status, stderr.lines().count()), (1, 1), "{stderr}");
+    assert!(stderr.contains("cannot write the output"), "{stderr}");
+    assert_complete(&database, MANY);
 }
 
 #[test]
-fn a_signal_ends_a_replay_with_all_that_it_has_read_stored() {
+fn a_signal_ends_a_replay_and_all_packets_read_are_stored() {
     let folder = TempDir::new().unwrap();
     let capture = fs::read(syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO)).unwrap();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
@@ -94,20 +94,20 @@ fn a_signal_ends_a_replay_with_all_that_it_has_read_stored() {
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(&capture).unwrap();
         // No further input, but the pipe stays open.
-        let stored = || database.exists() && ask(&database, "SELECT count(*) FROM sqlite_schema") > 0;
-        let all = || ask(&database, "SELECT count(*) FROM fingerprint") == i64::from(MANY);
+        let stored = || database.exists() && query_number(&database, "SELECT count(*) FROM sqlite_schema") > 0;
+        let all = || query_number(&database, "SELECT count(*) FROM fingerprint") == i64::from(MANY);
         assert!(until(SOON, || stored() && all()));
         process::send(&child, signal);
-        let (status, said) = end(child);
-        assert_eq!((status, said.lines().count()), (130, 1), "{said}");
-        assert!(said.contains("interrupted; results up to this point were written"), "{said}");
-        is_whole(&database, MANY);
+        let (status, stderr) = wait_for_exit(child);
+        assert_eq!((status, stderr.lines().count()), (130, 1), "{stderr}");
+        assert!(stderr.contains("interrupted; results up to this point were written"), "{stderr}");
+        assert_complete(&database, MANY);
     }
 }
 
 /// Stdout is not read in any case; in the second case a sink does not respond, in the third the database is locked.
 #[test]
-fn one_signal_ends_a_replay_whatever_blocks() {
+fn one_signal_ends_a_replay_with_blocked_outputs() {
     let folder = TempDir::new().unwrap();
     let capture = syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO);
     let stalled = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -131,23 +131,27 @@ fn one_signal_ends_a_replay_whatever_blocks() {
         let mut child = spawn(&arguments, Stdio::null(), Stdio::piped());
         // Wait until the output exceeds the capacity of the pipe.
         std::thread::sleep(Duration::from_secs(2));
-        assert_eq!(child.try_wait().unwrap(), None, "{name}: the output is not read");
-        let asked = Instant::now();
+        assert_eq!(child.try_wait().unwrap(), None, "{name}: the replay ended although its output is blocked");
+        let sent = Instant::now();
         process::send(&child, Signal::SIGTERM);
         let output = child.stdout.take();
-        let (status, said) = end(child);
+        let (status, stderr) = wait_for_exit(child);
         drop(output);
-        assert!(asked.elapsed() < Duration::from_secs(10), "{name}: {:?}\n{said}", asked.elapsed());
-        assert!([1, 130].contains(&status), "{name}: {status}\n{said}");
-        assert!(said.contains("cannot write the output") && said.contains("lines lost"), "{name}: {said}");
+        assert!(sent.elapsed() < Duration::from_secs(10), "{name}: {:?}\n{stderr}", sent.elapsed());
+        assert!([1, 130].contains(&status), "{name}: {status}\n{stderr}");
+        assert!(stderr.contains("cannot write the output") && stderr.contains("lines lost"), "{name}: {stderr}");
         match other {
             Some(other) => {
-                assert!(said.contains("lost: "), "{said}");
+                assert!(stderr.contains("lost: "), "{stderr}");
                 other.execute_batch("ROLLBACK").unwrap();
             }
-            None => assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run WHERE clean"), 1, "{name}: {said}"),
+            None => assert_eq!(
+                query_number(&database, "SELECT count(*) FROM sensor_run WHERE clean"),
+                1,
+                "{name}: {stderr}"
+            ),
         }
-        check(&database);
+        assert_intact(&database);
     };
     std::thread::scope(|scope| {
         scope.spawn(|| blocked("output", "", false));
@@ -157,7 +161,7 @@ fn one_signal_ends_a_replay_whatever_blocks() {
 }
 
 /// Returns the SYN of one of 400 connections of one of 100 hosts. All SYNs have the same options.
-fn alike(number: u32, time: u64) -> TimedFrame {
+fn identical_syn(number: u32, time: u64) -> TimedFrame {
     let mut frame = Vec::new();
     let segment = TcpSegment {
         from: SocketAddr::from(([10, 0, 0, (number % 100) as u8], 1000 + (number / 100) as u16)),
@@ -179,7 +183,7 @@ const USED: &str =
     "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
 
 #[test]
-fn a_replay_leaves_no_more_than_its_history_may_hold() {
+fn a_replay_keeps_the_database_within_its_limits() {
     let folder = TempDir::new().unwrap();
     let database = folder.path().join("history.db");
     let config = folder.path().join("sensor.toml");
@@ -190,25 +194,26 @@ fn a_replay_leaves_no_more_than_its_history_may_hold() {
         Sensor::new().run(&arguments).ok();
     };
     // 100 hosts share one value. The first-seen state has its own limits and is not deleted.
-    let packets: Vec<_> = (0..40_000).map(|number| alike(number, LONG_AGO + u64::from(number) * 1_000_000)).collect();
+    let packets: Vec<_> =
+        (0..40_000).map(|number| identical_syn(number, LONG_AGO + u64::from(number) * 1_000_000)).collect();
     run("[storage]\nmax_size = \"2MiB\"\n", &capture_file(folder.path(), "many.pcap", &packets));
-    let (used, size) = (ask(&database, USED), fs::metadata(&database).unwrap().len());
+    let (used, size) = (query_number(&database, USED), fs::metadata(&database).unwrap().len());
     assert!(used <= 2 << 20 && size <= 4 << 20, "{used} bytes of {size} are in use");
-    let left = ask(&database, "SELECT count(*) FROM connection");
+    let left = query_number(&database, "SELECT count(*) FROM connection");
     assert!((1000..40_000).contains(&left), "{left} connections are left");
     let oldest = LONG_AGO as i64 + (40_000 - left) * 1_000_000;
-    assert_eq!(ask(&database, "SELECT min(start) FROM connection"), oldest, "the oldest went");
+    assert_eq!(query_number(&database, "SELECT min(start) FROM connection"), oldest, "not the oldest were deleted");
 
     // By age: no connection older than one minute before the newest packet remains.
-    let late = [alike(1, LONG_AGO + 50 * SECOND), alike(2, LONG_AGO + 105 * SECOND)];
+    let late = [identical_syn(1, LONG_AGO + 50 * SECOND), identical_syn(2, LONG_AGO + 105 * SECOND)];
     run("[storage]\nmax_age = \"1m\"\n", &capture_file(folder.path(), "late.pcap", &late));
-    assert_eq!(ask(&database, "SELECT count(*) FROM connection"), 2);
-    assert_eq!(ask(&database, "SELECT min(start) FROM connection"), (LONG_AGO + 50 * SECOND) as i64);
-    check(&database);
+    assert_eq!(query_number(&database, "SELECT count(*) FROM connection"), 2);
+    assert_eq!(query_number(&database, "SELECT min(start) FROM connection"), (LONG_AGO + 50 * SECOND) as i64);
+    assert_intact(&database);
 }
 
 #[test]
-fn who_may_only_read_can_read() {
+fn a_user_with_read_permission_can_query() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     if !tests::require_root() {

@@ -13,7 +13,7 @@ use ja4_user::model::{
 use ja4_user::output::storage::{RunEnd, SensorRun, WriteOp, WriterOptions};
 
 /// 2026-11-23T07:00:00Z
-pub(crate) const NOON: u64 = 1_795_417_200_000_000_000;
+pub(crate) const BASE_TIME: u64 = 1_795_417_200_000_000_000;
 /// A second, nanoseconds.
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -25,7 +25,7 @@ pub(crate) fn flow(number: u64) -> FlowIdentity {
     FlowIdentity { id: number, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0, 0] }
 }
 
-pub(crate) fn seen(method: Method, value: &str, time: u64) -> FingerprintRecord {
+pub(crate) fn fingerprint_record(method: Method, value: &str, time: u64) -> FingerprintRecord {
     FingerprintRecord {
         method,
         side: Side::Client,
@@ -41,7 +41,7 @@ pub(crate) fn seen(method: Method, value: &str, time: u64) -> FingerprintRecord 
 }
 
 pub(crate) fn fingerprint(number: u64, value: &str, time: u64) -> WriteOp {
-    WriteOp::Fingerprint { flow: flow(number), interface: 0, seen: seen(Method::Ja4, value, time) }
+    WriteOp::Fingerprint { flow: flow(number), interface: 0, seen: fingerprint_record(Method::Ja4, value, time) }
 }
 
 pub(crate) fn record(number: u64, start: u64, last: u64) -> ConnectionRecord {
@@ -58,7 +58,7 @@ pub(crate) fn record(number: u64, start: u64, last: u64) -> ConnectionRecord {
     }
 }
 
-pub(crate) fn named(record: ConnectionRecord, sni: &str, app: &str) -> WriteOp {
+pub(crate) fn ended_with_names(record: ConnectionRecord, sni: &str, app: &str) -> WriteOp {
     let tls = TlsAttributes { sni: Some(sni.into()), alpn: ["h2".into()].into(), ..TlsAttributes::default() };
     let app = Label { name: app.into(), source: "builtin".into(), category: None, confidence: Some(80) };
     let attributes = Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into();
@@ -89,7 +89,7 @@ pub(crate) fn alert(number: u64, severity: Severity, time: u64) -> WriteOp {
 
 pub(crate) fn run() -> SensorRun {
     SensorRun {
-        started: Time(NOON),
+        started: Time(BASE_TIME),
         sensor: Some("web1".to_owned()),
         interfaces: vec!["eth0".to_owned()],
         files: Vec::new(),
@@ -97,11 +97,11 @@ pub(crate) fn run() -> SensorRun {
 }
 
 pub(crate) fn end() -> WriteOp {
-    WriteOp::RunEnd(RunEnd { ended: Time(NOON + SECOND), counters: r#"{"seen":1}"#.to_owned() })
+    WriteOp::RunEnd(RunEnd { ended: Time(BASE_TIME + SECOND), counters: r#"{"seen":1}"#.to_owned() })
 }
 
 /// Writer options that commit after one millisecond.
-pub(crate) fn prompt() -> WriterOptions {
+pub(crate) fn fast_options() -> WriterOptions {
     WriterOptions {
         flush_after: Duration::from_millis(1),
         retry_limit: Duration::from_secs(2),

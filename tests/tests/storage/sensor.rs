@@ -16,16 +16,16 @@ use tests::{
     stats_u64,
 };
 
+use crate::failures::on_a_small_disk;
 use crate::samples::SECOND;
-use crate::trouble::on_a_small_disk;
-use crate::{ask, check};
+use crate::{assert_intact, query_number};
 
 const SOON: Duration = Duration::from_secs(20);
 
 /// 2023-11-14T22:13:20Z
 pub(crate) const LONG_AGO: u64 = 1_700_000_000 * SECOND;
 /// 2100-01-01T00:00:00Z
-const TO_COME: u64 = 4_102_444_800 * SECOND;
+const FUTURE: u64 = 4_102_444_800 * SECOND;
 
 /// Returns a SYN with a client address and options that no other number yields.
 pub(crate) fn syn(number: u32, time: u64) -> TimedFrame {
@@ -49,8 +49,8 @@ pub(crate) fn syn(number: u32, time: u64) -> TimedFrame {
 }
 
 /// Writes a capture of these SYNs, one millisecond apart.
-pub(crate) fn syns(folder: &Path, name: &str, numbers: std::ops::Range<u32>, begin: u64) -> PathBuf {
-    let packets: Vec<_> = numbers.map(|number| syn(number, begin + u64::from(number) * 1_000_000)).collect();
+pub(crate) fn syns(folder: &Path, name: &str, numbers: std::ops::Range<u32>, start: u64) -> PathBuf {
+    let packets: Vec<_> = numbers.map(|number| syn(number, start + u64::from(number) * 1_000_000)).collect();
     capture_file(folder, name, &packets)
 }
 
@@ -70,11 +70,11 @@ fn committed(sensor: &RunningSensor) -> u64 {
 }
 
 /// Opens TCP connections from one host to the other end of its wire.
-pub(crate) fn connect(from: &Namespace, to: &Namespace, many: usize) {
+pub(crate) fn connect(from: &Namespace, to: &Namespace, count: usize) {
     let address: IpAddr = to.v4();
     let listener = to.with(|| TcpListener::bind((address, 0)).unwrap());
     let server = listener.local_addr().unwrap();
-    for _ in 0..many {
+    for _ in 0..count {
         let stream = from.with(|| TcpStream::connect(server).unwrap());
         drop((listener.accept().unwrap(), stream));
     }
@@ -96,7 +96,7 @@ fn is_locked(database: &Path) -> bool {
 }
 
 #[test]
-fn who_reads_the_database_of_a_live_sensor_costs_it_nothing() {
+fn readers_do_not_affect_the_database_of_a_live_sensor() {
     if !require_bpf() || !require_tools(&["ip", "ethtool"]) {
         return;
     }
@@ -110,7 +110,7 @@ fn who_reads_the_database_of_a_live_sensor_costs_it_nothing() {
     connect(wire.client(), wire.server(), 5);
     assert!(until(SOON, || committed(&sensor) >= 10), "{}", sensor.stdout());
 
-    assert!(is_locked(&path), "another program may take its log away");
+    assert!(is_locked(&path), "the database is not marked as in use");
     // Many SQLite versions, though not the newest, delete the log when no other process seems to have the file open.
     if let Some(python) = optional_python("sqlite3") {
         let mut reader = Command::new(python);
@@ -125,16 +125,16 @@ fn who_reads_the_database_of_a_live_sensor_costs_it_nothing() {
     connect(wire.client(), wire.server(), 5);
     assert!(until(SOON, || committed(&sensor) >= before + 10), "{}", sensor.stdout());
 
-    let promised = committed(&sensor);
-    assert!(folder.path().join("history.db-wal").exists(), "its log is gone");
+    let before_kill = committed(&sensor);
+    assert!(folder.path().join("history.db-wal").exists(), "the log was deleted");
     drop(sensor.kill());
-    check(&path);
-    let there = ask(&path, "SELECT count(*) FROM fingerprint") as u64;
-    assert!(there >= promised, "{promised} were committed, {there} are there");
+    assert_intact(&path);
+    let stored = query_number(&path, "SELECT count(*) FROM fingerprint") as u64;
+    assert!(stored >= before_kill, "{before_kill} were committed, {stored} are stored");
 }
 
 #[test]
-fn all_that_was_seen_is_stored_at_the_end() {
+fn all_saved_state_is_stored_at_the_end() {
     const MANY: u32 = 150_000;
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
@@ -144,15 +144,15 @@ fn all_that_was_seen_is_stored_at_the_end() {
     assert_eq!(stats_u64(stats, &["engine", "first_seen", "values"]), u64::from(MANY));
     assert_eq!(stats_u64(stats, &["engine", "first_seen", "host_values"]), u64::from(MANY));
     assert_eq!(stats_u64(stats, &["storage", "rows_lost"]), 0);
-    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 2 * i64::from(MANY));
+    assert_eq!(query_number(&path, "SELECT count(*) FROM first_seen"), 2 * i64::from(MANY));
     // Profiles of as many hosts as the limit allows.
     let pairs = stats_u64(stats, &["engine", "profiles", "values"]);
-    assert!(ask(&path, "SELECT count(*) FROM profile") as u64 >= pairs);
+    assert!(query_number(&path, "SELECT count(*) FROM profile") as u64 >= pairs);
     assert_eq!(pairs, 100_000);
 }
 
 #[test]
-fn one_sensor_writes_a_database_whatever_name_it_has() {
+fn one_sensor_writes_to_a_database_under_any_of_its_names() {
     const FIRST: u32 = 100;
 
     let folder = TempDir::new().unwrap();
@@ -167,8 +167,8 @@ fn one_sensor_writes_a_database_whatever_name_it_has() {
     // The split is inside a record; the rest follows later.
     let (head, tail) = capture.split_at(capture.len() / 2 + 7);
     stdin.write_all(head).unwrap();
-    let begun = || database.exists() && ask(&database, "SELECT count(*) FROM sqlite_schema") > 0;
-    assert!(until(SOON, || begun() && ask(&database, "SELECT count(*) FROM fingerprint") > 0));
+    let created = || database.exists() && query_number(&database, "SELECT count(*) FROM sqlite_schema") > 0;
+    assert!(until(SOON, || created() && query_number(&database, "SELECT count(*) FROM fingerprint") > 0));
 
     std::os::unix::fs::symlink(&database, path("link.db")).unwrap();
     fs::hard_link(&database, path("hard.db")).unwrap();
@@ -176,47 +176,47 @@ fn one_sensor_writes_a_database_whatever_name_it_has() {
     fs::hard_link(&database, path("elsewhere/history.db")).unwrap();
     let holder = format!("another sensor writes to it (process {})", sensor.id());
     for name in ["history.db", "link.db", "hard.db", "elsewhere/history.db"] {
-        let named = path(name);
-        let refused = replay(&other, &named)
+        let ended_with_names = path(name);
+        let refused = replay(&other, &ended_with_names)
             .status(1)
             .stderr_has("cannot open database")
             .stderr_has(&holder)
             .stderr_has_one_line();
         assert_eq!(refused.stdout(), "");
-        let delete = ["first-seen", "delete", "--all", "--db", named.to_str().unwrap()];
+        let delete = ["first-seen", "delete", "--all", "--db", ended_with_names.to_str().unwrap()];
         Sensor::new().run(&delete).status(1).stderr_has(&holder).stderr_has_one_line();
     }
 
     stdin.write_all(tail).unwrap();
     drop(stdin);
     assert!(sensor.wait().unwrap().success());
-    assert_eq!(ask(&database, "SELECT count(*) FROM fingerprint"), i64::from(FIRST));
-    check(&database);
+    assert_eq!(query_number(&database, "SELECT count(*) FROM fingerprint"), i64::from(FIRST));
+    assert_intact(&database);
     // The writer has finished, so another sensor may write to the file.
     replay(&other, &path("link.db")).ok();
 }
 
 #[test]
-fn a_packet_of_the_future_makes_nothing_old() {
+fn a_packet_with_a_future_time_expires_nothing() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
     let early = syns(folder.path(), "early.pcap", 0..10, LONG_AGO);
     replay(&early, &path).ok();
-    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 20);
+    assert_eq!(query_number(&path, "SELECT count(*) FROM first_seen"), 20);
 
-    let packets = [syn(100, LONG_AGO + SECOND), syn(101, TO_COME), syn(102, LONG_AGO + 2 * SECOND)];
-    let strange = capture_file(folder.path(), "strange.pcap", &packets);
-    let events = replay(&strange, &path).ok().events();
+    let packets = [syn(100, LONG_AGO + SECOND), syn(101, FUTURE), syn(102, LONG_AGO + 2 * SECOND)];
+    let mixed = capture_file(folder.path(), "strange.pcap", &packets);
+    let events = replay(&mixed, &path).ok().events();
     assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "expired"]), 0);
-    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 26);
+    assert_eq!(query_number(&path, "SELECT count(*) FROM first_seen"), 26);
     // The next run keeps the values too.
     let events = replay(&early, &path).ok().events();
     assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "values"]), 13);
-    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 26);
+    assert_eq!(query_number(&path, "SELECT count(*) FROM first_seen"), 26);
 }
 
 #[test]
-fn a_replay_whose_history_has_lost_rows_says_so() {
+fn a_replay_that_lost_rows_reports_it() {
     if !require_root() {
         return;
     }
@@ -227,9 +227,9 @@ fn a_replay_whose_history_has_lost_rows_says_so() {
         // Enough space to start a run, but not to store its results.
         replay(&syns(captures.path(), "one.pcap", 0..1, LONG_AGO), &path).ok();
         let filler = fs::File::create(folder.join("filler")).unwrap();
-        let room = nix::sys::statvfs::statvfs(folder).unwrap();
-        let left = room.blocks_free() * room.fragment_size();
-        nix::fcntl::posix_fallocate(&filler, 0, (left - (400 << 10)) as i64).unwrap();
+        let space = nix::sys::statvfs::statvfs(folder).unwrap();
+        let free = space.blocks_free() * space.fragment_size();
+        nix::fcntl::posix_fallocate(&filler, 0, (free - (400 << 10)) as i64).unwrap();
 
         let outcome = replay(&capture, &path).status(1).stderr_has("lost: ").stderr_has_one_line();
         let events = outcome.events();
@@ -241,19 +241,19 @@ fn a_replay_whose_history_has_lost_rows_says_so() {
         assert!(stats_u64(last_stats(&events).unwrap(), &["storage", "rows_lost"]) > 0);
 
         fs::remove_file(folder.join("filler")).unwrap();
-        check(&path);
+        assert_intact(&path);
         replay(&syns(captures.path(), "one.pcap", 0..1, LONG_AGO), &path).ok();
     });
 }
 
 #[test]
-fn what_a_replay_learns_takes_nothing_from_a_live_sensor() {
+fn a_replay_does_not_shorten_the_learning_period_of_a_live_sensor() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
     let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
     replay(&capture, &path).ok();
-    assert_eq!(ask(&path, "SELECT count(*) FROM sensor WHERE learning_since IS NULL"), 1);
-    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen WHERE approved"), 20);
+    assert_eq!(query_number(&path, "SELECT count(*) FROM sensor WHERE learning_since IS NULL"), 1);
+    assert_eq!(query_number(&path, "SELECT count(*) FROM first_seen WHERE approved"), 20);
     // The next capture continues the learning period of the first.
     let later = syns(folder.path(), "later.pcap", 100..110, LONG_AGO + 8 * 24 * 3600 * SECOND);
     let events = replay(&later, &path).ok().events();
@@ -269,24 +269,28 @@ fn what_a_replay_learns_takes_nothing_from_a_live_sensor() {
     assert!(until(SOON, || committed(&sensor) >= 1), "{}", sensor.stdout());
     let events = sensor.stop().ok().events();
     let stats = last_stats(&events).unwrap();
-    assert_eq!(stats_u64(stats, &["engine", "first_seen", "first"]), 0, "it learns");
+    assert_eq!(stats_u64(stats, &["engine", "first_seen", "first"]), 0, "the sensor is not in its learning period");
     assert!(stats_u64(stats, &["engine", "first_seen", "learning_left_s"]) > 6 * 24 * 3600);
     let young = "SELECT count(*) FROM sensor WHERE learning_since > (SELECT max(started) - 1 FROM sensor_run)";
-    assert_eq!(ask(&path, young), 1);
+    assert_eq!(query_number(&path, young), 1);
 
     // Captures older than the live sensor do not extend the learning period indefinitely.
     let events = replay(&syns(folder.path(), "week.pcap", 0..10, LONG_AGO), &path).ok().events();
-    assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "first"]), 0, "all known");
+    assert_eq!(
+        stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "first"]),
+        0,
+        "known values count as first seen"
+    );
     let mut week = vec![syn(200, LONG_AGO)];
     week.extend((201..205).map(|number| syn(number, LONG_AGO + 8 * 24 * 3600 * SECOND)));
     let events = replay(&capture_file(folder.path(), "long.pcap", &week), &path).ok().events();
     assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "first"]), 4);
-    assert_eq!(ask(&path, young), 0, "and a replay leaves that as it is");
-    assert_eq!(ask(&path, "SELECT count(*) FROM sensor WHERE learning_since IS NULL"), 0);
+    assert_eq!(query_number(&path, young), 0, "a replay restarted the learning period");
+    assert_eq!(query_number(&path, "SELECT count(*) FROM sensor WHERE learning_since IS NULL"), 0);
 }
 
 #[test]
-fn nothing_stays_beside_a_file_that_is_no_database() {
+fn no_file_is_created_beside_a_file_that_is_not_a_database() {
     let folder = TempDir::new().unwrap();
     let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
     let text = folder.path().join("hostname");

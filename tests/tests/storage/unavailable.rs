@@ -11,14 +11,14 @@ use tempfile::TempDir;
 use tests::process::until;
 use tests::{Namespace, RunningSensor, Sensor, Wire, require_bpf, require_root, require_tools, stats_u64};
 
+use crate::failures::on_a_small_disk;
 use crate::sensor::{LONG_AGO, connect, last_stats, replay, syns};
-use crate::trouble::on_a_small_disk;
-use crate::{ask, check, open};
+use crate::{assert_intact, open, query_number};
 
 const SOON: Duration = Duration::from_secs(20);
 
 /// Asserts that a replay outputs all fingerprints and reports that rows were lost.
-fn says_that_rows_were_lost(capture: &Path, database: &Path) {
+fn assert_reports_lost_rows(capture: &Path, database: &Path) {
     let (capture, database) = (capture.to_str().unwrap(), database.to_str().unwrap());
     let outcome = Sensor::new().run(&["replay", "--db", database, capture]).status(1);
     let events = outcome.stderr_has("lost: ").stderr_has_one_line().events();
@@ -30,7 +30,7 @@ fn says_that_rows_were_lost(capture: &Path, database: &Path) {
 }
 
 #[test]
-fn a_replay_onto_a_full_disk_or_a_read_only_one_fingerprints_all_the_same() {
+fn a_replay_to_a_full_or_read_only_disk_outputs_all_fingerprints() {
     if !require_root() {
         return;
     }
@@ -39,43 +39,44 @@ fn a_replay_onto_a_full_disk_or_a_read_only_one_fingerprints_all_the_same() {
         let capture = syns(captures.path(), "some.pcap", 0..10, LONG_AGO);
         let known = folder.join("known.db");
         replay(&capture, &known).ok();
-        let stored = || ask(&known, "SELECT count(*) FROM fingerprint");
+        let stored = || query_number(&known, "SELECT count(*) FROM fingerprint");
         assert_eq!(stored(), 10);
 
         fs::write(folder.join("filler"), vec![0; 9 << 20]).unwrap_err();
-        says_that_rows_were_lost(&capture, &folder.join("new.db"));
+        assert_reports_lost_rows(&capture, &folder.join("new.db"));
         fs::remove_file(folder.join("filler")).unwrap();
 
-        let place = folder.to_str().unwrap();
-        let remount = |how: &str| assert!(Command::new("mount").args(["-o", how, place]).status().unwrap().success());
+        let mount_point = folder.to_str().unwrap();
+        let remount =
+            |option: &str| assert!(Command::new("mount").args(["-o", option, mount_point]).status().unwrap().success());
         remount("remount,ro");
-        says_that_rows_were_lost(&capture, &known);
+        assert_reports_lost_rows(&capture, &known);
         remount("remount,rw");
         // No committed row is lost, and the next run stores all rows.
         assert_eq!(stored(), 10);
         replay(&capture, &known).ok();
         assert_eq!(stored(), 20);
-        check(&known);
+        assert_intact(&known);
     });
 }
 
 #[test]
-fn a_replay_into_a_locked_database_fingerprints_all_the_same() {
+fn a_replay_to_a_locked_database_outputs_all_fingerprints() {
     let folder = TempDir::new().unwrap();
     let database = folder.path().join("history.db");
     let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
     replay(&capture, &database).ok();
     let other = open(&database);
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    says_that_rows_were_lost(&capture, &database);
+    assert_reports_lost_rows(&capture, &database);
     other.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(ask(&database, "SELECT count(*) FROM fingerprint"), 10);
-    assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run"), 1);
-    check(&database);
+    assert_eq!(query_number(&database, "SELECT count(*) FROM fingerprint"), 10);
+    assert_eq!(query_number(&database, "SELECT count(*) FROM sensor_run"), 1);
+    assert_intact(&database);
 }
 
 #[test]
-fn a_folder_that_does_not_exist_is_told_before_anything_is_done() {
+fn a_missing_folder_is_reported_before_the_replay_starts() {
     let folder = TempDir::new().unwrap();
     let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
     let outcome = replay(&capture, &folder.path().join("no/such/history.db")).status(1);
@@ -86,13 +87,13 @@ fn a_folder_that_does_not_exist_is_told_before_anything_is_done() {
 pub(crate) fn health(host: &Namespace, address: SocketAddr) -> String {
     let mut stream = host.with(|| TcpStream::connect(address).unwrap());
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[test]
-fn a_sensor_that_starts_on_a_full_disk_runs_and_takes_the_database_up_once_there_is_room() {
+fn a_sensor_started_on_a_full_disk_runs_and_opens_the_database_once_space_is_free() {
     if !require_bpf() || !require_tools(&["ip", "ethtool"]) {
         return;
     }
@@ -103,20 +104,20 @@ fn a_sensor_that_starts_on_a_full_disk_runs_and_takes_the_database_up_once_there
         fs::write(folder.join("filler"), vec![0; 9 << 20]).unwrap_err();
         let options = ["--stats-interval", "1", "--http", "127.0.0.1:0", "--db", database.to_str().unwrap()];
         let sensor = RunningSensor::start(host, &options);
-        let said = sensor.stderr();
-        let warned = said
+        let stderr = sensor.stderr();
+        let warnings = stderr
             .lines()
             .filter(|line| line.contains("history.db") && line.contains("counts lost rows and retries"))
             .count();
-        assert_eq!(warned, 1, "{said}");
+        assert_eq!(warnings, 1, "{stderr}");
         let mut address = None;
         assert!(until(SOON, || {
             address = sensor.stderr().lines().find_map(|line| line.strip_prefix("http: serving on ")?.parse().ok());
             address.is_some()
         }));
         let address = address.unwrap();
-        let answer = health(host, address);
-        assert!(answer.contains(" 503 ") && answer.contains("history"), "{answer}");
+        let response = health(host, address);
+        assert!(response.contains(" 503 ") && response.contains("history"), "{response}");
 
         connect(wire.client(), host, 5);
         sensor.wait_for("fingerprints and an alert", |events| {
@@ -136,9 +137,9 @@ fn a_sensor_that_starts_on_a_full_disk_runs_and_takes_the_database_up_once_there
         // Queued rows were not lost: the queue had capacity for them.
         assert_eq!((storage("rows_lost"), storage("rows_dropped"), storage("failing")), (0, 0, 0), "{last:#}");
         let ended = "SELECT count(*) FROM connection WHERE state NOTNULL";
-        assert_eq!(ask(&database, ended) as u64, storage("connections"));
-        assert!(ask(&database, ended) >= 10);
-        assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run WHERE clean"), 1);
-        check(&database);
+        assert_eq!(query_number(&database, ended) as u64, storage("connections"));
+        assert!(query_number(&database, ended) >= 10);
+        assert_eq!(query_number(&database, "SELECT count(*) FROM sensor_run WHERE clean"), 1);
+        assert_intact(&database);
     });
 }

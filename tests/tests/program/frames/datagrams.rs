@@ -18,7 +18,7 @@ pub(super) fn dtls_records(setting: &Setting) -> Vec<Vec<u8>> {
         client += 1;
         frames.push(setting.datagram((client, 4433), payload));
         frames.push(setting.datagram((9999, 4433), payload));
-        frames.push(setting.answer((9999, 4433), payload));
+        frames.push(setting.reply((9999, 4433), payload));
     };
     add(&dtls(1), &mut frames);
     for kind in 0..=255 {
@@ -91,14 +91,14 @@ pub(super) fn short(setting: &Setting) -> Vec<Vec<u8>> {
         }
     }
     // Offsets of the length fields of IPv4, IPv6, and UDP over either.
-    let places = [16, 18, 38, 58];
+    let offsets = [16, 18, 38, 58];
     let values = [0, 7, 8, 15, 16, 20, 27, 28, 29, 35, 36, 37, 65_535_u16];
-    for (at, value) in places.into_iter().flat_map(|at: usize| values.map(|value| (at, value))) {
+    for (at, value) in offsets.into_iter().flat_map(|at: usize| values.map(|value| (at, value))) {
         for payload in [initial(), dtls(1), vec![7; 80]] {
             client += 1;
             let mut frame = setting.datagram((client, 443), &payload);
-            if let Some(place) = frame.get_mut(at..at + 2) {
-                place.copy_from_slice(&value.to_be_bytes());
+            if let Some(field) = frame.get_mut(at..at + 2) {
+                field.copy_from_slice(&value.to_be_bytes());
             }
             frames.push(frame);
         }

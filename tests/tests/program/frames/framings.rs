@@ -9,74 +9,91 @@ use tests::random::SplitMix64;
 
 use super::datagrams::dtls;
 use super::hello_record;
-use super::setting::{Setting, Talks};
+use super::setting::{ConnectionSeries, Setting};
 
 /// Returns PROXY protocol headers, complete and split, before the client's possible payloads.
 pub(super) fn proxy(setting: &Setting) -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::PostQuantum);
     let flight = hello::server_flight_13(&mut SplitMix64::new(1), 700);
-    let mut talks = Talks::new(setting, (51_300, 443));
+    let mut series = ConnectionSeries::new(setting, (51_300, 443));
     let (short, long, endless) = (proxy_2(0), proxy_2(3000), [&b"PROXY TCP4 "[..], &[b'1'; 200]].concat());
     let unknown = [&short[..12], &[0x31], &short[13..]].concat();
     let headers = [PROXY_1, PROXY_1_UNKNOWN, PROXY_1_LONGEST, &short, &long, &endless, &unknown];
-    let behind: [&[u8]; 6] =
+    let payload: [&[u8]; 6] =
         [&hello, b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"EHLO a\r\n", PROXY_1, b""];
     for header in headers {
-        for behind in behind {
-            let stream = [header, behind].concat();
-            talks.tell(|talk| talk.client(&stream).server(&flight).client(&hello));
+        for payload in payload {
+            let stream = [header, payload].concat();
+            series.add_connection(|conversation| conversation.client(&stream).server(&flight).client(&hello));
             for at in [1, 2, 3, 4, 5, 6, 7, 8, 12, 15, 16, header.len(), header.len() + 3, header.len() + 700] {
                 let Some((first, second)) = stream.split_at_checked(at) else {
                     continue;
                 };
-                talks.tell(|talk| talk.client(first).client(second).server(&flight));
-                talks.tell(|talk| talk.client_at(at as u32, second).client_at(0, first).client_at(0, &stream));
+                series.add_connection(|conversation| conversation.client(first).client(second).server(&flight));
+                series.add_connection(|conversation| {
+                    conversation.client_at(at as u32, second).client_at(0, first).client_at(0, &stream)
+                });
             }
         }
         // From the server, after a dialogue, and in an unknown connection.
         let stream = [header, &hello].concat();
-        talks.tell(|talk| talk.server(&stream).client(&stream));
-        talks.tell(|talk| talk.client(b"hello\r\n").client(&stream));
-        talks.tell(|talk| talk.client(b"GET / HTTP/1.1\r\n\r\n").client(&stream));
-        talks.stray(&stream);
+        series.add_connection(|conversation| conversation.server(&stream).client(&stream));
+        series.add_connection(|conversation| conversation.client(b"hello\r\n").client(&stream));
+        series.add_connection(|conversation| conversation.client(b"GET / HTTP/1.1\r\n\r\n").client(&stream));
+        series.add_segment(&stream);
     }
-    talks.frames
+    series.frames
 }
 
 /// Returns hellos of both sides in TDS packets of all sizes, split at any position, and payloads that are not TDS.
 pub(super) fn tds_packets(setting: &Setting) -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::PostQuantum);
     let flight = hello::server_flight_13(&mut SplitMix64::new(1), 700);
-    let mut talks = Talks::new(setting, (51_400, 1433));
-    let (asks, answers) = (tds(TDS_PRELOGIN, TDS_OPTIONS, 4088), tds(TDS_RESULT, TDS_OPTIONS, 10));
+    let mut series = ConnectionSeries::new(setting, (51_400, 1433));
+    let (prelogin, response) = (tds(TDS_PRELOGIN, TDS_OPTIONS, 4088), tds(TDS_RESULT, TDS_OPTIONS, 10));
     for size in [4088, 504, 100, 9, 1] {
-        let (asked, answered) = (tds(TDS_PRELOGIN, &hello, size), tds(TDS_RESULT, &flight, size));
-        talks.tell(|talk| talk.client(&asks).server(&answers).client(&asked).server(&answered).client(&hello));
-        for at in (1..40).chain([500, 512, 700, asked.len() - 1]) {
-            let (first, second) = asked.split_at(at);
-            talks.tell(|talk| talk.client(&asks).client(first).client(second).server(&answers).server(&answered));
-            talks.tell(|talk| {
-                let start = asks.len() as u32;
-                talk.client(&asks).client_at(start + at as u32, second).client_at(start, first).server(&answered)
+        let (hello_packets, flight_packets) = (tds(TDS_PRELOGIN, &hello, size), tds(TDS_RESULT, &flight, size));
+        series.add_connection(|conversation| {
+            conversation
+                .client(&prelogin)
+                .server(&response)
+                .client(&hello_packets)
+                .server(&flight_packets)
+                .client(&hello)
+        });
+        for at in (1..40).chain([500, 512, 700, hello_packets.len() - 1]) {
+            let (first, second) = hello_packets.split_at(at);
+            series.add_connection(|conversation| {
+                conversation.client(&prelogin).client(first).client(second).server(&response).server(&flight_packets)
+            });
+            series.add_connection(|conversation| {
+                let start = prelogin.len() as u32;
+                conversation
+                    .client(&prelogin)
+                    .client_at(start + at as u32, second)
+                    .client_at(start, first)
+                    .server(&flight_packets)
             });
         }
     }
     // Each byte of the header changed; packets in the clear; after a PROXY protocol header; from an SSH server.
-    for place in 0..9 {
+    for position in 0..9 {
         for value in [0, 1, 2, 4, 8, 0x12, 0x80, 0xff] {
-            let mut other = asks.clone();
-            other[place] = value;
-            talks.tell(|talk| talk.client(&other).server(&other).client(&hello));
-            talks.tell(|talk| talk.client(&asks).client(&other).client(&hello));
+            let mut changed = prelogin.clone();
+            changed[position] = value;
+            series.add_connection(|conversation| conversation.client(&changed).server(&changed).client(&hello));
+            series.add_connection(|conversation| conversation.client(&prelogin).client(&changed).client(&hello));
         }
     }
-    talks.tell(|talk| talk.client(&asks).server(&answers).client(&tds(1, &hello, 4088)).server(&[4; 1400]));
-    let wrapped = [PROXY_1, &asks].concat();
-    talks.tell(|talk| talk.client(&wrapped).client(&tds(TDS_PRELOGIN, &hello, 4088)));
-    talks.stray(&asks);
-    let mut talks_22 = Talks::new(setting, (51_401, 22));
-    talks_22.tell(|talk| talk.server(&answers).client(&asks).server(b"SSH-2.0-x\r\n"));
-    [talks.frames, talks_22.frames].concat()
+    series.add_connection(|conversation| {
+        conversation.client(&prelogin).server(&response).client(&tds(1, &hello, 4088)).server(&[4; 1400])
+    });
+    let wrapped = [PROXY_1, &prelogin].concat();
+    series.add_connection(|conversation| conversation.client(&wrapped).client(&tds(TDS_PRELOGIN, &hello, 4088)));
+    series.add_segment(&prelogin);
+    let mut series_22 = ConnectionSeries::new(setting, (51_401, 22));
+    series_22.add_connection(|conversation| conversation.server(&response).client(&prelogin).server(b"SSH-2.0-x\r\n"));
+    [series.frames, series_22.frames].concat()
 }
 
 /// Returns DTLS in TURN messages, well-formed and with each byte of the headers changed.
@@ -84,8 +101,8 @@ pub(super) fn turn_messages(setting: &Setting) -> Vec<Vec<u8>> {
     let (client, server) = ((5000, 3478), (3478, 5000));
     let mut frames = Vec::new();
     for kind in [1, 2, 3, 11] {
-        let warned = [&[21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7, 0, 2, 1, 112][..], &dtls(kind)].concat();
-        for data in [&dtls(kind)[..], &warned, &[0x80; 40], b""] {
+        let with_warning = [&[21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7, 0, 2, 1, 112][..], &dtls(kind)].concat();
+        for data in [&dtls(kind)[..], &with_warning, &[0x80; 40], b""] {
             for message in [channel_data(0x4000, data), indication(0x16, data), indication(0x17, data)] {
                 frames.push(setting.datagram(client, &message));
                 frames.push(setting.datagram(server, &message));
@@ -96,11 +113,11 @@ pub(super) fn turn_messages(setting: &Setting) -> Vec<Vec<u8>> {
         }
     }
     for message in [channel_data(0x4000, &dtls(1)), indication(0x16, &dtls(1))] {
-        for place in 0..message.len().min(50) {
+        for position in 0..message.len().min(50) {
             for value in [0, 1, 3, 0x13, 0x16, 0x40, 0x7f, 0xff] {
-                let mut other = message.clone();
-                other[place] = value;
-                frames.push(setting.datagram((6000 + place as u16, 3478), &other));
+                let mut changed = message.clone();
+                changed[position] = value;
+                frames.push(setting.datagram((6000 + position as u16, 3478), &changed));
             }
         }
     }
@@ -114,7 +131,7 @@ pub(super) fn turn_messages(setting: &Setting) -> Vec<Vec<u8>> {
 
 /// Returns datagrams in TCP streams: TURN messages and RFC 4571 length prefixes.
 pub(super) fn datagrams_in_streams(setting: &Setting) -> Vec<Vec<u8>> {
-    let mut talks = Talks::new(setting, (51_500, 5000));
+    let mut series = ConnectionSeries::new(setting, (51_500, 5000));
     let check = stun(1, b"\0\x06\0\x04user");
     let media = [0x80; 500];
     for kind in [1, 2, 20] {
@@ -127,23 +144,25 @@ pub(super) fn datagrams_in_streams(setting: &Setting) -> Vec<Vec<u8>> {
             (padded_channel_data(0x4000, &record), padded_channel_data(0x4001, &record), check.clone()),
         ] {
             let stream = [&first[..], &second, &second, &last, &second].concat();
-            talks.tell(|talk| talk.client(&stream).server(&stream));
-            talks.tell(|talk| talk.client(&first).server(&first).client(&second).client(&last).client(&last));
+            series.add_connection(|conversation| conversation.client(&stream).server(&stream));
+            series.add_connection(|conversation| {
+                conversation.client(&first).server(&first).client(&second).client(&last).client(&last)
+            });
             for at in (1..(first.len() + 20).min(stream.len())).step_by(3) {
                 let (one, two) = stream.split_at(at);
-                talks.tell(|talk| talk.client(one).client(two));
-                talks.tell(|talk| talk.client_at(at as u32, two).client_at(0, one));
+                series.add_connection(|conversation| conversation.client(one).client(two));
+                series.add_connection(|conversation| conversation.client_at(at as u32, two).client_at(0, one));
             }
-            for place in 0..12 {
+            for position in 0..12 {
                 for value in [0, 2, 0x15, 0x40] {
-                    let mut other = stream.clone();
-                    other[place] = value;
-                    talks.tell(|talk| talk.client(&other));
+                    let mut changed = stream.clone();
+                    changed[position] = value;
+                    series.add_connection(|conversation| conversation.client(&changed));
                 }
             }
         }
     }
-    talks.frames
+    series.frames
 }
 
 /// Returns OpenVPN control channels over UDP and TCP, well-formed and with each byte of the headers changed.
@@ -162,11 +181,11 @@ pub(super) fn control_channels(setting: &Setting) -> Vec<Vec<u8>> {
     for (number, packet) in packets.iter().enumerate() {
         let port = 8000 + number as u16;
         frames.push(setting.datagram((port, 1194), packet));
-        frames.push(setting.answer((port, 1194), packet));
+        frames.push(setting.reply((port, 1194), packet));
         for first in [client.reset(&[]), dtls(1)] {
             frames.push(setting.datagram((port + 100, 1194), &first));
             frames.push(setting.datagram((port + 100, 1194), packet));
-            frames.push(setting.answer((port + 100, 1194), packet));
+            frames.push(setting.reply((port + 100, 1194), packet));
         }
         for length in 1..packet.len().min(120) {
             frames.push(setting.datagram((9000 + length as u16, 1194), &packet[..length]));
@@ -174,26 +193,29 @@ pub(super) fn control_channels(setting: &Setting) -> Vec<Vec<u8>> {
         if number % 3 != 0 {
             continue;
         }
-        for place in 0..packet.len().min(30) {
+        for position in 0..packet.len().min(30) {
             for value in [0, 1, 9, 0x16, 0x20, 0xff] {
-                let mut other = packet.clone();
-                other[place] = value;
-                frames.push(setting.datagram((10_000 + place as u16, 1194), &other));
+                let mut changed = packet.clone();
+                changed[position] = value;
+                frames.push(setting.datagram((10_000 + position as u16, 1194), &changed));
             }
         }
     }
-    let mut talks = Talks::new(setting, (51_600, 1194));
+    let mut series = ConnectionSeries::new(setting, (51_600, 1194));
     let stream: Vec<u8> = packets.iter().take(7).flat_map(|packet| counted(packet)).collect();
     for first in &packets {
         let first = counted(first);
-        talks.tell(|talk| talk.client(&first).server(&first).client(&stream).server(&stream));
-        talks.tell(|talk| talk.client(&[&first[..], &stream].concat()));
+        series
+            .add_connection(|conversation| conversation.client(&first).server(&first).client(&stream).server(&stream));
+        series.add_connection(|conversation| conversation.client(&[&first[..], &stream].concat()));
         for at in [1, 2, 3, 8, 9, 15, 16, 20] {
             let (one, two) = first.split_at(at.min(first.len()));
-            talks.tell(|talk| talk.client(one).client(two).client(&stream));
-            talks.tell(|talk| talk.client_at(at as u32, two).client_at(0, one).client(&stream));
+            series.add_connection(|conversation| conversation.client(one).client(two).client(&stream));
+            series.add_connection(|conversation| {
+                conversation.client_at(at as u32, two).client_at(0, one).client(&stream)
+            });
         }
     }
-    frames.extend(talks.frames);
+    frames.extend(series.frames);
     frames
 }

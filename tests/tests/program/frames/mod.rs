@@ -34,7 +34,7 @@ const V4: (&str, &str) = ("10.0.0.1:51234", "10.0.0.2:443");
 const V6: (&str, &str) = ("[fd00::1]:51234", "[fd00::2]:443");
 
 /// Name of a series of frames, and its frames.
-pub(crate) type Story = (String, Vec<Vec<u8>>);
+pub(crate) type FrameSeries = (String, Vec<Vec<u8>>);
 
 /// Returns a ClientHello in one record.
 pub(crate) fn hello_record(shape: Shape) -> Vec<u8> {
@@ -71,18 +71,18 @@ pub(crate) fn client_hello() -> Vec<u8> {
     segment(0x1000_0001, PSH | ACK, &[], &hello_record(Shape::Curl))
 }
 
-fn told(conversation: &TcpConversation) -> Vec<Vec<u8>> {
+fn frames_of(conversation: &TcpConversation) -> Vec<Vec<u8>> {
     conversation.packets().iter().map(|packet| packet.frame.clone()).collect()
 }
 
 /// Returns a complete connection: handshake, both hellos, application data, FIN.
 fn connection(ends: (&str, &str), envelope: Envelope) -> Vec<Vec<u8>> {
-    let mut talk = TcpConversation::between(ends.0, ends.1).inside(envelope);
-    talk.handshake().client(&hello_record(Shape::Curl)).server_ack();
-    talk.server(&hello::server_flight_13(&mut SplitMix64::new(6), 700)).client_ack();
-    talk.client(&[&[20, 3, 3, 0, 1, 1][..], &[23, 3, 3, 0, 40], &[9; 40]].concat());
-    talk.server(&[23, 3, 3, 0, 4, 1, 2, 3, 4]).client(&[23, 3, 3, 0, 2, 1, 2]).close();
-    told(&talk)
+    let mut conversation = TcpConversation::between(ends.0, ends.1).inside(envelope);
+    conversation.handshake().client(&hello_record(Shape::Curl)).server_ack();
+    conversation.server(&hello::server_flight_13(&mut SplitMix64::new(6), 700)).client_ack();
+    conversation.client(&[&[20, 3, 3, 0, 1, 1][..], &[23, 3, 3, 0, 40], &[9; 40]].concat());
+    conversation.server(&[23, 3, 3, 0, 4, 1, 2, 3, 4]).client(&[23, 3, 3, 0, 2, 1, 2]).close();
+    frames_of(&conversation)
 }
 
 /// Returns content after an Ethernet and an IPv4 header with this protocol number. The content is at least eight bytes.
@@ -95,7 +95,7 @@ fn raw(protocol: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the frames for tests that truncate at every length.
-pub(crate) fn worth_cutting() -> Vec<Vec<u8>> {
+pub(crate) fn frames_to_truncate() -> Vec<Vec<u8>> {
     let chain = vec![Extension::HopByHop, Extension::Routing, Extension::Destination(3)];
     let mut frames = connection(V4, Envelope::default());
     frames.extend(connection(V6, Envelope { extensions: chain.clone(), ..Envelope::default() }));
@@ -122,29 +122,29 @@ pub(crate) fn worth_cutting() -> Vec<Vec<u8>> {
 }
 
 /// Returns all series of frames, in every setting.
-pub(crate) fn stories() -> Vec<Story> {
-    stories_in(&Setting::all())
+pub(crate) fn all_series() -> Vec<FrameSeries> {
+    series_in(&Setting::all())
 }
 
 /// What does not depend on the setting, and the rest in these.
-pub(crate) fn stories_in(settings: &[(&'static str, Setting)]) -> Vec<Story> {
-    let mut stories = vec![
-        ("connections".to_owned(), worth_cutting()),
+pub(crate) fn series_in(settings: &[(&'static str, Setting)]) -> Vec<FrameSeries> {
+    let mut all_series = vec![
+        ("connections".to_owned(), frames_to_truncate()),
         ("extension headers".to_owned(), headers::extension_headers()),
         ("IPv4 headers".to_owned(), headers::ipv4_headers()),
         ("TCP headers".to_owned(), headers::tcp_headers()),
         ("VLAN tags".to_owned(), headers::tags()),
-        ("openings and ends".to_owned(), streams::openings()),
+        ("SYNs and closes".to_owned(), streams::syns()),
         ("long frames".to_owned(), streams::long_frames()),
         ("packets in tunnels".to_owned(), tunnels::every_tunnel()),
-        ("tunnels' headers".to_owned(), tunnels::odd_headers()),
+        ("tunnels' headers".to_owned(), tunnels::header_values()),
         ("tunnels in tunnels".to_owned(), tunnels::nested()),
         ("fragments of all protocols".to_owned(), fragments::protocols()),
         ("fragments and tunnels".to_owned(), fragments::in_tunnels()),
     ];
     for (name, setting) in settings {
-        let told = [
-            ("hellos in pieces", streams::pieces(setting)),
+        let of_setting = [
+            ("hellos in several segments", streams::pieces(setting)),
             ("hellos in dialogues", streams::dialogues(setting)),
             ("PROXY protocol", framings::proxy(setting)),
             ("TDS packets", framings::tds_packets(setting)),
@@ -164,7 +164,7 @@ pub(crate) fn stories_in(settings: &[(&'static str, Setting)]) -> Vec<Story> {
             ("UDP lengths", datagrams::lengths(setting)),
             ("fragments", fragments::pieces(setting)),
         ];
-        stories.extend(told.map(|(story, frames)| (format!("{story}, {name}"), frames)));
+        all_series.extend(of_setting.map(|(series_name, frames)| (format!("{series_name}, {name}"), frames)));
     }
-    stories
+    all_series
 }

@@ -75,11 +75,11 @@ pub(super) fn long_headers(setting: &Setting) -> Vec<Vec<u8>> {
             client += 1;
             let payload = long(first, version, 1200);
             frames.push(setting.datagram((client, 443), &payload));
-            frames.push(setting.answer((client, 443), &payload));
+            frames.push(setting.reply((client, 443), &payload));
             let known = (3, 443);
             frames.push(setting.datagram(known, &initial()));
             frames.push(setting.datagram(known, &payload));
-            frames.push(setting.answer(known, &payload));
+            frames.push(setting.reply(known, &payload));
         }
     }
     for first in 0..=255 {
@@ -124,16 +124,16 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
             (true, short.clone()),
         ];
         let ports = (60_000 + number as u16, 443);
-        let told = packets.iter().map(|(client, payload)| match client {
+        let datagrams = packets.iter().map(|(client, payload)| match client {
             true => setting.datagram(ports, payload),
-            false => setting.answer(ports, payload),
+            false => setting.reply(ports, payload),
         });
-        frames.extend(told);
+        frames.extend(datagrams);
         // An untracked flow: a short header of the server first, then long headers.
         let ports = (61_000 + number as u16, 443);
-        frames.push(setting.answer(ports, &short));
-        frames.push(setting.answer(ports, &long(handshake, version, 1200)));
-        frames.push(setting.answer(ports, &long(initial, version, 1200)));
+        frames.push(setting.reply(ports, &short));
+        frames.push(setting.reply(ports, &long(handshake, version, 1200)));
+        frames.push(setting.reply(ports, &long(initial, version, 1200)));
         frames.push(setting.datagram(ports, &long(handshake, version, 1200)));
     }
     frames

@@ -54,7 +54,7 @@ impl Setting {
     }
 
     /// Returns a server's datagram.
-    pub(crate) fn answer(&self, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn reply(&self, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
         let (to, from) = self.ends(ports);
         self.between((from, to), payload)
     }
@@ -67,14 +67,14 @@ impl Setting {
 }
 
 /// Consecutive connections between the same two hosts, each with its own sequence numbers.
-pub(super) struct Talks {
+pub(super) struct ConnectionSeries {
     setting: Setting,
     ports: (u16, u16),
     isn: u32,
     pub(super) frames: Vec<Vec<u8>>,
 }
 
-impl Talks {
+impl ConnectionSeries {
     pub(super) fn new(setting: &Setting, ports: (u16, u16)) -> Self {
         Self { setting: setting.clone(), ports, isn: 1, frames: Vec::new() }
     }
@@ -84,32 +84,38 @@ impl Talks {
         let Setting { envelope, carriers, .. } = self.setting.clone();
         let isn = self.isn;
         self.isn = isn.wrapping_add(0x0fff_ff00);
-        let talk = TcpConversation::between(&client.to_string(), &server.to_string());
-        talk.inside(envelope).through(carriers).numbered(isn, isn ^ 0x5555_0000)
+        let conversation = TcpConversation::between(&client.to_string(), &server.to_string());
+        conversation.inside(envelope).through(carriers).numbered(isn, isn ^ 0x5555_0000)
     }
 
-    fn take(&mut self, talk: &TcpConversation) {
-        self.frames.extend(talk.packets().iter().map(|packet| packet.frame.clone()));
+    fn append(&mut self, conversation: &TcpConversation) {
+        self.frames.extend(conversation.packets().iter().map(|packet| packet.frame.clone()));
     }
 
     /// Appends a connection from its SYN to its close.
-    pub(super) fn tell(&mut self, tell: impl for<'a> FnOnce(&'a mut TcpConversation) -> &'a mut TcpConversation) {
-        let mut talk = self.next();
-        talk.handshake();
-        tell(&mut talk).client(&[23, 3, 3, 0, 2, 1, 2]).close();
-        self.take(&talk);
+    pub(super) fn add_connection(
+        &mut self,
+        send: impl for<'a> FnOnce(&'a mut TcpConversation) -> &'a mut TcpConversation,
+    ) {
+        let mut conversation = self.next();
+        conversation.handshake();
+        send(&mut conversation).client(&[23, 3, 3, 0, 2, 1, 2]).close();
+        self.append(&conversation);
     }
 
     /// Appends a part of an unknown connection, without its handshake.
-    pub(super) fn join(&mut self, tell: impl for<'a> FnOnce(&'a mut TcpConversation) -> &'a mut TcpConversation) {
+    pub(super) fn add_midstream(
+        &mut self,
+        send: impl for<'a> FnOnce(&'a mut TcpConversation) -> &'a mut TcpConversation,
+    ) {
         self.ports.0 = self.ports.0.wrapping_add(1);
-        let mut talk = self.next();
-        tell(&mut talk);
-        self.take(&talk);
+        let mut conversation = self.next();
+        send(&mut conversation);
+        self.append(&conversation);
     }
 
     /// Appends one segment of an unknown connection, without its handshake.
-    pub(super) fn stray(&mut self, payload: &[u8]) {
-        self.join(|talk| talk.client(payload));
+    pub(super) fn add_segment(&mut self, payload: &[u8]) {
+        self.add_midstream(|conversation| conversation.client(payload));
     }
 }

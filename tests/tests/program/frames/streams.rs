@@ -8,50 +8,55 @@ use tests::packets::{ACK, FIN, PSH, RST, SYN};
 use tests::random::SplitMix64;
 
 use super::quic::long;
-use super::setting::{Setting, Talks};
-use super::{hello_record, segment, told};
+use super::setting::{ConnectionSeries, Setting};
+use super::{frames_of, hello_record, segment};
 
 /// Returns connections with hellos in several segments.
 pub(super) fn pieces(setting: &Setting) -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::PostQuantum);
     let retry = [&[20, 3, 3, 0, 1, 1][..], &hello_record(Shape::Curl)].concat();
     let small = hello::records(&Shape::Curl.client_hello("example.org", &mut SplitMix64::new(5)), 40);
-    let mut talks = Talks::new(setting, (51_234, 443));
+    let mut series = ConnectionSeries::new(setting, (51_234, 443));
     // In order and out of order, split in the record header, after it, and in the middle.
     for at in [1, 2, 3, 4, 5, 6, 8, 9, 10, 700, hello.len() - 1] {
         let (first, second) = hello.split_at(at);
-        talks.tell(|talk| talk.client(first).client(second).server_ack());
-        talks.tell(|talk| talk.client_at(at as u32, second).client_at(0, first).server_ack());
-        talks.tell(|talk| talk.client(first).client_at(0, &hello).client(second));
+        series.add_connection(|conversation| conversation.client(first).client(second).server_ack());
+        series
+            .add_connection(|conversation| conversation.client_at(at as u32, second).client_at(0, first).server_ack());
+        series.add_connection(|conversation| conversation.client(first).client_at(0, &hello).client(second));
     }
     // The second ClientHello after a HelloRetryRequest, after a ChangeCipherSpec, in one segment and in two.
-    talks.tell(|talk| talk.client(&hello).server(&hello::server_flight_13(&mut SplitMix64::new(1), 0)).client(&retry));
-    talks.tell(|talk| talk.client(&hello).client(&retry[..6]).client(&retry[6..]));
-    talks.tell(|talk| talk.client(&[&hello[..], &retry[..]].concat()));
+    series.add_connection(|conversation| {
+        conversation.client(&hello).server(&hello::server_flight_13(&mut SplitMix64::new(1), 0)).client(&retry)
+    });
+    series.add_connection(|conversation| conversation.client(&hello).client(&retry[..6]).client(&retry[6..]));
+    series.add_connection(|conversation| conversation.client(&[&hello[..], &retry[..]].concat()));
     // Many small records in one segment, and split in the middle of a header.
-    talks.tell(|talk| talk.client(&small));
+    series.add_connection(|conversation| conversation.client(&small));
     for at in 41..52 {
-        talks.tell(|talk| talk.client(&small[..at]).client(&small[at..]));
+        series.add_connection(|conversation| conversation.client(&small[..at]).client(&small[at..]));
     }
     // One byte per segment.
-    talks.tell(|talk| {
+    series.add_connection(|conversation| {
         for byte in &hello[..40] {
-            talk.client(&[*byte]);
+            conversation.client(&[*byte]);
         }
-        talk
+        conversation
     });
     // Keep-alive, retransmission, a segment far ahead, a protocol other than TLS.
-    talks.tell(|talk| talk.client_at(u32::MAX, &[0]).client(&hello).client_at(0, &hello));
-    talks.tell(|talk| talk.client_at(1 << 21, &hello).client_at(0, &hello));
-    talks.tell(|talk| talk.client(b"GET / HTTP/1.1\r\n\r\n").server(b"HTTP/1.1 200 OK\r\n\r\n").client(&hello));
-    // More than any budget.
-    talks.tell(|talk| {
-        for _ in 0..40 {
-            talk.client(&[22, 3, 1, 0x40, 0]).client(&[0; 1400]);
-        }
-        talk
+    series.add_connection(|conversation| conversation.client_at(u32::MAX, &[0]).client(&hello).client_at(0, &hello));
+    series.add_connection(|conversation| conversation.client_at(1 << 21, &hello).client_at(0, &hello));
+    series.add_connection(|conversation| {
+        conversation.client(b"GET / HTTP/1.1\r\n\r\n").server(b"HTTP/1.1 200 OK\r\n\r\n").client(&hello)
     });
-    talks.frames
+    // More than any budget.
+    series.add_connection(|conversation| {
+        for _ in 0..40 {
+            conversation.client(&[22, 3, 1, 0x40, 0]).client(&[0; 1400]);
+        }
+        conversation
+    });
+    series.frames
 }
 
 /// Returns hellos after other data, in order and out of order, split within their first bytes, with distant segments.
@@ -59,8 +64,8 @@ pub(super) fn dialogues(setting: &Setting) -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::PostQuantum);
     let flight = hello::server_flight_13(&mut SplitMix64::new(1), 700);
     let bulk = [b'.'; 1400];
-    let mut talks = Talks::new(setting, (51_250, 143));
-    let befores: [&[u8]; 8] = [
+    let mut series = ConnectionSeries::new(setting, (51_250, 143));
+    let prefixes: [&[u8]; 8] = [
         b"a1 STARTTLS\r\n",
         b"STARTTLS\r\n",
         b"CONNECT a:443 HTTP/1.1\r\n\r\n",
@@ -70,51 +75,59 @@ pub(super) fn dialogues(setting: &Setting) -> Vec<Vec<u8>> {
         &hello,
         &bulk,
     ];
-    for before in befores {
+    for prefix in prefixes {
         for at in [1, 4, 5, 6, 8, 9, 700] {
             let (first, second) = hello.split_at(at);
-            let start = before.len() as u32;
+            let start = prefix.len() as u32;
             let early = start + at as u32;
-            talks.tell(|talk| talk.server(b"S").client(before).client(first).client(second).server(&flight));
-            talks.tell(|talk| {
-                talk.client(before).client_at(early, second).client_at(start, first).client_at(start, first)
+            series.add_connection(|conversation| {
+                conversation.server(b"S").client(prefix).client(first).client(second).server(&flight)
             });
-            talks.tell(|talk| talk.client(before).client_at(start - 1, &[b"\n", first].concat()).client(second));
+            series.add_connection(|conversation| {
+                conversation.client(prefix).client_at(early, second).client_at(start, first).client_at(start, first)
+            });
+            series.add_connection(|conversation| {
+                conversation.client(prefix).client_at(start - 1, &[b"\n", first].concat()).client(second)
+            });
         }
         for far in [1 << 21, 1 << 20, (1 << 20) + 40, 0_u32.wrapping_sub(1 << 21)] {
             for forged in [&hello[..], b"GET /a HTTP/1.1\r\n\r\n", b"SSH-2.0-a\r\n", b"zz\r\n\r\n"] {
-                talks.tell(|talk| talk.client(before).client_at(far, forged).client_at(before.len() as u32, &hello));
-                talks.tell(|talk| {
-                    talk.client_at(far, forged).client_at(0, before).client_at(before.len() as u32, &hello)
+                series.add_connection(|conversation| {
+                    conversation.client(prefix).client_at(far, forged).client_at(prefix.len() as u32, &hello)
+                });
+                series.add_connection(|conversation| {
+                    conversation.client_at(far, forged).client_at(0, prefix).client_at(prefix.len() as u32, &hello)
                 });
             }
         }
     }
     // Lines until the dialogue exceeds its limit, consecutive and with a gap.
     for skipped in [0, 1] {
-        talks.tell(|talk| {
+        series.add_connection(|conversation| {
             for line in 0..60_u32 {
-                talk.client_at(100 * line + skipped * line.min(1), &[b'.'; 100]);
+                conversation.client_at(100 * line + skipped * line.min(1), &[b'.'; 100]);
             }
-            talk.client(&hello)
+            conversation.client(&hello)
         });
     }
-    for answer in [&b"S"[..], b"N", b"NS", b"J\0\0\0\x0a8.0.30\0"] {
-        talks.tell(|talk| talk.server(answer).server(&flight).client(&hello));
-        talks.tell(|talk| talk.server_at(answer.len() as u32, &flight).server_at(0, answer).client(&hello));
+    for reply in [&b"S"[..], b"N", b"NS", b"J\0\0\0\x0a8.0.30\0"] {
+        series.add_connection(|conversation| conversation.server(reply).server(&flight).client(&hello));
+        series.add_connection(|conversation| {
+            conversation.server_at(reply.len() as u32, &flight).server_at(0, reply).client(&hello)
+        });
     }
     // The first segment of a flight arrives last.
-    talks.tell(|talk| {
+    series.add_connection(|conversation| {
         for piece in 1..10 {
-            talk.server_at(1400 * piece, &bulk);
+            conversation.server_at(1400 * piece, &bulk);
         }
-        talk.server_at(0, &[&[22, 3, 3, 0x3f, 0, 2, 0, 0, 90][..], &bulk[9..]].concat())
+        conversation.server_at(0, &[&[22, 3, 3, 0x3f, 0, 2, 0, 0, 90][..], &bulk[9..]].concat())
     });
-    talks.frames
+    series.frames
 }
 
 /// Returns SYNs of all kinds: with data, repeated, with a new sequence number; closes and untracked flows.
-pub(super) fn openings() -> Vec<Vec<u8>> {
+pub(super) fn syns() -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::Curl);
     let mut frames = vec![segment(1, FIN | ACK, &[], &[]), segment(1, RST, &[], &[]), segment(1, ACK, &[], &[7; 100])];
     // Hellos of an untracked flow that are too short, and one in a trailer after the datagram.
@@ -129,16 +142,16 @@ pub(super) fn openings() -> Vec<Vec<u8>> {
             frames.push(segment(isn.wrapping_add(1), ACK, &[], &[]));
         }
     }
-    let mut talk = TcpConversation::between("10.0.0.3:1", "10.0.0.4:443");
+    let mut conversation = TcpConversation::between("10.0.0.3:1", "10.0.0.4:443");
     // SYN cookies: a new sequence number in each SYN-ACK; then a restart, a reset, and a server that sends first.
-    talk.syn().syn().syn_ack().again(0x1000_0000, 0x9000_0000).syn_ack().client_ack();
-    talk.again(0x1000_0000, 0xa000_0000).syn_ack().client_ack().client(&hello).server_reset().client(&hello);
-    talk.again(5, 6).syn_ack().syn().syn_ack().client_ack().server(b"220 ready\r\n").client(&hello).close();
-    frames.extend(told(&talk));
+    conversation.syn().syn().syn_ack().again(0x1000_0000, 0x9000_0000).syn_ack().client_ack();
+    conversation.again(0x1000_0000, 0xa000_0000).syn_ack().client_ack().client(&hello).server_reset().client(&hello);
+    conversation.again(5, 6).syn_ack().syn().syn_ack().client_ack().server(b"220 ready\r\n").client(&hello).close();
+    frames.extend(frames_of(&conversation));
     // A server's hello first, in an untracked flow.
-    let mut talk = TcpConversation::between("10.0.0.5:1", "10.0.0.6:443");
-    talk.server(&hello::server_flight_13(&mut SplitMix64::new(2), 90)).client(&hello);
-    frames.extend(told(&talk));
+    let mut conversation = TcpConversation::between("10.0.0.5:1", "10.0.0.6:443");
+    conversation.server(&hello::server_flight_13(&mut SplitMix64::new(2), 90)).client(&hello);
+    frames.extend(frames_of(&conversation));
     frames
 }
 
@@ -154,7 +167,7 @@ pub(super) fn long_frames() -> Vec<Vec<u8>> {
         let mut request = b"POST / HTTP/1.1\r\nCookie: ".to_vec();
         request.resize(length - 4, b'c');
         request.extend_from_slice(b"\r\n\r\n");
-        let stories = [
+        let frames_of_length = [
             segment(0x1000_0000, SYN, &[], &[]),
             segment(0x1000_0001, PSH | ACK, &[], &body),
             segment(0x1000_0001 + body.len() as u32, PSH | ACK, &[], &vec![23; length]),
@@ -165,7 +178,7 @@ pub(super) fn long_frames() -> Vec<Vec<u8>> {
             Setting::default().datagram((5000, 443), &long(0xe0, 1, length)),
             Setting::default().datagram((5000, 443), &vec![0x41; length]),
         ];
-        for frame in stories {
+        for frame in frames_of_length {
             let wrapped = tunnel.wrap(&frame);
             frames.extend(Fragments::of(&frame).pieces(2));
             frames.extend([OuterLayer::Mpls(vec![16]).wrap(&wrapped), tunnel.wrap(&wrapped), wrapped, frame]);

@@ -26,7 +26,7 @@ pub(crate) fn inner() -> Vec<Vec<u8>> {
         Setting { six: true, ..Setting::default() },
         Setting { envelope: tagged, ..Setting::default() },
     ];
-    let told = settings.into_iter().flat_map(|setting| {
+    let packets = settings.into_iter().flat_map(|setting| {
         let tcp = |server, flags, payload: &[u8]| setting.segment((5000, server), 1, flags, payload);
         vec![
             tcp(443, SYN, &[]),
@@ -47,7 +47,7 @@ pub(crate) fn inner() -> Vec<Vec<u8>> {
             setting.datagram((5009, 3478), &indication(0x16, &dtls(1))),
         ]
     });
-    told.collect()
+    packets.collect()
 }
 
 /// Returns every carrier that the filter decapsulates.
@@ -105,7 +105,7 @@ pub(super) fn every_tunnel() -> Vec<Vec<u8>> {
 }
 
 /// Returns tunnel headers with every value of the fields that the parser evaluates.
-pub(super) fn odd_headers() -> Vec<Vec<u8>> {
+pub(super) fn header_values() -> Vec<Vec<u8>> {
     let frame = Setting::default().segment((5000, 443), 1, SYN, &[]);
     let packet = &frame[14..];
     let mut frames = Vec::new();

@@ -6,8 +6,8 @@ use tests::framing::{TDS_OPTIONS, TDS_PRELOGIN, TDS_RESULT, tds};
 use super::*;
 
 /// Sends the first packets of both sides.
-fn prelogin(talk: &mut TcpConversation) -> &mut TcpConversation {
-    talk.client(&tds(TDS_PRELOGIN, TDS_OPTIONS, 4088)).server(&tds(TDS_RESULT, TDS_OPTIONS, 4088))
+fn prelogin(conversation: &mut TcpConversation) -> &mut TcpConversation {
+    conversation.client(&tds(TDS_PRELOGIN, TDS_OPTIONS, 4088)).server(&tds(TDS_RESULT, TDS_OPTIONS, 4088))
 }
 
 /// Returns `ServerHello`, Certificate and `ServerHelloDone` in one record.
@@ -19,25 +19,28 @@ fn flight_12() -> Vec<u8> {
 }
 
 fn handshake(port: u16) -> TcpConversation {
-    let mut talk = TcpConversation::between("10.0.0.1:51234", &format!("10.0.0.2:{port}"));
-    talk.handshake();
-    talk
+    let mut conversation = TcpConversation::between("10.0.0.1:51234", &format!("10.0.0.2:{port}"));
+    conversation.handshake();
+    conversation
 }
 
 #[test]
-fn hellos_in_packets_of_any_size_in_segments_of_any_size() {
+fn hellos_in_packets_and_segments_of_any_size_are_fingerprinted() {
     let hello = client_hello(Shape::PostQuantum);
     for size in [4088, 1000, 504, 100] {
         for kind in [TDS_PRELOGIN, TDS_RESULT] {
-            let (asked, answered) = (tds(TDS_PRELOGIN, &hello, size), tds(kind, &server_flight(), size));
+            let (hello_packets, flight_packets) = (tds(TDS_PRELOGIN, &hello, size), tds(kind, &server_flight(), size));
             for segment in [8000, 1448, 600, 333] {
-                let mut talk = handshake(1433);
-                prelogin(&mut talk);
-                asked.chunks(segment).for_each(|part| _ = talk.client(part));
-                answered.chunks(segment).for_each(|part| _ = talk.server(part));
-                talk.client(&tds(TDS_PRELOGIN, &[20, 3, 3, 0, 1, 1], 4088)).client(&[23, 3, 3, 0, 2, 1, 2]).close();
-                let what = format!("packets of {size}, type {kind}, segments of {segment}");
-                assert_values(&talk, &[("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13)], &what);
+                let mut conversation = handshake(1433);
+                prelogin(&mut conversation);
+                hello_packets.chunks(segment).for_each(|part| _ = conversation.client(part));
+                flight_packets.chunks(segment).for_each(|part| _ = conversation.server(part));
+                conversation
+                    .client(&tds(TDS_PRELOGIN, &[20, 3, 3, 0, 1, 1], 4088))
+                    .client(&[23, 3, 3, 0, 2, 1, 2])
+                    .close();
+                let case = format!("packets of {size}, type {kind}, segments of {segment}");
+                assert_values(&conversation, &[("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13)], &case);
             }
         }
     }
@@ -45,21 +48,26 @@ fn hellos_in_packets_of_any_size_in_segments_of_any_size() {
 
 /// Some clients write the packet header and the message separately.
 #[test]
-fn a_packets_header_in_a_segment_of_its_own() {
+fn a_packet_header_in_a_separate_segment_is_recognized() {
     let hello = tds(TDS_PRELOGIN, &client_hello(Shape::PostQuantum), 4088);
-    let answer = tds(TDS_PRELOGIN, &server_flight(), 4088);
-    let mut talk = handshake(1433);
-    prelogin(&mut talk).client(&hello[..8]).client(&hello[8..]).server(&answer[..8]).server(&answer[8..]).close();
-    assert_values(&talk, &[("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13)], "header by itself");
+    let flight = tds(TDS_PRELOGIN, &server_flight(), 4088);
+    let mut conversation = handshake(1433);
+    prelogin(&mut conversation)
+        .client(&hello[..8])
+        .client(&hello[8..])
+        .server(&flight[..8])
+        .server(&flight[8..])
+        .close();
+    assert_values(&conversation, &[("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13)], "header by itself");
 }
 
 #[test]
-fn certificates_over_ipv6_and_on_another_port() {
-    let mut talk = TcpConversation::between("[fd00::1]:51234", "[fd00::2]:14330");
-    talk.handshake();
-    prelogin(&mut talk).client(&tds(TDS_PRELOGIN, &client_hello(Shape::Device), 4088));
-    talk.server(&tds(TDS_PRELOGIN, &flight_12(), 200)).close();
-    let events = replay(&talk);
+fn certificates_over_ipv6_and_on_another_port_are_fingerprinted() {
+    let mut conversation = TcpConversation::between("[fd00::1]:51234", "[fd00::2]:14330");
+    conversation.handshake();
+    prelogin(&mut conversation).client(&tds(TDS_PRELOGIN, &client_hello(Shape::Device), 4088));
+    conversation.server(&tds(TDS_PRELOGIN, &flight_12(), 200)).close();
+    let events = replay(&conversation);
     assert_eq!(values(&events, "ja4"), [Shape::Device.ja4()]);
     assert_eq!(values(&events, "ja4s"), [JA4S_12]);
     assert_eq!(values(&events, "ja4x").len(), 1);
@@ -67,26 +75,26 @@ fn certificates_over_ipv6_and_on_another_port() {
 }
 
 #[test]
-fn segments_in_another_order() {
+fn segments_out_of_order_are_reassembled() {
     let hello = tds(TDS_PRELOGIN, &client_hello(Shape::PostQuantum), 504);
-    let mut talk = handshake(1433);
-    let start = prelogin(&mut talk).packets().len() as u32;
+    let mut conversation = handshake(1433);
+    let start = prelogin(&mut conversation).packets().len() as u32;
     assert_eq!(start, 5);
     let start = TDS_OPTIONS.len() as u32 + 8;
-    talk.client_at(start + 900, &hello[900..]).client_at(start, &hello[..900]).client_at(start, &hello[..900]);
-    talk.server(&tds(TDS_RESULT, &server_flight(), 4088)).close();
-    assert_values(&talk, &[("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13)], "the second half first");
+    conversation.client_at(start + 900, &hello[900..]).client_at(start, &hello[..900]).client_at(start, &hello[..900]);
+    conversation.server(&tds(TDS_RESULT, &server_flight(), 4088)).close();
+    assert_values(&conversation, &[("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13)], "the second half first");
 }
 
 /// A server that has no certificate, or that encrypts no more than the login, answers in the clear.
 #[test]
-fn what_is_not_encrypted_is_not_read() {
+fn unencrypted_packets_are_not_selected() {
     let (batch, rows) = (tds(0x01, &[0x16; 900], 4088), tds(TDS_RESULT, &[0xe3; 60_000], 4088));
-    let mut talk = handshake(1433);
-    prelogin(&mut talk).client(&batch);
-    rows.chunks(1448).for_each(|part| _ = talk.server(part));
-    talk.close();
-    let events = replay(&talk);
+    let mut conversation = handshake(1433);
+    prelogin(&mut conversation).client(&batch);
+    rows.chunks(1448).for_each(|part| _ = conversation.server(part));
+    conversation.close();
+    let events = replay(&conversation);
     assert_eq!(fingerprints(&events).len(), 4);
     let stats = events::of_type(&events, "stats")[0];
     // The first packet of each side, and at most one more of each until the filter detects that no handshake follows.
@@ -95,8 +103,8 @@ fn what_is_not_encrypted_is_not_read() {
 }
 
 #[test]
-fn a_bare_hello_behind_prelogin() {
-    let mut talk = handshake(1433);
-    prelogin(&mut talk).client(&client_hello(Shape::Curl)).server(&server_flight()).close();
-    assert_values(&talk, &[("ja4", Shape::Curl.ja4()), ("ja4s", JA4S_13)], "bare");
+fn a_hello_without_a_packet_header_after_prelogin_is_fingerprinted() {
+    let mut conversation = handshake(1433);
+    prelogin(&mut conversation).client(&client_hello(Shape::Curl)).server(&server_flight()).close();
+    assert_values(&conversation, &[("ja4", Shape::Curl.ja4()), ("ja4s", JA4S_13)], "bare");
 }

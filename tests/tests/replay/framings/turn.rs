@@ -69,41 +69,41 @@ fn dtls_values(events: &[Value]) -> Vec<(String, u64, String, u64, String)> {
 }
 
 /// Asserts both `ClientHello`s, one `ServerHello` and one certificate, with the client at this port.
-fn assert_handshake(events: &[Value], port: u64, what: &str) {
+fn assert_handshake(events: &[Value], port: u64, case: &str) {
     let found = dtls_values(events);
     let short: Vec<_> = found.iter().map(|(kind, count, ..)| (kind.as_str(), *count)).collect();
-    assert_eq!(short, [("ja4", 1), ("ja4", 2), ("ja4s", 1), ("ja4x", 1)], "{what}");
-    assert_eq!([&found[0].2, &found[1].2, &found[2].2], [JA4_DTLS, JA4_DTLS, JA4S_DTLS], "{what}");
-    assert!(found.iter().all(|(.., from, protocol)| (*from, protocol.as_str()) == (port, "dtls")), "{what}: {found:?}");
+    assert_eq!(short, [("ja4", 1), ("ja4", 2), ("ja4s", 1), ("ja4x", 1)], "{case}");
+    assert_eq!([&found[0].2, &found[1].2, &found[2].2], [JA4_DTLS, JA4_DTLS, JA4S_DTLS], "{case}");
+    assert!(found.iter().all(|(.., from, protocol)| (*from, protocol.as_str()) == (port, "dtls")), "{case}: {found:?}");
 }
 
 #[test]
-fn handshakes_in_channel_data_and_indications() {
-    type Wrap = fn(bool, &[u8]) -> Vec<u8>;
-    let wraps: [(&str, Wrap); 4] = [
+fn handshakes_in_channel_data_and_indications_are_fingerprinted() {
+    type WrapMessage = fn(bool, &[u8]) -> Vec<u8>;
+    let wraps: [(&str, WrapMessage); 4] = [
         ("channel data", |_, data| channel_data(0x4001, data)),
         ("the last channel, padded", |_, data| padded_channel_data(0x4fff, data)),
         ("indications", |to_relay, data| indication(if to_relay { 0x16 } else { 0x17 }, data)),
         ("both", |to_relay, data| if to_relay { channel_data(0x4000, data) } else { indication(0x17, data) }),
     ];
-    for (what, wrap) in wraps {
+    for (case, wrap) in wraps {
         for size in [usize::MAX, 60] {
             for ends in [("10.0.0.1:51234", "10.0.0.2:3478"), ("[fd00::1]:51234", "[fd00::2]:443")] {
                 for client_is_peer in [false, true] {
-                    let mut talk = UdpConversation::between(ends.0, ends.1);
-                    talk.client(&stun(0x0003, b"\0\x19\0\x04\x11\0\0\0")).server(&stun(0x0103, &[]));
+                    let mut conversation = UdpConversation::between(ends.0, ends.1);
+                    conversation.client(&stun(0x0003, b"\0\x19\0\x04\x11\0\0\0")).server(&stun(0x0103, &[]));
                     for (from_client, datagram) in handshake(size) {
                         let to_relay = from_client != client_is_peer;
                         let message = wrap(to_relay, &datagram);
                         if to_relay {
-                            talk.client(&message)
+                            conversation.client(&message)
                         } else {
-                            talk.server(&message)
+                            conversation.server(&message)
                         };
                     }
-                    let events = replay_packets(talk.packets(), &[]);
+                    let events = replay_packets(conversation.packets(), &[]);
                     let port = if client_is_peer { ends.1.rsplit(':').next().unwrap().parse().unwrap() } else { 51234 };
-                    assert_handshake(&events, port, &format!("{what}, fragments of {size}, {ends:?}"));
+                    assert_handshake(&events, port, &format!("{case}, fragments of {size}, {ends:?}"));
                 }
             }
         }
@@ -112,19 +112,21 @@ fn handshakes_in_channel_data_and_indications() {
 
 #[test]
 fn media_is_not_selected() {
-    let mut talk = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:3478");
+    let mut conversation = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:3478");
     for (from_client, datagram) in handshake(usize::MAX) {
         let message = channel_data(0x4001, &datagram);
         if from_client {
-            talk.client(&message)
+            conversation.client(&message)
         } else {
-            talk.server(&message)
+            conversation.server(&message)
         };
     }
     for _ in 0..100 {
-        MEDIA.iter().for_each(|media| _ = talk.client(&channel_data(0x4001, media)).server(&indication(0x17, media)));
+        MEDIA
+            .iter()
+            .for_each(|media| _ = conversation.client(&channel_data(0x4001, media)).server(&indication(0x17, media)));
     }
-    let events = replay_packets(talk.packets(), &[]);
+    let events = replay_packets(conversation.packets(), &[]);
     let stats = events::of_type(&events, "stats")[0];
     // Two ClientHellos, HelloVerifyRequest, three server messages, and at most one ChangeCipherSpec.
     let selected = events::stats_u64(stats, &["kernel", "selected_by", "dtls"]);
@@ -133,46 +135,46 @@ fn media_is_not_selected() {
 
 /// Returns the events of the conversation in a TCP stream, in segments of this size.
 fn in_stream(frame: fn(bool, &[u8]) -> Vec<u8>, before: &[u8], client_is_server: bool, segment: usize) -> Vec<Value> {
-    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:5000");
-    talk.handshake();
-    talk.client(before).server(before);
+    let mut conversation = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:5000");
+    conversation.handshake();
+    conversation.client(before).server(before);
     for (from_client, datagram) in handshake(60) {
         let by_client = from_client != client_is_server;
         for part in frame(by_client, &datagram).chunks(segment) {
             if by_client {
-                talk.client(part)
+                conversation.client(part)
             } else {
-                talk.server(part)
+                conversation.server(part)
             };
         }
     }
-    talk.close();
-    replay(&talk)
+    conversation.close();
+    replay(&conversation)
 }
 
 #[test]
-fn handshakes_in_tcp_streams() {
+fn handshakes_in_tcp_streams_are_fingerprinted() {
     let check = stun(0x0001, b"\0\x06\0\x04user");
     let allocate = stun(0x0003, b"\0\x19\0\x04\x11\0\0\0");
-    type Frame = fn(bool, &[u8]) -> Vec<u8>;
-    let framings: [(&str, Frame, Vec<u8>); 3] = [
+    type FrameMessage = fn(bool, &[u8]) -> Vec<u8>;
+    let framings: [(&str, FrameMessage, Vec<u8>); 3] = [
         ("RFC 4571", |_, data| counted(data), counted(&check)),
         ("channel data", |_, data| padded_channel_data(0x4001, data), allocate.clone()),
         ("indications", |to_relay, data| indication(if to_relay { 0x16 } else { 0x17 }, data), allocate),
     ];
-    for (what, frame, before) in framings {
+    for (case, frame, before) in framings {
         for client_is_server in [false, true] {
             for segment in [1448, 50, 7] {
                 let events = in_stream(frame, &before, client_is_server, segment);
-                let what = format!("{what}, segments of {segment}, DTLS client at the server: {client_is_server}");
-                assert_handshake(&events, if client_is_server { 5000 } else { 51234 }, &what);
+                let case = format!("{case}, segments of {segment}, DTLS client at the server: {client_is_server}");
+                assert_handshake(&events, if client_is_server { 5000 } else { 51234 }, &case);
                 for (kind, value) in [("ja4t", JA4T), ("ja4ts", JA4TS), ("ja4l", JA4L), ("ja4ls", JA4LS)] {
-                    assert_eq!(values(&events, kind), [value], "{what}");
+                    assert_eq!(values(&events, kind), [value], "{case}");
                 }
                 let end = events::of_type(&events, "connection")[0];
-                assert_eq!((&end["src_port"], &end["app_proto"]), (&51234.into(), &"dtls".into()), "{what}");
+                assert_eq!((&end["src_port"], &end["app_proto"]), (&51234.into(), &"dtls".into()), "{case}");
                 let latency = &end["latency"];
-                assert_eq!((&latency["client_us"], &latency["server_us"]), (&100.into(), &15_000.into()), "{what}");
+                assert_eq!((&latency["client_us"], &latency["server_us"]), (&100.into(), &15_000.into()), "{case}");
             }
         }
     }
@@ -180,26 +182,26 @@ fn handshakes_in_tcp_streams() {
 
 /// No STUN message precedes the hello.
 #[test]
-fn a_stream_that_begins_with_a_hello() {
-    for (frame, what) in
+fn a_stream_that_begins_with_a_hello_is_fingerprinted() {
+    for (frame, case) in
         [(counted as fn(&[u8]) -> Vec<u8>, "RFC 4571"), (|data| padded_channel_data(0x4001, data), "TURN")]
     {
-        let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:5000");
-        talk.handshake();
+        let mut conversation = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:5000");
+        conversation.handshake();
         for (from_client, datagram) in handshake(usize::MAX) {
             if from_client {
-                talk.client(&frame(&datagram))
+                conversation.client(&frame(&datagram))
             } else {
-                talk.server(&frame(&datagram))
+                conversation.server(&frame(&datagram))
             };
         }
-        assert_handshake(&replay(talk.close()), 51234, what);
+        assert_handshake(&replay(conversation.close()), 51234, case);
     }
 }
 
 /// For every wrong length, the rest of the capture is still parsed.
 #[test]
-fn broken_messages_hide_nothing_behind_them() {
+fn a_message_after_a_malformed_one_is_fingerprinted() {
     let hello = message(CLIENT_HELLO, 0, &hello(&[]), usize::MAX).remove(0);
     let mut longer = channel_data(0x4001, &hello);
     longer[2] = 0xff;
@@ -209,10 +211,10 @@ fn broken_messages_hide_nothing_behind_them() {
     many.truncate(20);
     many.extend([0x80, 0x22, 0, 0].repeat(20));
     for broken in [&longer[..], &attribute, &many, &channel_data(0x4001, &[]), &channel_data(0x5001, &hello)] {
-        let mut talk = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:3478");
-        talk.client(broken);
-        assert!(fingerprints(&replay_packets(talk.packets(), &[])).is_empty());
-        talk.client(&channel_data(0x4001, &hello));
-        assert_eq!(values(&replay_packets(talk.packets(), &[]), "ja4"), [JA4_DTLS]);
+        let mut conversation = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:3478");
+        conversation.client(broken);
+        assert!(fingerprints(&replay_packets(conversation.packets(), &[])).is_empty());
+        conversation.client(&channel_data(0x4001, &hello));
+        assert_eq!(values(&replay_packets(conversation.packets(), &[]), "ja4"), [JA4_DTLS]);
     }
 }

@@ -11,8 +11,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tests::{Outcome, Sensor};
 
-use crate::ask;
-use crate::samples::{NOON, SECOND, alert, end, ended, fingerprint, named, prompt, record, run, seen};
+use crate::query_number;
+use crate::samples::{
+    BASE_TIME, SECOND, alert, end, ended, ended_with_names, fast_options, fingerprint, fingerprint_record, record, run,
+};
 
 const MINUTE: u64 = 60 * SECOND;
 
@@ -21,26 +23,30 @@ const HOSTILE: &str = "=cmd|'/c calc'!A0,\"\u{1b}[2J\n'; DROP TABLE connection; 
 
 /// Writes a database. A long connection from 07:00 to 09:30; one short connection per minute from 08:00 to 08:59, flow
 /// 100+minute, every tenth to rare.example; one with a hostile name; one that is still open.
-fn written(folder: &Path) -> PathBuf {
+fn write_database(folder: &Path) -> PathBuf {
     let path = folder.join("history.db");
-    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
-    let eight = NOON + 60 * MINUTE;
-    let mut items = vec![fingerprint(1, "long", NOON)];
+    let (handle, writer) = Writer::start(&path, fast_options(), &run()).unwrap();
+    let eight = BASE_TIME + 60 * MINUTE;
+    let mut items = vec![fingerprint(1, "long", BASE_TIME)];
     for minute in 0..60 {
         let (flow, time) = (100 + minute, eight + minute * MINUTE);
         items.push(fingerprint(flow, "common", time));
         items.push(fingerprint(flow, &format!("own_{minute}"), time));
         let sni = if minute % 10 == 0 { "Rare.Example" } else { "www.example.org" };
-        items.push(named(record(flow, time, time + SECOND), sni, "Chromium Browser"));
+        items.push(ended_with_names(record(flow, time, time + SECOND), sni, "Chromium Browser"));
     }
     items.push(alert(105, Severity::High, eight + 5 * MINUTE));
     items.push(alert(106, Severity::Low, eight + 6 * MINUTE));
-    items.push(ended(1, NOON, NOON + 150 * MINUTE));
-    items.push(named(record(2, eight, eight), HOSTILE, "x"));
+    items.push(ended(1, BASE_TIME, BASE_TIME + 150 * MINUTE));
+    items.push(ended_with_names(record(2, eight, eight), HOSTILE, "x"));
     items.push(fingerprint(3, "goes on", eight + 30 * MINUTE));
     // Its fingerprints arrive only with the end of the connection.
     let mut whole = record(4, eight, eight + MINUTE);
-    whole.history = [seen(Method::Ja4t, "65535_2-4-8-1-3_1460_7", eight), seen(Method::Ja4, "late", eight + 1)].into();
+    whole.history = [
+        fingerprint_record(Method::Ja4t, "65535_2-4-8-1-3_1460_7", eight),
+        fingerprint_record(Method::Ja4, "late", eight + 1),
+    ]
+    .into();
     items.push(WriteOp::ConnectionEnd(Box::new(whole)));
     for (value, host) in [("common", None), ("common", Some("10.0.0.105".parse().unwrap())), ("own_1", None)] {
         let (first, last) = (Time(eight), Time(eight + MINUTE));
@@ -48,7 +54,7 @@ fn written(folder: &Path) -> PathBuf {
         items.push(WriteOp::FirstSeen(FirstSeenRow { fact, approved: host.is_none() }));
     }
     items.push(WriteOp::Profile(ProfileRow {
-        source: "somebody".into(),
+        source: "other-sensor".into(),
         pair: PairKind::HostJa4,
         key: "10.0.0.1".into(),
         value: "common".into(),
@@ -68,20 +74,20 @@ fn sensor(command: &[&str], database: &Path, arguments: &[&str]) -> Outcome {
     Sensor::new().run(&arguments)
 }
 
-fn query(database: &Path, what: &str, arguments: &[&str]) -> Vec<Value> {
-    let outcome = sensor(&["query", what], database, &[&["--format", "json"], arguments].concat()).ok();
+fn query(database: &Path, table: &str, arguments: &[&str]) -> Vec<Value> {
+    let outcome = sensor(&["query", table], database, &[&["--format", "json"], arguments].concat()).ok();
     outcome.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Returns the flow ids of the query result, in result order.
-fn flows(database: &Path, what: &str, arguments: &[&str]) -> Vec<u64> {
-    query(database, what, arguments).iter().map(|row| row["flow_id"].as_u64().unwrap()).collect()
+fn flows(database: &Path, table: &str, arguments: &[&str]) -> Vec<u64> {
+    query(database, table, arguments).iter().map(|row| row["flow_id"].as_u64().unwrap()).collect()
 }
 
 #[test]
-fn a_query_finds_what_it_is_asked_for() {
+fn a_query_returns_the_matching_rows() {
     let folder = TempDir::new().unwrap();
-    let path = written(folder.path());
+    let path = write_database(folder.path());
     let found = |arguments: &[&str]| flows(&path, "connections", arguments);
 
     assert_eq!(found(&[]).len(), 64);
@@ -125,13 +131,13 @@ fn a_query_finds_what_it_is_asked_for() {
         .stderr_has("--since")
         .stderr_has_one_line();
     sensor(&["query"], &path, &["--since", "yesterday"]).status(2).stderr_has("-2h");
-    sensor(&["query"], &path, &["--host", "nobody"]).status(2).stderr_has("10.0.0.0/8");
+    sensor(&["query"], &path, &["--host", "no-address"]).status(2).stderr_has("10.0.0.0/8");
 }
 
 #[test]
-fn a_row_says_all_that_is_known() {
+fn a_row_has_all_attributes() {
     let folder = TempDir::new().unwrap();
-    let path = written(folder.path());
+    let path = write_database(folder.path());
     let [row] = &query(&path, "connections", &["--value", "own_0"])[..] else { panic!("not one row") };
     assert_eq!(row["event_type"], "connection");
     assert_eq!((&row["sensor"], &row["in_iface"]), (&"web1".into(), &"eth0".into()));
@@ -160,9 +166,9 @@ fn a_row_says_all_that_is_known() {
 }
 
 #[test]
-fn profiles_travel_from_one_sensor_to_another_and_twice_is_once() {
+fn profiles_are_imported_idempotently_from_another_sensor() {
     let folder = TempDir::new().unwrap();
-    let (from, to) = (written(folder.path()), folder.path().join("other.db"));
+    let (from, to) = (write_database(folder.path()), folder.path().join("other.db"));
     let printed = sensor(&["profiles", "export"], &from, &[]).ok().stdout().to_owned();
     assert_eq!(printed.lines().count(), 1, "{printed}");
     let row: Value = serde_json::from_str(&printed).unwrap();
@@ -179,36 +185,40 @@ fn profiles_travel_from_one_sensor_to_another_and_twice_is_once() {
     sensor(&["profiles", "import"], &to, &[lines.to_str().unwrap()])
         .status(1)
         .stderr_has("line 2 is not a profile row");
-    assert_eq!(sensor(&["profiles", "export"], &to, &[]).ok().stdout(), printed, "half a file is none");
+    assert_eq!(
+        sensor(&["profiles", "export"], &to, &[]).ok().stdout(),
+        printed,
+        "an invalid file was imported in part"
+    );
 }
 
 #[test]
-fn text_of_the_wire_does_no_harm_in_any_format() {
+fn hostile_text_is_escaped_in_every_format() {
     let folder = TempDir::new().unwrap();
-    let path = written(folder.path());
-    let wanted = ["--host", "10.0.0.2"];
-    let [row] = &query(&path, "connections", &wanted)[..] else { panic!("not one row") };
+    let path = write_database(folder.path());
+    let filter = ["--host", "10.0.0.2"];
+    let [row] = &query(&path, "connections", &filter)[..] else { panic!("not one row") };
     assert_eq!(row["tls"]["sni"], HOSTILE);
-    let steers = |text: &str| text.chars().any(|one| one.is_control() && one != '\n');
+    let has_control_characters = |text: &str| text.chars().any(|one| one.is_control() && one != '\n');
     for format in ["json", "table"] {
-        let outcome = sensor(&["query"], &path, &[&["--format", format], &wanted[..]].concat()).ok();
-        assert!(!steers(outcome.stdout()), "{format}: {:?}", outcome.stdout());
+        let outcome = sensor(&["query"], &path, &[&["--format", format], &filter[..]].concat()).ok();
+        assert!(!has_control_characters(outcome.stdout()), "{format}: {:?}", outcome.stdout());
         assert_eq!(outcome.stdout().lines().count(), if format == "json" { 1 } else { 2 });
     }
-    let csv = sensor(&["query"], &path, &[&["--format", "csv"], &wanted[..]].concat()).ok();
+    let csv = sensor(&["query"], &path, &[&["--format", "csv"], &filter[..]].concat()).ok();
     assert!(csv.stdout().contains(r#","'=cmd|'/c calc'!A0,"""#), "{}", csv.stdout());
     // As filters these strings match only literally.
     assert_eq!(flows(&path, "connections", &["--sni", HOSTILE]), [2]);
     assert_eq!(flows(&path, "connections", &["--sni", "' OR '1'='1"]), [0; 0]);
     assert_eq!(flows(&path, "connections", &["--value", "own_[0-9]*"]), [0; 0]);
-    assert_eq!(ask(&path, "SELECT count(*) FROM connection"), 64);
+    assert_eq!(query_number(&path, "SELECT count(*) FROM connection"), 64);
 }
 
 #[test]
-fn a_diff_tells_new_gone_spiked_and_dropped() {
+fn a_diff_reports_new_gone_spiked_and_dropped_values() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    let (handle, writer) = Writer::start(&path, fast_options(), &run()).unwrap();
     let hour = 60 * MINUTE;
     // Occurrences in the first hour and in the second.
     for (value, counts) in [
@@ -220,18 +230,18 @@ fn a_diff_tells_new_gone_spiked_and_dropped() {
         ("dropped", [30, 10]),
         ("steady", [50, 60]),
     ] {
-        for (place, count) in (0..).zip(counts) {
+        for (window, count) in (0..).zip(counts) {
             for number in 0..count {
-                handle.send(vec![fingerprint(number, value, NOON + place * hour + number * SECOND)]);
+                handle.send(vec![fingerprint(number, value, BASE_TIME + window * hour + number * SECOND)]);
             }
         }
     }
     let latency = |time| WriteOp::Fingerprint {
         flow: crate::samples::flow(9),
         interface: 0,
-        seen: seen(Method::Ja4l, "120_64", time),
+        seen: fingerprint_record(Method::Ja4l, "120_64", time),
     };
-    handle.send(vec![latency(NOON)]);
+    handle.send(vec![latency(BASE_TIME)]);
     let _status = writer.finish();
 
     let windows = ["2026-11-23T07:00:00Z..2026-11-23T08:00:00Z", "2026-11-23T08:00:00Z..2026-11-23T09:00:00Z"];
@@ -266,9 +276,9 @@ fn a_diff_tells_new_gone_spiked_and_dropped() {
 }
 
 #[test]
-fn an_export_holds_everything_and_overwrites_nothing() {
+fn an_export_has_all_rows_and_overwrites_no_file() {
     let folder = TempDir::new().unwrap();
-    let path = written(folder.path());
+    let path = write_database(folder.path());
     let target = folder.path().join("out.json");
     let target_text = target.to_str().unwrap();
     sensor(&["export"], &path, &["-o", target_text]).ok().stderr_has("64 connections with 124 fingerprints");
@@ -304,9 +314,9 @@ fn an_export_holds_everything_and_overwrites_nothing() {
 }
 
 #[test]
-fn first_seen_is_listed_and_forgotten() {
+fn first_seen_values_are_listed_and_deleted() {
     let folder = TempDir::new().unwrap();
-    let path = written(folder.path());
+    let path = write_database(folder.path());
     let listed = |arguments: &[&str]| {
         let outcome = sensor(&["first-seen", "list"], &path, &[&["--format", "csv"], arguments].concat()).ok();
         outcome.stdout().lines().count() - 1
@@ -325,44 +335,44 @@ fn first_seen_is_listed_and_forgotten() {
     sensor(&["first-seen", "delete"], &path, &["--all"]).ok().stderr_has("2 first-seen values deleted");
     assert_eq!(listed(&[]), 0);
     // Deleting first-seen values deletes no fingerprints.
-    assert_eq!(ask(&path, "SELECT count(*) FROM fingerprint"), 124);
+    assert_eq!(query_number(&path, "SELECT count(*) FROM fingerprint"), 124);
 }
 
 #[test]
-fn a_query_that_takes_too_long_ends() {
+fn a_query_ends_at_its_timeout() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    let (handle, writer) = Writer::start(&path, fast_options(), &run()).unwrap();
     for batch in 0..100_u64 {
         let numbers = batch * 1000..(batch + 1) * 1000;
-        handle.send(numbers.map(|number| fingerprint(number / 100, "one", NOON + number)).collect());
+        handle.send(numbers.map(|number| fingerprint(number / 100, "one", BASE_TIME + number)).collect());
     }
     let _status = writer.finish();
     let reader = DatabaseReader::open(&path, Some(std::time::Duration::from_millis(50))).unwrap();
-    let begun = std::time::Instant::now();
+    let start = std::time::Instant::now();
     let slow = reader.fingerprints(&Default::default(), |_, _| {
         std::thread::sleep(std::time::Duration::from_millis(1));
         std::ops::ControlFlow::Continue(())
     });
     let error = slow.unwrap_err().to_string();
     assert!(error.contains("longer than 0.05 s") && error.contains("--timeout"), "{error}");
-    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+    assert!(start.elapsed() < std::time::Duration::from_secs(5));
     // The next query has its own timeout.
     assert_eq!(reader.runs().unwrap().len(), 1);
 }
 
 /// Datagrams between the same ports have the same flow id at any time.
 #[test]
-fn an_alert_is_of_the_connection_of_its_time() {
+fn an_alert_belongs_to_the_connection_at_its_time() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    let (handle, writer) = Writer::start(&path, fast_options(), &run()).unwrap();
     let day = 86_400 * SECOND;
-    for (begin, name) in [(NOON, "one.example"), (NOON + day, "other.example")] {
+    for (start, name) in [(BASE_TIME, "one.example"), (BASE_TIME + day, "other.example")] {
         handle.send(vec![
-            fingerprint(1, name, begin),
-            alert(1, if begin == NOON { Severity::Low } else { Severity::High }, begin),
-            named(record(1, begin, begin + SECOND), name, "App"),
+            fingerprint(1, name, start),
+            alert(1, if start == BASE_TIME { Severity::Low } else { Severity::High }, start),
+            ended_with_names(record(1, start, start + SECOND), name, "App"),
         ]);
     }
     assert_eq!(writer.finish().connections, 2);
@@ -373,14 +383,14 @@ fn an_alert_is_of_the_connection_of_its_time() {
     assert_eq!(times(&["--sni", "one.example"]), ["2026-11-23"]);
     assert_eq!(times(&["--sni", "other.example", "--app", "app"]), ["2026-11-24"]);
     assert_eq!(times(&["--app", "app"]).len(), 2);
-    let names = |least: &str| query(&path, "connections", &["--severity", least]).len();
+    let names = |min_severity: &str| query(&path, "connections", &["--severity", min_severity]).len();
     assert_eq!((names("low"), names("high")), (2, 1));
 }
 
 #[test]
-fn an_export_goes_to_standard_output_too() {
+fn an_export_can_be_written_to_standard_output() {
     let folder = TempDir::new().unwrap();
-    let path = written(folder.path());
+    let path = write_database(folder.path());
     let outcome = sensor(&["export"], &path, &["-o", "-", "--sni", "rare.example"]).ok().stderr_has("fingerprints");
     assert!(outcome.stdout().lines().all(|line| line.starts_with('{')) && !outcome.stdout().is_empty());
     assert!(!Path::new("-").exists());

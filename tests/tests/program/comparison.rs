@@ -12,7 +12,7 @@ use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use zerocopy::FromBytes;
 
-use crate::model::{Judgement, Model};
+use crate::model::{FilterResult, Model};
 
 /// Index of the loopback interface, which `BPF_PROG_TEST_RUN` reports for every frame.
 const LOOPBACK: u32 = 1;
@@ -55,11 +55,11 @@ pub(crate) fn fits(program: Program, frame: &[u8]) -> bool {
 }
 
 /// Comparison of the kernel programs with the [`Model`].
-pub(crate) struct Duel {
+pub(crate) struct FilterComparison {
     kernel: Kernel,
     ring: RingBuf<MapData>,
     model: Model,
-    counted: [FilterCounters; 2],
+    counters: [FilterCounters; 2],
     clock: Duration,
     /// Frames processed so far.
     pub(crate) frames: u64,
@@ -67,32 +67,32 @@ pub(crate) struct Duel {
     pub(crate) selected: u64,
 }
 
-impl Duel {
+impl FilterComparison {
     pub(crate) fn new(filter_config: FilterConfig) -> Self {
-        Self::uneven(filter_config, filter_config)
+        Self::with_configs(filter_config, filter_config)
     }
 
     /// Creates a comparison with the default configuration on both sides.
-    pub(crate) fn plain() -> Self {
+    pub(crate) fn with_defaults() -> Self {
         Self::new(FilterConfig::new(SEED))
     }
 
     /// Creates a comparison with separate configurations for the kernel and user space.
-    pub(crate) fn uneven(kernel: FilterConfig, user: FilterConfig) -> Self {
+    pub(crate) fn with_configs(kernel: FilterConfig, user: FilterConfig) -> Self {
         let settings = KernelSettings { filter_config: kernel, ring_bytes: RING_BYTES, flows: FLOWS };
         let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
         let ring = kernel.take_ring(0).unwrap();
-        let mut duel = Self {
+        let mut comparison = Self {
             kernel,
             ring,
             model: Model::new(user),
-            counted: [FilterCounters::default(); 2],
+            counters: [FilterCounters::default(); 2],
             clock: Duration::ZERO,
             frames: 0,
             selected: 0,
         };
-        duel.set_clock(NOON);
-        duel
+        comparison.set_clock(NOON);
+        comparison
     }
 
     /// Sets the coarse clock of both sides.
@@ -118,21 +118,21 @@ impl Duel {
     }
 
     /// Returns the results of both sides for a frame: the kernel's, user space's.
-    pub(crate) fn both(&mut self, program: Program, frame: &[u8]) -> (Judgement, Judgement) {
+    pub(crate) fn both(&mut self, program: Program, frame: &[u8]) -> (FilterResult, FilterResult) {
         let egress = program == Program::TcEgress;
         let info = FrameInfo { ifindex: LOOPBACK, egress, ..FrameInfo::default() };
         let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
-        let user = self.model.judge(&slice, ParseStart::Ethernet, info);
+        let user = self.model.filter(&slice, ParseStart::Ethernet, info);
         self.kernel
             .test_run(program, frame, 1)
             .unwrap_or_else(|error| panic!("{} over {} bytes: {error}", program.name(), frame.len()));
-        let counted = self.kernel.counters().unwrap();
-        let mut kernel = Judgement {
-            counters: [0, 1].map(|hook: usize| difference(&counted[hook], &self.counted[hook])),
+        let counters = self.kernel.counters().unwrap();
+        let mut kernel = FilterResult {
+            counters: [0, 1].map(|hook: usize| difference(&counters[hook], &self.counters[hook])),
             record: self.ring.next().map(|record| record_of(&record)),
         };
-        assert!(self.ring.next().is_none(), "one frame gave two records");
-        self.counted = counted;
+        assert!(self.ring.next().is_none(), "one frame yields two records");
+        self.counters = counters;
         self.frames += 1;
         self.selected += u64::from(user.record.is_some());
         // Wakeups depend on the ring's reader and are not compared.
@@ -143,12 +143,17 @@ impl Duel {
     }
 
     /// Processes a frame on both sides, asserts equal results and returns the result.
-    pub(crate) fn agree(&mut self, program: Program, frame: &[u8], what: impl Fn() -> String) -> Judgement {
+    pub(crate) fn assert_equal(
+        &mut self,
+        program: Program,
+        frame: &[u8],
+        description: impl Fn() -> String,
+    ) -> FilterResult {
         let (kernel, user) = self.both(program, frame);
         assert!(
             kernel == user,
-            "{}, {}: the sides disagree\n kernel: {kernel:?}\n   user: {user:?}\n  frame: {}",
-            what(),
+            "{}, {}: the results differ\n kernel: {kernel:?}\n   user: {user:?}\n  frame: {}",
+            description(),
             program.name(),
             hex(frame)
         );
@@ -163,14 +168,14 @@ impl Duel {
     }
 
     /// Asserts that every flow of user space is equal in the kernel's map; returns the number of flows.
-    pub(crate) fn same_flows(&self) -> usize {
+    pub(crate) fn assert_same_flows(&self) -> usize {
         assert_eq!(self.different_flows(), [], "kernel's entry, user's entry");
         self.model.tables.entries().count()
     }
 
     /// Returns whether the counters of both hooks satisfy all conservation laws.
     pub(crate) fn balanced(&self) -> bool {
-        self.counted.iter().all(FilterCounters::balanced)
+        self.counters.iter().all(FilterCounters::balanced)
     }
 }
 
@@ -187,8 +192,8 @@ fn difference(after: &FilterCounters, before: &FilterCounters) -> FilterCounters
     let after: [u64; FilterCounters::WORDS] = zerocopy::transmute!(*after);
     let before: [u64; FilterCounters::WORDS] = zerocopy::transmute!(*before);
     let mut difference = [0; FilterCounters::WORDS];
-    for (place, (after, before)) in difference.iter_mut().zip(after.into_iter().zip(before)) {
-        *place = after - before;
+    for (difference_word, (after, before)) in difference.iter_mut().zip(after.into_iter().zip(before)) {
+        *difference_word = after - before;
     }
     zerocopy::transmute!(difference)
 }

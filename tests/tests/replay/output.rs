@@ -28,23 +28,23 @@ const ORDER: [&str; 16] = [
 ];
 
 #[test]
-fn fields_stand_in_the_order_of_the_contract() {
+fn fields_of_a_line_are_in_the_documented_order() {
     let outcome = run(&plain(), &[]);
     assert_eq!(fingerprints(&outcome.events()).len(), 6);
     for line in outcome.stdout().lines().filter(|line| line.contains(r#""event_type":"fingerprint""#)) {
-        let places: Vec<_> = ORDER.iter().filter_map(|field| line.find(&format!("\"{field}\":"))).collect();
-        assert!(places.is_sorted(), "{line}");
+        let offsets: Vec<_> = ORDER.iter().filter_map(|field| line.find(&format!("\"{field}\":"))).collect();
+        assert!(offsets.is_sorted(), "{line}");
         for field in
             ["timestamp", "flow_id", "community_id", "pcap_cnt", "src_ip", "src_port", "dest_ip", "dest_port", "proto"]
         {
             assert!(line.contains(&format!("\"{field}\":")), "{field} is missing: {line}");
         }
-        assert!(!line.contains("null"), "absent means absent: {line}");
+        assert!(!line.contains("null"), "an absent field is null: {line}");
     }
 }
 
 #[test]
-fn a_hello_says_what_it_is_and_whose() {
+fn a_fingerprint_event_has_the_attributes_of_its_flow() {
     let events = replay(&plain());
     let ja4 = only(&events, "ja4");
     assert_eq!(ja4["fingerprint"]["side"], "client");
@@ -54,7 +54,7 @@ fn a_hello_says_what_it_is_and_whose() {
     assert_eq!(ja4["tls"]["sni"], "example.org");
     assert_eq!(ja4["tls"]["version"], "TLS 1.3");
     assert_eq!(ja4["tls"]["alpn"], serde_json::json!(["h2", "http/1.1"]));
-    assert_eq!(ja4["pcap_cnt"], 4, "the number of the packet in the file, from 1");
+    assert_eq!(ja4["pcap_cnt"], 4, "not the number of the packet in the file, from 1");
     // Computed with another implementation of Community ID version 1, seed 0.
     assert_eq!(ja4["community_id"], "1:3Wq31B/svcJh3Oj7C0+oub5devI=");
     // The fourth packet is sent 30.2 ms after the SYN.
@@ -62,7 +62,7 @@ fn a_hello_says_what_it_is_and_whose() {
 }
 
 #[test]
-fn src_is_the_client_also_when_the_server_speaks() {
+fn src_is_the_client_in_fingerprints_of_the_server() {
     let events = replay(&plain());
     assert_eq!(fingerprints(&events).len(), 6);
     for event in fingerprints(&events) {
@@ -73,20 +73,20 @@ fn src_is_the_client_also_when_the_server_speaks() {
         assert_eq!(event["fingerprint"]["side"], side, "{kind}");
     }
     let flows: Vec<_> = fingerprints(&events).into_iter().map(|event| &event["flow_id"]).collect();
-    assert!(flows.iter().all(|flow| *flow == flows[0]), "one flow, one flow_id: {flows:?}");
+    assert!(flows.iter().all(|flow| *flow == flows[0]), "one flow has several flow_ids: {flows:?}");
 }
 
 #[test]
-fn a_connection_ends_with_its_event_and_the_replay_with_its_figures() {
-    let talk = plain();
-    let events = replay(&talk);
+fn a_connection_ends_with_a_connection_event_and_a_replay_with_a_stats_event() {
+    let conversation = plain();
+    let events = replay(&conversation);
     assert_eq!(events::of_type(&events, "connection").len(), 1);
     assert!(!events::of_type(&events, "stats").is_empty());
-    assert_eq!(events.last().unwrap()["event_type"], "stats", "the figures close it");
+    assert_eq!(events.last().unwrap()["event_type"], "stats", "the last event is not stats");
 }
 
 #[test]
-fn types_limits_what_is_printed() {
+fn types_selects_the_printed_fingerprints() {
     let events = run(&plain(), &["--types", "ja4,ja4ts"]).events();
     let kinds: Vec<_> = fingerprints(&events).into_iter().map(|event| event["fingerprint"]["type"].clone()).collect();
     assert_eq!(kinds.len(), 2);
@@ -94,7 +94,7 @@ fn types_limits_what_is_printed() {
 }
 
 #[test]
-fn raw_forms_come_only_when_asked_for() {
+fn raw_values_are_printed_on_request_only() {
     let events = run(&plain(), &["--raw"]).events();
     let ja4 = &only(&events, "ja4")["fingerprint"];
     // The example in the specification has the same lists.
@@ -105,8 +105,8 @@ fn raw_forms_come_only_when_asked_for() {
     );
     let suites = "1301,1302,1303,c02b,c02f,c02c,c030,cca9,cca8,c013,c014,009c,009d,002f,0035";
     let original = ja4["raw_original"].as_str().unwrap();
-    assert!(original.starts_with(&format!("t13d1516h2_{suites}_")), "suites as sent: {original}");
-    assert!(original.contains("0000") && original.contains("0010"), "SNI and ALPN stay in: {original}");
+    assert!(original.starts_with(&format!("t13d1516h2_{suites}_")), "suites are not as sent: {original}");
+    assert!(original.contains("0000") && original.contains("0010"), "SNI or ALPN is missing: {original}");
     assert!(ja4["original"].as_str().unwrap().starts_with("t13d1516h2_acb858a92679_"));
     assert_eq!(only(&events, "ja4s")["fingerprint"]["raw"], "t130200_1301_0033,002b");
 
@@ -117,20 +117,20 @@ fn raw_forms_come_only_when_asked_for() {
 }
 
 #[test]
-fn csv_is_a_table_with_a_head() {
+fn csv_output_has_a_header() {
     let outcome =
         run(&plain(), &["--format", "csv", "--types", "ja4,ja4t"]).stdout_has(Shape::Browser.ja4()).stdout_has(JA4T);
     let lines: Vec<_> = outcome.stdout().lines().collect();
-    assert!(lines[0].contains("src_ip") && lines[0].contains("value"), "a head: {}", lines[0]);
+    assert!(lines[0].contains("src_ip") && lines[0].contains("value"), "no header: {}", lines[0]);
     let columns = |line: &str| line.split(',').count();
     for line in lines.iter().filter(|line| !line.contains('"')) {
         assert_eq!(columns(line), columns(lines[0]), "{line}");
     }
-    assert_eq!(lines.len(), 3, "a head and two fingerprints:\n{}", outcome.stdout());
+    assert_eq!(lines.len(), 3, "not a header and two fingerprints:\n{}", outcome.stdout());
 }
 
 #[test]
-fn table_is_for_the_eye() {
+fn table_output_is_text_without_json() {
     let outcome = run(&plain(), &["--format", "table"])
         .stdout_has(Shape::Browser.ja4())
         .stdout_has("example.org")
@@ -139,7 +139,7 @@ fn table_is_for_the_eye() {
 }
 
 #[test]
-fn the_version_says_which_kernel_programs_the_binary_carries() {
+fn version_reports_the_embedded_kernel_programs() {
     let short = Sensor::new().run(&["-V"]).ok();
     assert_eq!(short.stdout().lines().count(), 1);
     let long = Sensor::new().run(&["--version"]).ok();
@@ -155,25 +155,25 @@ fn the_version_says_which_kernel_programs_the_binary_carries() {
 }
 
 #[test]
-fn what_a_pipe_has_given_is_told_at_once() {
-    let talk = plain();
+fn packets_from_a_pipe_are_processed_as_they_arrive() {
+    let conversation = plain();
     let folder = TempDir::new().unwrap();
-    let capture = fs::read(talk.save(folder.path(), "talk.pcap")).unwrap();
+    let capture = fs::read(conversation.save(folder.path(), "talk.pcap")).unwrap();
     // Offset of the end of the SYN: file header, packet header, frame.
-    let syn = 24 + 16 + talk.packets()[0].frame.len();
+    let syn = 24 + 16 + conversation.packets()[0].frame.len();
     for shards in ["1", "2", "3"] {
         let mut command = Sensor::new().command(&["replay", "--types", "ja4t,ja4", "--shards", shards, "-"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (mut pipe, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        let (tell, told) = mpsc::channel();
-        let reader = thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        let mut comes = |bytes: &[u8], kind: &str| {
+        let (sender, receiver) = mpsc::channel();
+        let reader = thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut assert_printed = |bytes: &[u8], kind: &str| {
             pipe.write_all(bytes).unwrap();
-            let line = told.recv_timeout(process::LIMIT).unwrap_or_else(|_| panic!("{kind}, --shards {shards}"));
+            let line = receiver.recv_timeout(process::LIMIT).unwrap_or_else(|_| panic!("{kind}, --shards {shards}"));
             assert!(line.contains(&format!(r#""type":"{kind}""#)), "--shards {shards}: {line}");
         };
-        comes(&capture[..syn], "ja4t");
-        comes(&capture[syn..], "ja4");
+        assert_printed(&capture[..syn], "ja4t");
+        assert_printed(&capture[syn..], "ja4");
         drop(pipe);
         assert!(process::wait(&mut child, process::LIMIT).is_some_and(|status| status.success()));
         reader.join().unwrap().unwrap();
@@ -181,17 +181,17 @@ fn what_a_pipe_has_given_is_told_at_once() {
 }
 
 #[test]
-fn characters_that_show_nothing_are_visible_in_table_and_csv() {
+fn invisible_characters_are_escaped_in_table_and_csv() {
     // Soft hyphen, invisible separator, tag, variation selector: format and default-ignorable characters.
     const HIDDEN: [char; 4] = ['\u{ad}', '\u{2063}', '\u{e0041}', '\u{fe0f}'];
     let host = format!("shop{}.example", HIDDEN.map(String::from).concat());
-    let mut talk = TcpConversation::new();
-    talk.handshake().client(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).close();
-    let json = run(&talk, &["--types", "ja4h"]).events();
+    let mut conversation = TcpConversation::new();
+    conversation.handshake().client(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).close();
+    let json = run(&conversation, &["--types", "ja4h"]).events();
     assert_eq!(json[0]["http"]["hostname"], host);
-    let shown = format!("shop{}.example", HIDDEN.map(|hidden| hidden.escape_unicode().to_string()).concat());
+    let escaped = format!("shop{}.example", HIDDEN.map(|hidden| hidden.escape_unicode().to_string()).concat());
     for format in ["table", "csv"] {
-        let outcome = run(&talk, &["--types", "ja4h", "--format", format]).stdout_has(&shown);
+        let outcome = run(&conversation, &["--types", "ja4h", "--format", format]).stdout_has(&escaped);
         assert!(!outcome.stdout().contains(HIDDEN), "{}", outcome.stdout());
     }
 }

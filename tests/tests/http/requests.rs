@@ -6,35 +6,35 @@ use std::thread;
 use super::*;
 
 #[test]
-fn open_connections_are_told() {
-    let Some(_alone) = alone() else { return };
-    let served = Served::start();
+fn open_connections_are_listed() {
+    let Some(_exclusive) = exclusive() else { return };
+    let served = HttpSensor::start();
     let open = served.open(5);
     let list = served.wait_connections(5);
     let connections = list["connections"].as_array().unwrap();
-    let told: BTreeSet<_> = connections.iter().map(|connection| connection["src_port"].as_u64().unwrap()).collect();
-    let there: BTreeSet<_> = open.iter().map(|(client, _)| u64::from(client.local_addr().unwrap().port())).collect();
-    assert_eq!(told, there, "{list:#}");
+    let listed: BTreeSet<_> = connections.iter().map(|connection| connection["src_port"].as_u64().unwrap()).collect();
+    let opened: BTreeSet<_> = open.iter().map(|(client, _)| u64::from(client.local_addr().unwrap().port())).collect();
+    assert_eq!(listed, opened, "{list:#}");
     for connection in connections {
         assert_eq!(connection["event_type"], "connection", "{connection}");
         assert_eq!(connection["src_ip"], served.wire.client().v4().to_string(), "{connection}");
         assert_eq!(connection["primary"]["type"], "ja4t", "{connection}");
     }
-    let of = |host: &str| {
+    let count_of = |host: &str| {
         let list = served.json(&format!("/api/v1/connections?host={host}&limit=3"));
         list["connections"].as_array().unwrap().len()
     };
     let client = served.wire.client().v4().to_string();
-    assert_eq!((of(&client), of("192.0.2.1"), of("fd00::1")), (3, 0, 0));
+    assert_eq!((count_of(&client), count_of("192.0.2.1"), count_of("fd00::1")), (3, 0, 0));
     drop(open);
     served.sensor.stop().ok();
 }
 
 #[test]
-fn what_flows_without_a_handshake_shows_while_it_flows() {
+fn bytes_of_an_open_connection_are_counted_during_the_transfer() {
     const SENT: u64 = 1 << 20;
-    let Some(_alone) = alone() else { return };
-    let served = Served::start();
+    let Some(_exclusive) = exclusive() else { return };
+    let served = HttpSensor::start();
     let mut open = served.open(1);
     served.wait_connections(1);
     let (client, server) = &mut open[0];
@@ -42,20 +42,20 @@ fn what_flows_without_a_handshake_shows_while_it_flows() {
         scope.spawn(|| client.write_all(&vec![0; SENT as usize]).unwrap());
         server.read_exact(&mut vec![0; SENT as usize]).unwrap();
     });
-    let mut told = Value::Null;
-    let counted = until(SOON, || {
-        told = served.json("/api/v1/connections")["connections"][0]["connection"].clone();
-        told["bytes_toserver"].as_u64().unwrap() > SENT
+    let mut counters = Value::Null;
+    let complete = until(SOON, || {
+        counters = served.json("/api/v1/connections")["connections"][0]["connection"].clone();
+        counters["bytes_toserver"].as_u64().unwrap() > SENT
     });
-    assert!(counted && told["state"] == "open", "{told:#}");
-    assert!(told["pkts_toclient"].as_u64().unwrap() > 0, "{told:#}");
+    assert!(complete && counters["state"] == "open", "{counters:#}");
+    assert!(counters["pkts_toclient"].as_u64().unwrap() > 0, "{counters:#}");
     served.sensor.stop().ok();
 }
 
 #[test]
 fn alerts_rules_and_first_seen_agree_with_the_stats() {
-    let Some(_alone) = alone() else { return };
-    let served = Served::start();
+    let Some(_exclusive) = exclusive() else { return };
+    let served = HttpSensor::start();
     let _open = served.open(2);
     served.wait_connections(2);
     // The engine publishes its counters once a second, and new events may arrive in between.
@@ -88,9 +88,9 @@ fn alerts_rules_and_first_seen_agree_with_the_stats() {
 }
 
 #[test]
-fn a_healthy_sensor_says_so_to_curl() {
-    let Some(_alone) = alone() else { return };
-    let served = Served::start();
+fn curl_accepts_the_responses_of_a_healthy_sensor() {
+    let Some(_exclusive) = exclusive() else { return };
+    let served = HttpSensor::start();
     let url = |path: &str| format!("http://{}{path}", served.address);
     let curl = |options: &[&str], path: &str| {
         let mut argv = vec!["curl", "-sS", "--max-time", "10"];
@@ -112,19 +112,19 @@ fn a_healthy_sensor_says_so_to_curl() {
 }
 
 #[test]
-fn what_is_asked_wrongly_gets_one_clear_error() {
-    let Some(_alone) = alone() else { return };
-    let served = Served::start();
-    for (method, path, status, said) in [
+fn an_invalid_request_gets_one_error() {
+    let Some(_exclusive) = exclusive() else { return };
+    let served = HttpSensor::start();
+    for (method, path, status, error) in [
         ("GET", "/api/v1/connections?limit=many", 400, "invalid limit 'many'; expected 1 to 1000"),
         ("GET", "/api/v1/connections?host=a.b", 400, "invalid host 'a.b'; expected an IPv4 or IPv6 address"),
         ("GET", "/api/v1/alerts?since=1", 400, "unknown parameter 'since'; expected limit"),
         ("GET", "/api/v2/alerts", 404, "unknown path '/api/v2/alerts'"),
         ("PUT", "/api/v1/rules", 405, "method PUT not allowed; use GET or HEAD"),
     ] {
-        let answer = served.ask(method, path);
-        assert_eq!(answer.status, status, "{answer:?}");
-        assert!(answer.json()["error"].as_str().unwrap().starts_with(said), "{answer:?}");
+        let response = served.request(method, path);
+        assert_eq!(response.status, status, "{response:?}");
+        assert!(response.json()["error"].as_str().unwrap().starts_with(error), "{response:?}");
     }
     served.sensor.stop().ok();
 }

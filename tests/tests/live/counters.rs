@@ -10,20 +10,20 @@ const SELECTED: &[&str] = &["kernel", "selected"];
 const EMITTED: &[&str] = &["kernel", "emitted"];
 const RING_FULL: &[&str] = &["kernel", "ring_full"];
 const RATE_LIMITED: &[&str] = &["kernel", "rate_limited"];
-const TAKEN: &[&str] = &["shards", "packets"];
+const RECEIVED: &[&str] = &["shards", "packets"];
 
 pub(super) fn assert_conserved(events: &[Value]) -> &Value {
-    let last = *events::of_type(events, "stats").last().expect("the last figures");
+    let last = *events::of_type(events, "stats").last().expect("the last stats event");
     let count = |path| stats_u64(last, path);
     assert_eq!(count(SEEN), count(UNSELECTED) + count(UNPARSEABLE) + count(SELECTED), "{last:#}");
     assert_eq!(count(SELECTED), count(EMITTED) + count(RING_FULL) + count(RATE_LIMITED), "{last:#}");
-    assert_eq!(count(EMITTED), count(TAKEN), "{last:#}");
+    assert_eq!(count(EMITTED), count(RECEIVED), "{last:#}");
     last
 }
 
 #[test]
-fn balance_after_real_traffic() {
-    let Some(_alone) = alone() else { return };
+fn counters_balance_after_real_traffic() {
+    let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
     let sensor = RunningSensor::start(wire.server(), &[]);
     scenes::tls(&wire);
@@ -32,14 +32,14 @@ fn balance_after_real_traffic() {
     assert_eq!(
         (stats_u64(last, RING_FULL), stats_u64(last, RATE_LIMITED)),
         (0, 0),
-        "this little traffic loses nothing"
+        "records are lost under a low load"
     );
-    assert!(stats_u64(last, UNSELECTED) > 0, "bulk stays in the kernel");
+    assert!(stats_u64(last, UNSELECTED) > 0, "no packet was filtered out in the kernel");
 }
 
 #[test]
-fn balance_under_a_burst_as_fast_as_it_goes() {
-    let Some(_alone) = alone() else { return };
+fn counters_balance_under_a_burst_at_full_speed() {
+    let Some(_exclusive) = exclusive() else { return };
     if !require_tools(&["tcpreplay"]) {
         return;
     }

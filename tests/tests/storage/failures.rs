@@ -14,33 +14,33 @@ use tempfile::TempDir;
 use tests::process::until;
 use tests::{Sensor, require_root};
 
-use crate::samples::{NOON, end, ended, fingerprint, prompt, run};
-use crate::{ask, check};
+use crate::samples::{BASE_TIME, end, ended, fast_options, fingerprint, run};
+use crate::{assert_intact, query_number};
 
 const SOON: Duration = Duration::from_secs(20);
 
 /// Returns the three write operations of a connection with two fingerprints.
-fn items(number: u64) -> Vec<WriteOp> {
-    let time = NOON + number;
+fn operations(number: u64) -> Vec<WriteOp> {
+    let time = BASE_TIME + number;
     vec![
         fingerprint(number, "one", time),
         fingerprint(number, &format!("value {number}"), time),
-        ended(number, NOON, time),
+        ended(number, BASE_TIME, time),
     ]
 }
 
 /// Sends the operations without blocking, as a live sensor does.
 fn send(handle: &WriterHandle, number: u64) -> bool {
-    handle.try_send(items(number))
+    handle.try_send(operations(number))
 }
 
 /// Asserts that every operation was written or is counted as lost, and that the written ones are in the file.
-fn account(path: &Path, sent: u64, status: &WriterStatus) {
+fn assert_accounted(path: &Path, sent: u64, status: &WriterStatus) {
     let written = status.connections + status.fingerprints;
     assert_eq!(3 * sent, written + status.rows_lost + status.rows_dropped, "{status:?}");
-    assert_eq!(ask(path, "SELECT count(*) FROM fingerprint") as u64, status.fingerprints);
-    assert_eq!(ask(path, "SELECT count(*) FROM connection WHERE state = 'fin'") as u64, status.connections);
-    check(path);
+    assert_eq!(query_number(path, "SELECT count(*) FROM fingerprint") as u64, status.fingerprints);
+    assert_eq!(query_number(path, "SELECT count(*) FROM connection WHERE state = 'fin'") as u64, status.connections);
+    assert_intact(path);
 }
 
 /// Runs `work` in a thread with its own mount namespace, on a small tmpfs.
@@ -49,15 +49,15 @@ pub(crate) fn on_a_small_disk(megabytes: u32, work: impl FnOnce(&Path) + Send + 
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
         let folder = TempDir::new().unwrap();
         let mount = |arguments: &[&str]| {
-            let done = Command::new("mount").args(arguments).status().unwrap();
-            assert!(done.success(), "mount {arguments:?}");
+            let mounted = Command::new("mount").args(arguments).status().unwrap();
+            assert!(mounted.success(), "mount {arguments:?}");
         };
-        let place = folder.path().to_str().unwrap();
+        let mount_point = folder.path().to_str().unwrap();
         mount(&["--make-rprivate", "/"]);
-        mount(&["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs", place]);
+        mount(&["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs", mount_point]);
         work(folder.path());
-        let gone = Command::new("umount").arg(place).status().unwrap();
-        assert!(gone.success(), "something still uses {place}");
+        let unmounted = Command::new("umount").arg(mount_point).status().unwrap();
+        assert!(unmounted.success(), "{mount_point} is still in use");
     });
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
@@ -65,27 +65,27 @@ pub(crate) fn on_a_small_disk(megabytes: u32, work: impl FnOnce(&Path) + Send + 
 }
 
 #[test]
-fn a_full_disk_costs_rows_that_are_counted_and_nothing_else() {
+fn on_a_full_disk_lost_rows_are_counted_and_senders_do_not_wait() {
     if !require_root() {
         return;
     }
     on_a_small_disk(24, |folder| {
         let path = folder.join("history.db");
-        let (handle, writer) = Writer::start(&path, WriterOptions { queue: 64, ..prompt() }, &run()).unwrap();
+        let (handle, writer) = Writer::start(&path, WriterOptions { queue: 64, ..fast_options() }, &run()).unwrap();
         let mut sent = 0;
-        let more = |sent: &mut u64, many: u64| {
+        let send_many = |sent: &mut u64, count: u64| {
             let mut slowest = Duration::ZERO;
-            for _ in 0..many {
-                let begun = Instant::now();
+            for _ in 0..count {
+                let start = Instant::now();
                 send(&handle, *sent);
-                slowest = slowest.max(begun.elapsed());
+                slowest = slowest.max(start.elapsed());
                 *sent += 1;
                 thread::sleep(Duration::from_micros(100));
             }
             slowest
         };
         while sent < 1000 {
-            handle.send(items(sent));
+            handle.send(operations(sent));
             sent += 1;
         }
         assert!(until(SOON, || handle.status().connections == 1000), "{:?}", handle.status());
@@ -94,7 +94,7 @@ fn a_full_disk_costs_rows_that_are_counted_and_nothing_else() {
         fs::write(folder.join("filler"), vec![0; 24 << 20]).unwrap_err();
         let mut slowest = Duration::ZERO;
         assert!(until(SOON, || {
-            slowest = slowest.max(more(&mut sent, 500));
+            slowest = slowest.max(send_many(&mut sent, 500));
             let status = handle.status();
             status.failing && status.rows_lost > 0
         }));
@@ -102,54 +102,54 @@ fn a_full_disk_costs_rows_that_are_counted_and_nothing_else() {
         assert!(full.flush_failures > 0 && full.last_error.is_some(), "{full:?}");
         let error = full.last_error.unwrap();
         assert!(error.contains("full") || error.contains("I/O"), "{error}");
-        assert!(slowest < Duration::from_secs(1), "who sends waited {slowest:?}");
+        assert!(slowest < Duration::from_secs(1), "a sender waited {slowest:?}");
 
         // Free the disk space.
         fs::remove_file(folder.join("filler")).unwrap();
         assert!(until(SOON, || {
-            more(&mut sent, 100);
+            send_many(&mut sent, 100);
             !handle.status().failing
         }));
         let before = handle.status().connections;
-        more(&mut sent, 100);
+        send_many(&mut sent, 100);
         assert!(until(SOON, || handle.status().connections >= before + 100));
         let status = writer.finish();
         assert!(status.rows_lost > 0 && !status.failing, "{status:?}");
-        account(&path, sent, &status);
+        assert_accounted(&path, sent, &status);
         // All rows written before the disk was full are present.
-        assert_eq!(ask(&path, "SELECT count(*) FROM connection WHERE flow_id < 1000"), 1000);
+        assert_eq!(query_number(&path, "SELECT count(*) FROM connection WHERE flow_id < 1000"), 1000);
     });
 }
 
 #[test]
-fn a_run_ends_in_time_though_the_disk_is_full() {
+fn a_run_ends_in_time_with_a_full_disk() {
     if !require_root() {
         return;
     }
     on_a_small_disk(8, |folder| {
         let path = folder.join("history.db");
         let options =
-            WriterOptions { retry_limit: Duration::from_millis(300), senders_wait: true, queue: 2, ..prompt() };
+            WriterOptions { retry_limit: Duration::from_millis(300), senders_wait: true, queue: 2, ..fast_options() };
         let (handle, writer) = Writer::start(&path, options, &run()).unwrap();
         fs::write(folder.join("filler"), vec![0; 8 << 20]).unwrap_err();
-        let begun = Instant::now();
+        let start = Instant::now();
         // A replay blocks until the queue has capacity.
         let sent = 3000;
         for number in 0..sent {
-            handle.send(items(number));
+            handle.send(operations(number));
         }
         handle.send(vec![end()]);
         let status = writer.finish();
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
         assert!(status.rows_lost > 0, "{status:?}");
         fs::remove_file(folder.join("filler")).unwrap();
-        check(&path);
+        assert_intact(&path);
     });
 }
 
 /// Each transaction of a backlog takes at least one second until the disk reports that it is full.
 #[test]
-fn a_shutdown_ends_in_time_though_a_backlog_waits_for_a_full_disk() {
+fn a_shutdown_ends_in_time_with_a_backlog_and_a_full_disk() {
     if !require_root() {
         return;
     }
@@ -159,16 +159,16 @@ fn a_shutdown_ends_in_time_though_a_backlog_waits_for_a_full_disk() {
         let options = WriterOptions { queue: 4096, ..WriterOptions::default() };
         let (handle, writer) = Writer::start_until(&path, options, &run(), deadline.clone()).unwrap();
         fs::write(folder.join("filler"), vec![0; 24 << 20]).unwrap_err();
-        let batch: Vec<_> = (0..170).flat_map(items).collect();
+        let batch: Vec<_> = (0..170).flat_map(operations).collect();
         let sent = 3000;
         for _ in 0..sent {
-            assert!(handle.try_send(batch.clone()), "the queue has room");
+            assert!(handle.try_send(batch.clone()), "the queue is full");
         }
         deadline.begin();
-        let begun = Instant::now();
+        let start = Instant::now();
         handle.send(vec![end()]);
         let status = writer.finish();
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         let written = status.connections + status.fingerprints;
         assert_eq!(written + status.lost(), sent * batch.len() as u64 + 1, "{status:?}");
         assert!(status.lost() > 0 && status.last_error.is_some(), "{status:?}");
@@ -177,27 +177,28 @@ fn a_shutdown_ends_in_time_though_a_backlog_waits_for_a_full_disk() {
 }
 
 #[test]
-fn a_file_that_may_not_be_written_is_written_once_it_may() {
+fn a_read_only_file_is_written_once_it_is_writable() {
     if !require_root() {
         return;
     }
     on_a_small_disk(8, |folder| {
         let path = folder.join("history.db");
-        let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+        let (handle, writer) = Writer::start(&path, fast_options(), &run()).unwrap();
         send(&handle, 1);
         let _status = writer.finish();
-        let place = folder.to_str().unwrap();
-        let remount = |how: &str| assert!(Command::new("mount").args(["-o", how, place]).status().unwrap().success());
+        let mount_point = folder.to_str().unwrap();
+        let remount =
+            |option: &str| assert!(Command::new("mount").args(["-o", option, mount_point]).status().unwrap().success());
         remount("remount,ro");
         let started: Vec<_> = ["history.db", "new.db"]
-            .map(|name| Writer::start(&folder.join(name), prompt(), &run()).unwrap())
+            .map(|name| Writer::start(&folder.join(name), fast_options(), &run()).unwrap())
             .into_iter()
             .collect();
         for (number, (handle, writer)) in (2..).zip(&started) {
-            let why = writer.open_error.as_ref().expect("it cannot be written").one_line();
-            assert!(why.to_lowercase().contains("read-only"), "{why}");
+            let error = writer.open_error.as_ref().expect("the file is read-only").one_line();
+            assert!(error.to_lowercase().contains("read-only"), "{error}");
             assert!(handle.status().failing, "{:?}", handle.status());
-            assert!(send(handle, number), "there is room for what waits");
+            assert!(send(handle, number), "the queue is full");
         }
         // Reading still works.
         let path = path.to_str().unwrap();
@@ -213,15 +214,15 @@ fn a_file_that_may_not_be_written_is_written_once_it_may() {
             let status = writer.finish();
             assert_eq!((status.rows_lost, status.failing), (0, false), "{status:?}");
         }
-        assert_eq!(ask(path.as_ref(), "SELECT count(*) FROM connection"), 2);
+        assert_eq!(query_number(path.as_ref(), "SELECT count(*) FROM connection"), 2);
     });
 }
 
 #[test]
-fn a_lock_of_somebody_else_is_waited_for() {
+fn the_writer_waits_for_a_lock_of_another_process() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    let (handle, writer) = Writer::start(&path, fast_options(), &run()).unwrap();
     send(&handle, 0);
     assert!(until(SOON, || handle.status().connections == 1));
 
@@ -237,21 +238,21 @@ fn a_lock_of_somebody_else_is_waited_for() {
     assert!(until(SOON, || handle.status().connections == 51), "{:?}", handle.status());
     let status = writer.finish();
     assert_eq!((status.rows_lost, status.rows_dropped), (0, 0));
-    account(&path, 51, &status);
+    assert_accounted(&path, 51, &status);
 }
 
 #[test]
-fn a_second_writer_is_refused_by_name_of_the_first() {
+fn a_second_writer_is_refused_with_the_process_id_of_the_first() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    let (_handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    let (_handle, writer) = Writer::start(&path, fast_options(), &run()).unwrap();
 
     // Also through another path to the same file.
     let (link, hard) = (folder.path().join("link.db"), folder.path().join("hard.db"));
     std::os::unix::fs::symlink(&path, &link).unwrap();
     fs::hard_link(&path, &hard).unwrap();
     for name in [&path, &link, &hard] {
-        match Writer::start(name, prompt(), &run()).map(drop) {
+        match Writer::start(name, fast_options(), &run()).map(drop) {
             Err(StorageError::InUse { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
             other => panic!("{other:?}"),
         }
@@ -268,21 +269,21 @@ fn a_second_writer_is_refused_by_name_of_the_first() {
         |line: &&str| line.contains("POSIX") && line.contains(&file) && line.split(' ').any(|word| word == own);
     assert!(
         locks.lines().any(|line| is_own(&line)),
-        "the first has lost SQLite's locks:
+        "the first writer has lost SQLite's locks:
 {locks}"
     );
     let _status = writer.finish();
     let again: PathBuf = link;
-    let _status = Writer::start(&again, prompt(), &run()).unwrap().1.finish();
+    let _status = Writer::start(&again, fast_options(), &run()).unwrap().1.finish();
 }
 
 /// No rows are pending, so no write would show that the database works again.
 #[test]
-fn a_lock_that_only_retention_has_met_is_forgotten_when_it_is_gone() {
+fn a_lock_that_affects_only_retention_is_cleared_when_it_is_released() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
     let retention = Retention { max_age: Some(Duration::from_secs(3600)), max_bytes: None };
-    let (handle, writer) = Writer::start(&path, WriterOptions { retention, ..prompt() }, &run()).unwrap();
+    let (handle, writer) = Writer::start(&path, WriterOptions { retention, ..fast_options() }, &run()).unwrap();
     let other = Connection::open(&path).unwrap();
     for _ in 0..2 {
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
