@@ -4,56 +4,43 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::http::StatusCode;
 
-use crate::model::CounterGroup;
+use crate::model::counter_set;
 
-/// Status codes with a counter.
-const CODES: [StatusCode; 6] = [
-    StatusCode::OK,
-    StatusCode::BAD_REQUEST,
-    StatusCode::NOT_FOUND,
-    StatusCode::METHOD_NOT_ALLOWED,
-    StatusCode::MISDIRECTED_REQUEST,
-    StatusCode::SERVICE_UNAVAILABLE,
-];
+/// A status code with a counter, and its name.
+#[derive(Clone, Copy, Debug)]
+struct CountedStatus(StatusCode, &'static str);
 
-/// Names of the status codes, in the same order.
-const NAMES: [&str; CODES.len()] = ["200", "400", "404", "405", "421", "503"];
+impl CountedStatus {
+    const ALL: [Self; 6] = [
+        Self(StatusCode::OK, "200"),
+        Self(StatusCode::BAD_REQUEST, "400"),
+        Self(StatusCode::NOT_FOUND, "404"),
+        Self(StatusCode::METHOD_NOT_ALLOWED, "405"),
+        Self(StatusCode::MISDIRECTED_REQUEST, "421"),
+        Self(StatusCode::SERVICE_UNAVAILABLE, "503"),
+    ];
 
-/// Current counters of the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HttpStats {
-    /// Open connections.
-    pub open: u64,
-    /// Accepted connections.
-    pub accepted: u64,
-    /// Connections closed because they exceeded a time limit.
-    pub timed_out: u64,
-    /// Slow connections evicted for new ones.
-    pub evicted: u64,
-    /// Connections that failed or did not carry HTTP.
-    pub broken: u64,
-    /// Responses by status code: 200, 400, 404, 405, 421, 503.
-    pub answered: [u64; CODES.len()],
+    const fn name(self) -> &'static str {
+        self.1
+    }
 }
 
-impl HttpStats {
-    /// Returns the counters for a `stats` event.
-    #[must_use]
-    pub fn group(&self) -> CounterGroup {
-        let Self { open, accepted, timed_out, evicted, broken, answered } = *self;
-        let mut codes = CounterGroup::default();
-        for (name, count) in NAMES.into_iter().zip(answered) {
-            codes.count(name, count);
-        }
-        let mut group = CounterGroup::default();
-        group
-            .count("open", open)
-            .count("accepted", accepted)
-            .count("timed_out", timed_out)
-            .count("evicted", evicted)
-            .count("broken", broken)
-            .group("answered", codes);
-        group
+counter_set! {
+    /// Current counters of the server.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct HttpStats as http {
+        /// Open HTTP connections.
+        gauge open as http_connections,
+        /// HTTP connections accepted.
+        counter accepted as http_connections_accepted,
+        /// HTTP connections closed by a time limit.
+        counter timed_out as http_connections_timed_out,
+        /// Slow HTTP connections evicted for new ones.
+        counter evicted as http_connections_evicted,
+        /// HTTP connections that failed or did not carry HTTP.
+        counter broken as http_connections_broken,
+        /// HTTP responses, by status code.
+        counter answered by code of CountedStatus as http_answers,
     }
 }
 
@@ -65,7 +52,7 @@ pub(super) struct HttpCounters {
     timed_out: AtomicU64,
     evicted: AtomicU64,
     broken: AtomicU64,
-    answered: [AtomicU64; CODES.len()],
+    answered: [AtomicU64; CountedStatus::ALL.len()],
 }
 
 impl HttpCounters {
@@ -91,7 +78,7 @@ impl HttpCounters {
     }
 
     pub(super) fn count_response(&self, status: StatusCode) {
-        let known = CODES.into_iter().zip(&self.answered).find(|(code, _)| *code == status);
+        let known = CountedStatus::ALL.into_iter().zip(&self.answered).find(|(counted, _)| counted.0 == status);
         if let Some((_, counter)) = known {
             counter.fetch_add(1, Relaxed);
         }

@@ -48,7 +48,7 @@ async fn metrics(Of(state): Of<ApiState>) -> Response {
     match state.snapshot().await {
         Ok(snapshot) => {
             let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
-            ([(CONTENT_TYPE, kind)], metrics::text(&snapshot.stats)).into_response()
+            ([(CONTENT_TYPE, kind)], state.metrics.text(&snapshot.stats)).into_response()
         }
         Err(error) => error.into_response(),
     }

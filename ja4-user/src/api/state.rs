@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::liveness::Liveness;
+use super::metrics::MetricTable;
 use crate::model::{CounterGroup, EngineQuery};
 use crate::output::storage::WriterStatus;
 
@@ -45,6 +46,7 @@ pub struct ApiState {
     engine: EngineClient,
     control: mpsc::Sender<SnapshotRequest>,
     lists: Arc<Semaphore>,
+    pub(super) metrics: Arc<MetricTable>,
 }
 
 /// The lines of a query result, with the permit to hold them in memory.
@@ -77,11 +79,11 @@ impl QueryError {
 }
 
 impl ApiState {
-    /// Creates the state. The receiver yields the requests to the control plane.
+    /// Creates the state with the metrics of the `stats` event. The receiver yields the requests to the control plane.
     #[must_use]
-    pub fn new(engine: EngineClient) -> (Self, mpsc::Receiver<SnapshotRequest>) {
+    pub fn new(engine: EngineClient, metrics: MetricTable) -> (Self, mpsc::Receiver<SnapshotRequest>) {
         let (control, requests) = mpsc::channel(MAX_REQUESTS);
-        (Self { engine, control, lists: Arc::new(Semaphore::new(MAX_LISTS)) }, requests)
+        (Self { engine, control, lists: Arc::new(Semaphore::new(MAX_LISTS)), metrics: Arc::new(metrics) }, requests)
     }
 
     /// Requests a snapshot of the sensor.

@@ -10,8 +10,10 @@ use crossbeam_channel::{Receiver, bounded};
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
+use super::metrics::MetricTable;
 use super::*;
 use crate::model::{CounterGroup, EngineQuery};
+use crate::runtime::sensor_stats::declarations;
 
 /// A running server with a simulated engine.
 struct TestServer {
@@ -52,9 +54,10 @@ impl TestServer {
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
             let (messages, queue) = bounded(if matches!(engine, EngineBehavior::Full) { 0 } else { 16 });
-            let (state, mut questions) = ApiState::new(Arc::new(move |query, answer| {
+            let client: EngineClient = Arc::new(move |query, answer| {
                 messages.try_send((query, answer)).map_err(|error| QueryError::from_queue(error.is_full()))
-            }));
+            });
+            let (state, mut questions) = ApiState::new(client, MetricTable::new(declarations()));
             let engine = thread::spawn(move || match engine {
                 EngineBehavior::Answers => answer(&queue),
                 // The loop ends when all senders are dropped.

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::config::{Config, LoadedFiles};
 use crate::encode::{Context, Filter, Format, Formatter};
 use crate::enrich::remote::Remote;
-use crate::model::{CounterGroup, Time};
+use crate::model::{CounterGroup, CounterSet, Time};
 use crate::output::alert::{AlertSinks, SinkStats};
 use crate::output::attach::AttachServer;
 use crate::output::storage::{
@@ -20,6 +20,7 @@ use crate::output::storage::{
 };
 use crate::runtime::engine::outputs::EngineOutputs;
 use crate::runtime::engine::{self, Engine, SavedState};
+use crate::runtime::sensor_stats::{ATTACH, SINKS, STORAGE};
 use crate::system::clock::wall_clock;
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::Counted;
@@ -183,13 +184,13 @@ impl Outputs {
     /// Adds the counters of all outputs.
     pub(super) fn describe(&self, to: &mut CounterGroup) {
         if let Some((handle, _)) = &self.storage {
-            to.group("storage", handle.status().group());
+            handle.status().write_group(STORAGE, to);
         }
         if let Some(alerts) = &self.alerts {
             describe_sinks(&alerts.stats(), to);
         }
         if let Some(attach) = &self.attach {
-            to.group("attach", attach.stats().group());
+            attach.stats().write_group(ATTACH, to);
         }
     }
 
@@ -199,7 +200,7 @@ impl Outputs {
         let Self { storage, alerts, attach, log } = self;
         // Attached readers, sinks and database finish concurrently.
         if let Some(attach) = &attach {
-            stats.group("attach", attach.stats().group());
+            attach.stats().write_group(ATTACH, stats);
             attach.end();
         }
         if let Some(alerts) = alerts {
@@ -213,7 +214,7 @@ impl Outputs {
         if let Some((handle, writer)) = storage {
             handle.send(vec![WriteOp::RunEnd(RunEnd { ended: wall_clock(), counters: counters(context, at, stats) })]);
             let last = writer.finish();
-            stats.group("storage", last.group());
+            last.write_group(STORAGE, stats);
             lost = (last.lost() > 0).then(|| format!("the database is incomplete: {}", last.loss()));
         }
         drop(attach);
@@ -237,5 +238,5 @@ fn describe_sinks(sinks: &[SinkStats], to: &mut CounterGroup) {
     for sink in sinks {
         all.group(sink.name.clone(), sink.group());
     }
-    to.group("sinks", all);
+    to.group(SINKS, all);
 }

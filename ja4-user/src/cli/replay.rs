@@ -17,11 +17,12 @@ use super::settings::ConfigFlags;
 use crate::capture::{CaptureFile, ReadProgress, StopFlag, UnsupportedLinkNotice};
 use crate::config::OpenedConfig;
 use crate::encode::Formatter;
-use crate::model::{CounterGroup, Time};
+use crate::model::{CounterSet, Time};
 use crate::output::stdout::{ReplayOutput, is_closed};
 use crate::runtime::engine::Engine;
 use crate::runtime::replay::{LANES, ReplayOptions, ReplayReport, most_connections, replay};
-use crate::shard::{ShardLimits, report};
+use crate::runtime::sensor_stats::{SensorStats, ShardTotals};
+use crate::shard::{FilterStats, ShardLimits};
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::HumanDuration;
 
@@ -132,18 +133,15 @@ fn replay_to(
     let (mut out, mut report) = replay(files, options, engine, out, on_progress)?;
     let mut line = Vec::new();
     let (start, end) = report.span.unwrap_or((Time(0), Time(0)));
-    let mut stats = CounterGroup::default();
-    stats
-        .count("uptime_ms", end.0.saturating_sub(start.0) / 1_000_000)
-        .group("kernel", report::filter(&report.counters))
-        .group("shards", report::shards(&report.stats))
-        .group("engine", report.engine.group());
-    let mut capture = CounterGroup::default();
-    capture
-        .count("packets", report.packets)
-        .count("link_unsupported", report.unsupported_link)
-        .count("link_unreadable", report.not_network);
-    stats.group("capture", capture);
+    let mut stats = SensorStats {
+        uptime_ms: end.0.saturating_sub(start.0) / 1_000_000,
+        kernel: FilterStats { total: report.counters, hooks: None },
+        shards: ShardTotals { shards: report.stats, rings: None },
+        engine: Arc::new(report.engine.clone()),
+        ..SensorStats::default()
+    }
+    .group();
+    report.capture.write_group("capture", &mut stats);
     let loss = outputs.finish(&options.context, end, &mut stats);
     Formatter::new(options.format, Arc::clone(&options.context)).stats(end, &stats, &mut line);
     if report.write_error.is_none() {

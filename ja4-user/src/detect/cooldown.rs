@@ -6,8 +6,8 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 
 use super::time_ranges::MAX_SHARD_SKEW;
-use crate::model::Time;
 use crate::model::bounded_lru_map::BoundedLruMap;
+use crate::model::{Time, counter_set};
 
 /// Tracked groups of all rules, some 80 bytes each. Beyond that, the group that fired longest ago is evicted and may fire
 /// again before its cooldown ends.
@@ -32,17 +32,21 @@ struct Cooldown {
     suppressed: u64,
 }
 
-/// Counters of [`Cooldowns`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CooldownStats {
-    /// Tracked groups.
-    pub groups: u64,
-    /// Groups evicted for others.
-    pub evicted: u64,
-    /// Suppressed firings.
-    pub suppressed: u64,
-    /// Suppressed firings that no alert will count, because their group was evicted.
-    pub unnamed: u64,
+counter_set! {
+    /// Counters of [`Cooldowns`].
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct CooldownStats as cooldown {
+        /// Groups of built-in rules in a cooldown.
+        gauge groups,
+        /// Cooldown groups evicted.
+        counter evicted,
+        /// Firings suppressed by a cooldown.
+        counter suppressed,
+        /// Suppressed firings that no alert reports.
+        ///
+        /// Their group was evicted.
+        counter unnamed,
+    }
 }
 
 impl Cooldowns {

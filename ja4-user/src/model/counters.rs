@@ -41,6 +41,20 @@ impl CounterGroup {
         self.add(name, CounterValue::Group(group))
     }
 
+    /// Adds a group of counters that differ by a label.
+    pub fn labelled(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        labels: impl IntoIterator<Item = &'static str>,
+        counts: &[u64],
+    ) -> &mut Self {
+        let mut group = Self::default();
+        for (label, count) in labels.into_iter().zip(counts) {
+            group.count(label, *count);
+        }
+        self.group(name, group)
+    }
+
     fn add(&mut self, name: impl Into<Cow<'static, str>>, value: CounterValue) -> &mut Self {
         self.0.push((name.into(), value));
         self

@@ -4,6 +4,7 @@ mod alert;
 pub(crate) mod bounded_lru_map;
 mod community_id;
 mod connection_record;
+mod counter_set;
 mod counters;
 mod event;
 #[cfg(test)]
@@ -19,6 +20,11 @@ mod query;
 pub use self::alert::{Alert, STORAGE_FAILURE, Severity};
 pub use self::community_id::CommunityId;
 pub use self::connection_record::*;
+pub(crate) use self::counter_set::counter_set;
+pub use self::counter_set::{
+    AddCounters, CounterDeclaration, CounterDeclarations, CounterKind, CounterRow, CounterRowFns, CounterSet,
+    LabelledMetric,
+};
 pub use self::counters::{CounterGroup, CounterValue, StatsRecord};
 pub use self::event::*;
 pub use self::opt_time::OptTime;

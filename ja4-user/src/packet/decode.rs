@@ -43,7 +43,7 @@ impl DecodeError {
     pub const ALL: [Self; 3] = [Self::Ip, Self::Tcp, Self::Udp];
 
     /// Name of the counter.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Ip => "ip_header",
             Self::Tcp => "tcp_header",

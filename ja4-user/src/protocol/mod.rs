@@ -32,4 +32,4 @@ mod udp;
 pub use datagram::UdpDatagram;
 pub(crate) use packet_ctx::PacketCtx;
 pub(crate) use protocol_state::{ProtocolConnection, ProtocolState};
-pub use stats::{MalformedProtocol, ProtocolStats};
+pub use stats::{MalformedProtocol, MalformedStats, ProtocolStats};

@@ -1,6 +1,7 @@
 //! The counters of messages and streams.
 
 use crate::conntrack::SegmentOutcome;
+use crate::model::{AddCounters, CounterDeclarations, CounterGroup, CounterKind, CounterSet, counter_set};
 use ja4::wire::WireError;
 
 /// The protocol as which malformed bytes were parsed.
@@ -40,42 +41,65 @@ impl MalformedProtocol {
     }
 }
 
-/// Counters of the messages and streams of one shard, or sums of them.
+counter_set! {
+    /// Counters of the messages and streams of one shard, or sums of them.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct ProtocolStats as shard: AddCounters {
+        /// Malformed messages.
+        hidden malformed: MalformedStats,
+        /// TCP segments outside a handshake.
+        counter stray_segments,
+        /// Stream bytes received before.
+        counter duplicate_bytes,
+        /// Retransmitted bytes with different content; the first copy is used.
+        counter conflicting_bytes,
+        /// Out-of-order bytes dropped because the reassembly buffer was full.
+        counter refused_bytes,
+        /// Attribute bytes dropped because the budget was exceeded.
+        ///
+        /// Bytes of JA4SSH windows are among them.
+        counter refused_attribute_bytes,
+        /// Streams that ended with an incomplete message.
+        ///
+        /// Also messages that never became complete.
+        counter incomplete_messages,
+    }
+}
+
+/// Malformed messages, by [`MalformedProtocol::ALL`] and [`WireError::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProtocolStats {
-    /// Malformed messages, by [`MalformedProtocol::ALL`] and [`WireError::ALL`].
-    pub malformed: [[u64; WireError::ALL.len()]; MalformedProtocol::ALL.len()],
-    /// Segments that belong to no handshake.
-    pub stray_segments: u64,
-    /// Bytes that had arrived before.
-    pub duplicate_bytes: u64,
-    /// Bytes that arrived again with another value; the first copy counts.
-    pub conflicting_bytes: u64,
-    /// Bytes not buffered for lack of memory.
-    pub refused_bytes: u64,
-    /// Messages that never became complete, and streams that ended with a gap.
-    pub incomplete_messages: u64,
+pub struct MalformedStats(pub [[u64; WireError::ALL.len()]; MalformedProtocol::ALL.len()]);
+
+impl CounterSet for MalformedStats {
+    fn declare(to: &mut CounterDeclarations) {
+        let help = "Malformed messages, by protocol and reason.";
+        to.add(CounterKind::Counter, "{protocol}/{reason}", "shard_malformed", help);
+    }
+
+    /// Counters that are 0 are omitted.
+    fn write(&self, to: &mut CounterGroup) {
+        for (protocol, counters) in MalformedProtocol::ALL.into_iter().zip(&self.0) {
+            let mut reasons = CounterGroup::default();
+            for (reason, count) in WireError::ALL.into_iter().zip(counters).filter(|(_, count)| **count > 0) {
+                reasons.count(reason.as_str(), *count);
+            }
+            if !reasons.0.is_empty() {
+                to.group(protocol.name(), reasons);
+            }
+        }
+    }
+}
+
+impl AddCounters for MalformedStats {
+    fn add(&mut self, other: &Self) {
+        self.0.add(&other.0);
+    }
 }
 
 impl ProtocolStats {
-    /// Adds the counters of another shard.
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (reasons, others) in self.malformed.iter_mut().zip(&other.malformed) {
-            for (counter, other) in reasons.iter_mut().zip(others) {
-                *counter += other;
-            }
-        }
-        self.stray_segments += other.stray_segments;
-        self.duplicate_bytes += other.duplicate_bytes;
-        self.conflicting_bytes += other.conflicting_bytes;
-        self.refused_bytes += other.refused_bytes;
-        self.incomplete_messages += other.incomplete_messages;
-    }
-
     pub(crate) fn count_malformed(&mut self, protocol: MalformedProtocol, error: WireError) {
-        if let Some(counter) =
-            self.malformed.get_mut(protocol as usize).and_then(|reasons| reasons.get_mut(error.index()))
-        {
+        let counters = self.malformed.0.get_mut(protocol as usize);
+        if let Some(counter) = counters.and_then(|reasons| reasons.get_mut(error.index())) {
             *counter += 1;
         }
     }

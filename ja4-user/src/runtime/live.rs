@@ -19,7 +19,7 @@ use zerocopy::FromBytes;
 
 use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
 use crate::encode::Formatter;
-use crate::model::{ConnectionEvent, EventHandler, FingerprintEvent, ProgressEvent, Time};
+use crate::model::{AddCounters, ConnectionEvent, EventHandler, FingerprintEvent, ProgressEvent, Time};
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::runtime::engine::observe::{Chunk, Observer};
@@ -178,10 +178,10 @@ impl LiveShard {
                 let wall = wall_clock();
                 let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
                 status.stats = encapsulated.stats(core.stats());
-                status.bad_version = bad_version;
+                status.ring.bad_record_version = bad_version;
                 status.reported = Some(now);
                 if newest != 0 {
-                    status.lag = wall.0.saturating_sub(newest);
+                    status.ring.lag_us = wall.0.saturating_sub(newest) / 1000;
                 }
             }
             if now.duration_since(evicted) >= EVICT {
@@ -220,7 +220,7 @@ impl LiveShard {
         env.events.flush();
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
         status.stats = encapsulated.stats(core.stats());
-        status.bad_version = bad_version;
+        status.ring.bad_record_version = bad_version;
     }
 }
 

@@ -10,3 +10,4 @@ mod merge;
 pub mod message;
 pub mod replay;
 pub mod run_state;
+pub mod sensor_stats;

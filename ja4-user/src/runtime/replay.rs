@@ -12,13 +12,14 @@ use ja4_common::filter_config::FilterConfig;
 
 use crate::capture::{CaptureError, CaptureFile, FrameRef, StopFlag};
 use crate::encode::{Context, Format, Formatter};
-use crate::model::Time;
+use crate::model::{AddCounters, Time};
 use crate::runtime::batches::{Batches, DealtBatch, OnProgress, ReadSummary, captured};
 use crate::runtime::connection_limit::{self, ConnectionLimit};
 use crate::runtime::engine::Engine;
 use crate::runtime::engine::observe::Observer;
 use crate::runtime::engine::stats::EngineStats;
 use crate::runtime::merge::{LaneLines, LineCause, LineKey, Merge};
+use crate::runtime::sensor_stats::CaptureStats;
 use crate::shard::ShardBuffers;
 use crate::shard::ShardStats;
 use crate::shard::lane::Lane;
@@ -69,12 +70,8 @@ pub struct ReplayReport {
     pub stats: ShardStats,
     /// Counters of the engine.
     pub engine: EngineStats,
-    /// Packets read from the files: `packets = unsupported_link + not_network + counters.seen`.
-    pub packets: u64,
-    /// Packets skipped because their interface has an unsupported link type.
-    pub unsupported_link: u64,
-    /// Frames with a truncated link header, or without a network layer.
-    pub not_network: u64,
+    /// Packets of the files.
+    pub capture: CaptureStats,
     /// Time of the first and of the last packet.
     pub span: Option<(Time, Time)>,
     /// Errors, in the order of the files.
@@ -120,9 +117,7 @@ pub fn replay<W: Write + Send>(
         counters: FilterCounters::default(),
         stats: ShardStats::default(),
         engine: EngineStats::default(),
-        packets: packets.total,
-        unsupported_link: packets.unsupported,
-        not_network: 0,
+        capture: CaptureStats { packets: packets.total, link_unsupported: packets.unsupported, link_unreadable: 0 },
         span: None,
         errors,
         stopped,
@@ -132,7 +127,7 @@ pub fn replay<W: Write + Send>(
     for share in shares {
         report.counters.add(&share.counters);
         report.stats.add(&share.stats);
-        report.not_network += share.not_network;
+        report.capture.link_unreadable += share.not_network;
         report.span = share.span.or(report.span);
     }
     let (mut out, mut engine, mut write_error) = merge.into_parts();

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use crate::model::counter_set;
 use crate::runtime::engine::stats::EngineStats;
 use crate::runtime::message::EngineMessage;
 use crate::shard::ShardStats;
@@ -16,9 +17,9 @@ pub struct RunState {
     pub clock_offset: AtomicU64,
     /// Asks the shards to drain, flush and stop.
     pub stop: AtomicBool,
-    /// Lines dropped because the queue of the engine or of the writer was full.
+    /// See [`OutputStats::lines_dropped`].
     pub lines_dropped: AtomicU64,
-    /// Observations dropped because the engine's queue was full.
+    /// See [`OutputStats::observations_dropped`].
     pub observations_dropped: AtomicU64,
     /// Counters of the engine, at most one second old.
     pub engine: ArcSwap<EngineStats>,
@@ -34,6 +35,46 @@ impl RunState {
             self.observations_dropped.fetch_add(chunk.observations.len() as u64, Ordering::Relaxed);
         }
     }
+
+    /// Returns the counters of full queues.
+    pub(crate) fn output_stats(&self) -> OutputStats {
+        OutputStats {
+            lines_dropped: self.lines_dropped.load(Ordering::Relaxed),
+            observations_dropped: self.observations_dropped.load(Ordering::Relaxed),
+        }
+    }
+}
+
+counter_set! {
+    /// Counters of full queues.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct OutputStats as output {
+        /// Lines dropped because a queue was full.
+        ///
+        /// It was the queue of the engine or of the writer.
+        counter lines_dropped,
+        /// Observations dropped because the engine's queue was full.
+        counter observations_dropped,
+    }
+}
+
+counter_set! {
+    /// Counters of a ring, or of all rings.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct RingStats as shard {
+        /// Records with an unknown layout version.
+        counter bad_record_version,
+        /// Age of the last record when its shard read it; maximum over the shards.
+        gauge lag_us,
+    }
+}
+
+impl RingStats {
+    /// Adds the counters of another ring.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.bad_record_version += other.bad_record_version;
+        self.lag_us = self.lag_us.max(other.lag_us);
+    }
 }
 
 /// Counters that a shard reports to the control plane.
@@ -41,10 +82,8 @@ impl RunState {
 pub struct ShardStatus {
     /// Its core's counters.
     pub stats: ShardStats,
-    /// Records of another layout than this program's.
-    pub bad_version: u64,
-    /// Age of the last record when it was read, nanoseconds.
-    pub lag: u64,
+    /// Its ring's counters.
+    pub ring: RingStats,
     /// When the shard last reported.
     pub reported: Option<Instant>,
 }

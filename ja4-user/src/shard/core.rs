@@ -154,7 +154,7 @@ impl Core {
             TransportHeader::Udp => {
                 cx.datagrams(header, decoded, quic, &mut self.budget);
                 let refused = cx.connection.charge_attributes(&mut self.attribute_budget);
-                self.stats.refused_attribute_bytes += refused as u64;
+                self.stats.protocol.refused_attribute_bytes += refused as u64;
                 return;
             }
         };
@@ -184,7 +184,7 @@ impl Core {
             refused += cx.connection.charge_attributes(&mut self.attribute_budget);
             cx.connection.release(&mut self.budget);
         }
-        self.stats.refused_attribute_bytes += refused as u64;
+        self.stats.protocol.refused_attribute_bytes += refused as u64;
         let timer = |after| FlowTimer {
             time: Time(event.time.0.saturating_add(after)),
             hash: connection.hash,
@@ -235,7 +235,8 @@ impl Core {
             let (stats, hashers) = (&mut self.stats.protocol, &mut env.buffers.hashers);
             event_ctx(connection, event, stats, hashers, &mut *env.events).finish_messages(&mut self.budget);
             connection.drop_incomplete(&mut self.budget);
-            self.stats.refused_attribute_bytes += connection.charge_attributes(&mut self.attribute_budget) as u64;
+            self.stats.protocol.refused_attribute_bytes +=
+                connection.charge_attributes(&mut self.attribute_budget) as u64;
             if !self.is_under_pressure() {
                 return;
             }

@@ -93,14 +93,14 @@ fn named(alpn: &[&[u8]]) -> Vec<u8> {
 fn texts_of_many_connections_stay_within_their_bound() {
     let short = named(&[b"h2"]);
     let ([before, after], ends) = flood(|talk| _ = talk.client(&short));
-    assert_eq!((before.refused_attribute_bytes, ends.named), (0, CONNECTIONS));
+    assert_eq!((before.protocol.refused_attribute_bytes, ends.named), (0, CONNECTIONS));
     assert!(before.attribute_bytes >= (255 * CONNECTIONS) as u64);
     assert_eq!(after.attribute_bytes, 0);
 
     let long = named(&[&[b'p'; 16][..]; 16]);
     let ([before, after], ends) = flood(|talk| _ = talk.client(&long));
     assert!(ends.texts as u64 <= BOUND, "{} bytes of texts", ends.texts);
-    assert!(before.refused_attribute_bytes > 0 && before.attribute_bytes > BOUND / 2);
+    assert!(before.protocol.refused_attribute_bytes > 0 && before.attribute_bytes > BOUND / 2);
     assert!((CONNECTIONS / 4..CONNECTIONS).contains(&ends.named), "the first ones keep their names: {}", ends.named);
     assert_eq!((after.attribute_bytes, ends.last), (0, Some(false)));
 }
@@ -164,7 +164,7 @@ mod ssh {
             }
         };
         let ([before, after], ends) = flood(talk);
-        assert!(before.refused_attribute_bytes > 0 && before.attribute_bytes > BOUND / 2);
+        assert!(before.protocol.refused_attribute_bytes > 0 && before.attribute_bytes > BOUND / 2);
         // A dropped window has no value; every other one has its own.
         assert!((CONNECTIONS / 4..CONNECTIONS).contains(&ends.ssh), "{}", ends.ssh);
         assert_eq!(after.attribute_bytes, 0);

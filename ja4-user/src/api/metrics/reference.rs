@@ -1,7 +1,8 @@
 //! The reference of all counters, for docs/.
 
-use super::family::{MetricFamily, MetricRole, MetricUnit};
-use super::table;
+use super::MetricTable;
+use super::family::{MetricFamily, MetricUnit};
+use crate::model::CounterKind;
 
 /// One number of the `stats` event, or a group of numbers that differ by their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,25 +20,27 @@ pub struct CounterReference {
     pub help: &'static str,
 }
 
-/// Returns every number of the `stats` event.
-#[must_use]
-pub fn reference() -> Vec<CounterReference> {
-    let row = |family: &MetricFamily| CounterReference {
-        path: family.path.replace('/', "."),
-        metric: (family.role != MetricRole::LeftOut).then(|| family.full_name()),
-        is_counter: family.role == MetricRole::Counter,
-        unit: unit(family),
-        help: family.help,
-    };
-    table::FAMILIES.iter().map(row).collect()
+impl MetricTable {
+    /// Returns every number of the `stats` event.
+    #[must_use]
+    pub fn reference(&self) -> Vec<CounterReference> {
+        let row = |family: &MetricFamily| CounterReference {
+            path: family.path().replace('/', "."),
+            metric: (family.kind() != CounterKind::LeftOut).then(|| family.full_name()),
+            is_counter: family.kind() == CounterKind::Counter,
+            unit: unit(family),
+            help: family.help(),
+        };
+        self.0.iter().map(row).collect()
+    }
 }
 
 fn unit(family: &MetricFamily) -> Option<&'static str> {
     match family.unit {
         MetricUnit::Milliseconds => Some("milliseconds"),
         MetricUnit::Microseconds => Some("microseconds"),
-        MetricUnit::One if family.name.ends_with("_seconds") => Some("seconds"),
-        MetricUnit::One if family.name.ends_with("bytes") => Some("bytes"),
+        MetricUnit::One if family.path().ends_with("_s") => Some("seconds"),
+        MetricUnit::One if family.path().ends_with("bytes") => Some("bytes"),
         MetricUnit::One => None,
     }
 }

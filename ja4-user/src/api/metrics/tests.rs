@@ -1,37 +1,44 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use ja4_common::counter::FilterCounters;
 
-use super::family::{MetricRole, PREFIX};
+use super::family::PREFIX;
 use super::*;
 use crate::api::HttpStats;
-use crate::detect::rules::RuleStats;
+use crate::detect::rules::{RuleEngineStats, RuleStats};
 use crate::enrich::remote::RemoteStats;
+use crate::model::CounterSet;
 use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
 use crate::output::storage::WriterStatus;
-use crate::runtime::engine::stats::EngineStats;
-use crate::shard::ShardStats;
-use crate::shard::report;
+use crate::runtime::engine::stats::{AllowlistStats, EngineStats};
+use crate::runtime::run_state::{OutputStats, RingStats};
+use crate::runtime::sensor_stats::{self, InterfaceModes, SensorStats, ShardTotals};
+use crate::shard::{FilterStats, ShardStats};
+
+fn table() -> MetricTable {
+    MetricTable::new(sensor_stats::declarations())
+}
+
+fn text(stats: &CounterGroup) -> String {
+    table().text(stats)
+}
 
 /// A stats event with all optional parts.
 fn everything() -> CounterGroup {
-    let mut kernel = report::filter(&FilterCounters::default());
-    for direction in ["ingress", "egress"] {
-        kernel.group(direction, report::filter(&FilterCounters { seen: 7, ..FilterCounters::default() }));
-    }
-    let mut core = ShardStats::default();
-    core.protocol.malformed.iter_mut().flatten().for_each(|count| *count = 1);
-    let mut shards = report::shards(&core);
-    shards.count("bad_record_version", 0).count("lag_us", 1_500_020);
+    let hook = FilterCounters { seen: 7, ..FilterCounters::default() };
+    let mut shards = ShardStats::default();
+    shards.protocol.malformed.0.iter_mut().flatten().for_each(|count| *count = 1);
     let engine = EngineStats {
         remote: Some(RemoteStats::default()),
-        by_rule: vec![("port_scan".into(), RuleStats { fired: 3, ..RuleStats::default() })],
-        allowlist: vec![("ja4 t13d* for port_scan".into(), 2), ("others".into(), 1)],
+        rules: RuleEngineStats {
+            by_rule: vec![("port_scan".into(), RuleStats { fired: 3, ..RuleStats::default() })],
+            ..RuleEngineStats::default()
+        },
+        allowlist: Some(AllowlistStats(vec![("ja4 t13d* for port_scan".into(), 2), ("others".into(), 1)])),
         ..EngineStats::default()
     };
-    let mut output = CounterGroup::default();
-    output.count("lines_dropped", 0).count("observations_dropped", 0);
     let mut modes = CounterGroup::default();
     modes.text("ingress", "xdp generic").text("reason", "a \"b\" \\ c\nd").text("egress", "tcx");
     let mut interfaces = CounterGroup::default();
@@ -39,18 +46,20 @@ fn everything() -> CounterGroup {
     let error = Some("refused".to_owned());
     let mut sinks = CounterGroup::default();
     sinks.group("siem", SinkStats { last_error: error.clone(), sent: 5, ..SinkStats::default() }.group());
-    let mut stats = CounterGroup::default();
+    let mut stats = SensorStats {
+        uptime_ms: 61_007,
+        kernel: FilterStats { total: FilterCounters::default(), hooks: Some([hook; 2]) },
+        shards: ShardTotals { shards, rings: Some(RingStats { bad_record_version: 0, lag_us: 1_500_020 }) },
+        engine: Arc::new(engine),
+        output: Some(OutputStats::default()),
+        interfaces: Some(InterfaceModes(interfaces)),
+        http: Some(HttpStats::default()),
+    }
+    .group();
     stats
-        .count("uptime_ms", 61_007)
-        .group("kernel", kernel)
-        .group("shards", shards)
-        .group("engine", engine.group())
-        .group("output", output)
-        .group("sinks", sinks)
         .group("storage", WriterStatus { failing: true, last_error: error, ..WriterStatus::default() }.group())
-        .group("attach", AttachStats::default().group())
-        .group("http", HttpStats::default().group())
-        .group("interfaces", interfaces);
+        .group("sinks", sinks)
+        .group("attach", AttachStats::default().group());
     stats
 }
 
@@ -154,7 +163,7 @@ fn leaves(CounterGroup(entries): &CounterGroup, at: &str, out: &mut Vec<String>)
 /// Whether a row of the table matches a leaf.
 fn is_covered(path: &str) -> bool {
     let names: Vec<&str> = path.split('/').collect();
-    table::FAMILIES.iter().any(|family| {
+    table().0.iter().any(|family| {
         let fits = names.iter().enumerate().all(|(depth, name)| match family.segment(depth) {
             Some(PathSegment::Texts) => true,
             segment => segment.is_some_and(|segment| segment.fits(name)),
@@ -169,18 +178,16 @@ fn every_number_of_the_stats_event_has_a_metric() {
     leaves(&everything(), "", &mut all);
     assert!(all.len() > 300, "{}", all.len());
     let forgotten: Vec<_> = all.into_iter().filter(|path| !is_covered(path)).collect();
-    assert!(forgotten.is_empty(), "api/metrics/table.rs lacks {forgotten:#?}");
+    assert!(forgotten.is_empty(), "no declaration of {forgotten:#?}");
     assert_eq!(value(&read(&text(&everything())), "ja4sensor_stats_without_metric", &[]), Some(0.0));
 }
 
 #[test]
 fn every_row_of_the_table_has_a_number() {
     let metrics = read(&text(&everything()));
-    let names: HashSet<_> = table::FAMILIES
-        .iter()
-        .filter(|family| family.role != MetricRole::LeftOut)
-        .map(MetricFamily::full_name)
-        .collect();
+    let table = table();
+    let names: HashSet<_> =
+        table.0.iter().filter(|family| family.kind() != CounterKind::LeftOut).map(MetricFamily::full_name).collect();
     for name in &names {
         assert!(metrics.contains_key(name), "{name}: no number of the stats event matches");
     }
@@ -217,8 +224,9 @@ fn names_labels_and_units() {
 
 #[test]
 fn the_reference_has_every_row_with_its_metric_and_unit() {
-    let rows = reference();
-    assert_eq!(rows.len(), table::FAMILIES.len());
+    let table = table();
+    let rows = table.reference();
+    assert_eq!(rows.len(), table.0.len());
     let row = |path: &str| rows.iter().find(|row| row.path == path).unwrap();
     let uptime = row("uptime_ms");
     assert_eq!(uptime.metric.as_deref(), Some("ja4sensor_uptime_seconds"));

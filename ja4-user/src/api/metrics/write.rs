@@ -1,6 +1,7 @@
 //! The text exposition format, version 0.0.4.
 
-use super::family::{MetricFamily, MetricRole};
+use super::family::MetricFamily;
+use crate::model::CounterKind;
 
 /// The samples of one family, one per line, without the metric name.
 #[derive(Clone, Debug, Default)]
@@ -30,9 +31,9 @@ impl Samples {
         if self.0.is_empty() {
             return;
         }
-        let kind = if family.role == MetricRole::Counter { "counter" } else { "gauge" };
+        let kind = if family.kind() == CounterKind::Counter { "counter" } else { "gauge" };
         let name = family.full_name();
-        head(out, &name, kind, family.help);
+        head(out, &name, kind, family.help());
         for line in &self.0 {
             for part in [&name, line, "\n"] {
                 out.push_str(part);

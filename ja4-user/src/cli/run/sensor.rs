@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::anyhow;
 use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
-use ja4_common::counter::FilterCounters;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
@@ -22,14 +21,13 @@ use crate::capture::ebpf::Kernel;
 use crate::cli::failure::Failure;
 use crate::cli::pipeline::Outputs;
 use crate::encode::{Context, Formatter};
-use crate::model::CounterGroup;
+use crate::model::{AddCounters, CounterGroup, CounterSet};
 use crate::output::stdout::{StdoutError, StdoutWriter, is_closed};
 use crate::runtime::message::EngineMessage;
-use crate::runtime::run_state::{RunState, ShardStatus};
+use crate::runtime::run_state::{RingStats, RunState, ShardStatus};
+use crate::runtime::sensor_stats::{InterfaceModes, SensorStats, ShardTotals};
+use crate::shard::{FilterStats, ShardStats};
 use crate::system::clock::{boot_clock, wall_clock};
-
-use crate::shard::ShardStats;
-use crate::shard::report;
 use crate::system::notify::Notifier;
 use crate::system::shutdown::ShutdownPhase;
 use crate::system::shutdown_watch::Shutdown;
@@ -128,8 +126,7 @@ impl LiveSensor {
         self.requests.close();
         while self.requests.try_recv().is_ok() {}
         let web = self.web.as_mut().and_then(HttpTask::end);
-        let mut modes = CounterGroup::default();
-        describe(&attachments, &mut modes);
+        let modes = interface_modes(&attachments);
         for attachment in attachments {
             if let Err(error) = attachment.detach() {
                 eprintln!("ja4sensor: {error}");
@@ -179,9 +176,7 @@ impl LiveSensor {
     }
 
     fn stats(&mut self, attachments: &[Attachment]) -> Result<Bytes, Failure> {
-        let mut modes = CounterGroup::default();
-        describe(attachments, &mut modes);
-        let mut stats = self.gather(modes)?;
+        let mut stats = self.gather(interface_modes(attachments))?;
         self.outputs.describe(&mut stats);
         let mut line = Vec::new();
         self.formatter.stats(wall_clock(), &stats, &mut line);
@@ -190,9 +185,7 @@ impl LiveSensor {
 
     /// Creates the snapshot for the HTTP server.
     fn snapshot(&mut self, attachments: &[Attachment]) -> Result<SensorSnapshot, Failure> {
-        let mut modes = CounterGroup::default();
-        describe(attachments, &mut modes);
-        let mut stats = self.gather(modes)?;
+        let mut stats = self.gather(interface_modes(attachments))?;
         self.outputs.describe(&mut stats);
         Ok(SensorSnapshot { stats, liveness: self.liveness(), storage: self.outputs.storage() })
     }
@@ -217,39 +210,23 @@ impl LiveSensor {
     }
 
     /// Collects all counters but those of the outputs.
-    fn gather(&mut self, interfaces: CounterGroup) -> Result<CounterGroup, Failure> {
-        let [ingress, egress] = self.kernel.counters().map_err(kernel_failure)?;
-        let mut both = FilterCounters::default();
-        both.add(&ingress);
-        both.add(&egress);
-        let mut kernel = report::filter(&both);
-        kernel.group("ingress", report::filter(&ingress)).group("egress", report::filter(&egress));
-        let mut sum = ShardStats::default();
-        let (mut bad_version, mut lag) = (0, 0);
+    fn gather(&mut self, interfaces: InterfaceModes) -> Result<CounterGroup, Failure> {
+        let (mut shards, mut rings) = (ShardStats::default(), RingStats::default());
         for status in &self.statuses {
             let status = status.lock().unwrap_or_else(PoisonError::into_inner);
-            sum.add(&status.stats);
-            bad_version += status.bad_version;
-            lag = status.lag.max(lag);
+            shards.add(&status.stats);
+            rings.add(&status.ring);
         }
-        let mut shards = report::shards(&sum);
-        shards.count("bad_record_version", bad_version).count("lag_us", lag / 1000);
-        let mut output = CounterGroup::default();
-        output
-            .count("lines_dropped", self.shared.lines_dropped.load(Ordering::Relaxed))
-            .count("observations_dropped", self.shared.observations_dropped.load(Ordering::Relaxed));
-        let mut stats = CounterGroup::default();
-        stats
-            .count("uptime_ms", self.started.elapsed().as_millis() as u64)
-            .group("kernel", kernel)
-            .group("shards", shards)
-            .group("engine", self.shared.engine.load().group())
-            .group("output", output)
-            .group("interfaces", interfaces);
-        if let Some(web) = &self.web {
-            stats.group("http", web.stats().group());
-        }
-        Ok(stats)
+        let stats = SensorStats {
+            uptime_ms: self.started.elapsed().as_millis() as u64,
+            kernel: FilterStats::of_hooks(self.kernel.counters().map_err(kernel_failure)?),
+            shards: ShardTotals { shards, rings: Some(rings) },
+            engine: self.shared.engine.load_full(),
+            output: Some(self.shared.output_stats()),
+            interfaces: Some(interfaces),
+            http: self.web.as_ref().map(HttpTask::stats),
+        };
+        Ok(stats.group())
     }
 }
 
@@ -264,7 +241,8 @@ fn drop_vanished(attachments: &mut Vec<Attachment>) {
     });
 }
 
-pub(super) fn describe(attachments: &[Attachment], into: &mut CounterGroup) {
+fn interface_modes(attachments: &[Attachment]) -> InterfaceModes {
+    let mut interfaces = CounterGroup::default();
     for attachment in attachments {
         let mut modes = CounterGroup::default();
         modes.text("ingress", attachment.ingress_mode());
@@ -272,6 +250,7 @@ pub(super) fn describe(attachments: &[Attachment], into: &mut CounterGroup) {
             modes.text("reason", attachment.ingress_reason());
         }
         modes.text("egress", attachment.egress_mode());
-        into.group(attachment.interface.name.clone(), modes);
+        interfaces.group(attachment.interface.name.clone(), modes);
     }
+    InterfaceModes(interfaces)
 }

@@ -6,10 +6,12 @@ use crossbeam_channel::Sender;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::api::metrics::MetricTable;
 use crate::api::{ApiState, EngineClient, HttpError, HttpServer, HttpStats, QueryError, SnapshotRequest};
 use crate::api::{HttpSettings, ListenAddress};
 use crate::cli::failure::Failure;
 use crate::runtime::message::EngineMessage;
+use crate::runtime::sensor_stats;
 
 /// The task of a server.
 pub(super) type ServerTask = JoinHandle<Result<(), HttpError>>;
@@ -26,7 +28,7 @@ impl HttpTask {
         let client: EngineClient = Arc::new(move |query, reply| {
             engine.try_send(EngineMessage::Query(query, reply)).map_err(|error| QueryError::from_queue(error.is_full()))
         });
-        let (state, requests) = ApiState::new(client);
+        let (state, requests) = ApiState::new(client, MetricTable::new(sensor_stats::declarations()));
         let (end, ended) = oneshot::channel();
         let stats = Box::new(server.stats());
         let task = tokio::spawn(server.serve(state, async {

@@ -21,16 +21,20 @@ use crate::detect::cooldown::Cooldowns;
 use crate::detect::first_seen::Sighting;
 use crate::model::field::HandshakeState;
 use crate::model::{
-    Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, MAX_VALUES, Method, Severity, Side, Time,
+    Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, MAX_VALUES, Method, Severity, Side, Time, counter_set,
 };
 
-/// Counters of [`BuiltinRules`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BuiltinStats {
-    /// Firings of each rule before cooldown, in the order of [`BuiltinRule::ALL`].
-    pub fired: [u64; BuiltinRule::ALL.len()],
-    /// Evicted entries of each rule's state, in the same order. The first two rules have none.
-    pub evicted: [u64; BuiltinRule::ALL.len()],
+counter_set! {
+    /// Counters of [`BuiltinRules`].
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct BuiltinStats as builtin {
+        /// Firings of a built-in rule, before its cooldown.
+        counter fired by rule of BuiltinRule,
+        /// Entries of a built-in rule evicted.
+        ///
+        /// The first two rules have none.
+        counter evicted by rule of BuiltinRule,
+    }
 }
 
 /// The built-in rules with their state.

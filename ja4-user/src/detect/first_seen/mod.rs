@@ -17,7 +17,7 @@ use self::first_seen_table::{FirstSeenKeyRef, FirstSeenTable};
 use super::local_networks::LocalNetworks;
 use crate::document::settings;
 use crate::model::method_set::Methods;
-use crate::model::{Method, Time};
+use crate::model::{Method, Time, counter_set};
 use crate::units::{ByteSize, HumanDuration};
 
 /// Rows of evicted entries that storage does not have yet: one second of a flood of 50,000 new values a second. Further
@@ -74,25 +74,37 @@ pub struct Sighting {
     pub new_since: Option<Time>,
 }
 
-/// Counters of [`FirstSeen`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FirstSeenStats {
-    /// Values tracked network-wide.
-    pub values: u64,
-    /// Pairs of a host and a value tracked.
-    pub host_values: u64,
-    /// Bytes of the texts of both tables.
-    pub bytes: u64,
-    /// Entries evicted for others; a later sighting is first-seen again.
-    pub evicted: u64,
-    /// Entries expired after `forget_after`.
-    pub expired: u64,
-    /// Rows lost before they were stored.
-    pub persist_lost: u64,
-    /// First sightings of the network, after the learning period.
-    pub first: u64,
-    /// First sightings of a local host, after the learning period.
-    pub first_for_host: u64,
+counter_set! {
+    /// Counters of [`FirstSeen`].
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct FirstSeenStats as first_seen {
+        /// Remaining learning period.
+        gauge learning_left_s,
+        /// First-seen values in memory.
+        gauge values,
+        /// First-seen pairs of host and value in memory.
+        gauge host_values,
+        /// Bytes of first-seen values.
+        gauge bytes,
+        /// First-seen values evicted.
+        ///
+        /// A later sighting is first-seen again.
+        counter evicted,
+        /// First-seen values expired.
+        ///
+        /// They were not sighted for `forget_after`.
+        counter expired,
+        /// First-seen values evicted before they were stored.
+        counter persist_lost,
+        /// Observations of a new value.
+        ///
+        /// After the learning period.
+        counter first as first_seen,
+        /// Observations of a value that is new for a host.
+        ///
+        /// After the learning period.
+        counter first_for_host as first_seen_for_host,
+    }
 }
 
 /// The tracked values.
@@ -272,8 +284,9 @@ impl FirstSeen {
 
     /// The counters.
     #[must_use]
-    pub fn stats(&self) -> FirstSeenStats {
+    pub fn stats(&self, now: Time) -> FirstSeenStats {
         FirstSeenStats {
+            learning_left_s: self.learning_left(now).0.as_secs(),
             values: self.network.len(),
             host_values: self.hosts.len(),
             bytes: self.network.bytes() + self.hosts.bytes(),

@@ -55,7 +55,7 @@ fn a_value_is_new_once_on_the_network_and_once_for_each_local_host() {
     assert_eq!(check(Method::Ja4s, host(1), 5), (true, false)); // another method, not looked at per host
     assert_eq!(check(Method::Ja4l, host(1), 6), (false, false)); // a distance
     assert_eq!(check(Method::Ja4ssh, host(1), 7), (false, false)); // not configured
-    let stats = seen.stats();
+    let stats = seen.stats(at(0));
     assert_eq!((stats.values, stats.host_values), (2, 2));
     assert_eq!((stats.first, stats.first_for_host), (2, 2));
 }
@@ -148,7 +148,7 @@ fn restored_rows_are_merged_with_those_of_the_run() {
         assert_eq!((first, last, count), (at(0), at(90), 4));
     }
     assert_eq!(row("t13i0100_", None).count, 1);
-    let stats = late.stats();
+    let stats = late.stats(at(0));
     assert_eq!((stats.values, stats.host_values), (4, 1));
     assert_eq!(stats.bytes, (2 * JA4.len() + 3 * "t12i0100_".len()) as u64);
 }
@@ -211,14 +211,14 @@ fn evicted_rows_are_stored_and_counted() {
     for number in 0..100_u64 {
         assert!(seen.check(Method::Ja4, &format!("value {number}"), None, at(number)).first);
     }
-    assert_eq!((seen.stats().values, seen.stats().evicted), (10, 90));
+    assert_eq!((seen.stats(at(0)).values, seen.stats(at(0)).evicted), (10, 90));
     let mut numbers: Vec<_> = drain(&mut seen).iter().map(|row| row.first).collect();
     numbers.sort();
     assert_eq!(numbers, (0..100).map(at).collect::<Vec<_>>());
     for number in 0..60_000_u64 {
         seen.check(Method::Ja4, &format!("flood {number}"), None, at(200));
     }
-    let stats = seen.stats();
+    let stats = seen.stats(at(0));
     assert_eq!(stats.persist_lost as usize + drain(&mut seen).len(), 60_000);
     assert_eq!(stats.persist_lost, 60_000 - 10 - MAX_EVICTED_ROWS as u64);
 }
@@ -229,9 +229,9 @@ fn long_values_are_bounded_in_bytes() {
     let mut seen = first_seen(&settings);
     for number in 0..100 {
         seen.check(Method::Ja4d, &format!("{number:01000}"), None, at(1));
-        assert!(seen.stats().bytes <= 10_000);
+        assert!(seen.stats(at(0)).bytes <= 10_000);
     }
-    assert_eq!((seen.stats().values, seen.stats().evicted), (10, 90));
+    assert_eq!((seen.stats(at(0)).values, seen.stats(at(0)).evicted), (10, 90));
 }
 
 #[test]
@@ -242,9 +242,9 @@ fn expired_values_are_new_again() {
     let again = seen.check(Method::Ja4, JA4, host(1), at(2));
     assert_eq!((again.first, again.first_for_host), (true, false));
     seen.tick(at(102));
-    assert_eq!(seen.stats().values, 1);
+    assert_eq!(seen.stats(at(0)).values, 1);
     seen.tick(at(103));
-    assert_eq!((seen.stats().values, seen.stats().bytes, seen.stats().expired), (0, 0, 2));
+    assert_eq!((seen.stats(at(0)).values, seen.stats(at(0)).bytes, seen.stats(at(0)).expired), (0, 0, 2));
 }
 
 /// The rules, as simply as they can be put.

@@ -23,7 +23,7 @@ use super::local_networks::LocalNetworks;
 use super::time_ranges::COOLDOWN;
 use crate::document::settings;
 use crate::model::bounded_lru_map::BoundedLruMap;
-use crate::model::{Alert, ConnectionRecord, FingerprintRecord, Method, Severity, Time};
+use crate::model::{Alert, ConnectionRecord, FingerprintRecord, Method, Severity, Time, counter_set};
 use crate::units::HumanDuration;
 
 /// Sensors whose counts are stored separately. Rows of further sensors are counted and ignored.
@@ -56,23 +56,27 @@ settings! {
     }
 }
 
-/// Counters of [`Profiles`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProfileStats {
-    /// Tracked profile keys.
-    pub keys: u64,
-    /// Tracked values of all keys.
-    pub values: u64,
-    /// Profile keys evicted for others.
-    pub evicted_keys: u64,
-    /// Values evicted for others.
-    pub evicted_values: u64,
-    /// Rows ignored because they came from too many sources.
-    pub refused: u64,
-    /// Rows lost before they were stored.
-    pub persist_lost: u64,
-    /// Unusual pairs, before the cooldown.
-    pub unusual: u64,
+counter_set! {
+    /// Counters of [`Profiles`].
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct ProfileStats as profile {
+        /// Keys of behaviour profiles.
+        gauge keys,
+        /// Values of behaviour profiles.
+        gauge values,
+        /// Profile keys evicted.
+        counter evicted_keys as profile_keys_evicted,
+        /// Profile values evicted.
+        counter evicted_values as profile_values_evicted,
+        /// Profile rows rejected because of too many sources.
+        counter refused,
+        /// Profile rows evicted before they were stored.
+        counter persist_lost,
+        /// Unusual pairs.
+        ///
+        /// Before the cooldown.
+        counter unusual,
+    }
 }
 
 /// The history of the key of an unusual pair.

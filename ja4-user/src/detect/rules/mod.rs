@@ -32,10 +32,12 @@ mod engine;
 mod groups;
 mod parse;
 mod rule_set;
+mod stats;
 mod window;
 
 pub use self::condition::{Operand, Operator, RuleCondition};
 pub use self::definition::{RuleDefinition, RuleEvent, RuleMeasure, RuleThreshold, WindowMode};
-pub use self::engine::{RuleEngine, RuleEngineStats, RuleStats};
+pub use self::engine::RuleEngine;
 pub use self::groups::GroupLimits;
 pub use self::rule_set::{MAX_RULES, RuleSet};
+pub use self::stats::{RuleEngineStats, RuleStats};

@@ -22,7 +22,7 @@ pub use self::circuit_breaker::{BreakerState, CircuitBreaker};
 use self::client::{FetchOutcome, RemoteClient};
 pub use self::settings::{RemoteError, RemoteSettings};
 use crate::model::bounded_lru_map::BoundedLruMap;
-use crate::model::{Label, Method};
+use crate::model::{Label, Method, counter_set};
 
 /// Longest value that is looked up, bytes. Only JA4D values and values with many TCP options are longer.
 const MAX_VALUE: usize = 256;
@@ -47,36 +47,42 @@ pub struct RemoteLabel {
     pub label: Arc<Label>,
 }
 
-/// Counters of a [`Remote`]. `requested = queued + dropped`, and `queued` is the sum of `hits`, `misses`, `failed`,
-/// `refused` and the values still pending.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RemoteStats {
-    /// Lookups answered by the cache.
-    pub cached: u64,
-    /// Lookups of a value that is pending already.
-    pub joined: u64,
-    /// Lookups that need a request.
-    pub requested: u64,
-    /// Requests dropped because the queue was full.
-    pub dropped: u64,
-    /// Requests put into the queue.
-    pub queued: u64,
-    /// Values with a label.
-    pub hits: u64,
-    /// Values without a label.
-    pub misses: u64,
-    /// Failed requests: no connection, a timeout, an unexpected status, invalid JSON, or an answer that is too large.
-    pub failed: u64,
-    /// Requests not sent because the circuit breaker was open.
-    pub refused: u64,
-    /// How often the circuit breaker opened.
-    pub opened: u64,
-    /// Whether the circuit breaker is open.
-    pub open: bool,
-    /// Values that are too long to be looked up.
-    pub unsupported: u64,
-    /// Cache entries evicted for others.
-    pub evicted: u64,
+counter_set! {
+    /// Counters of a [`Remote`]. `requested = queued + dropped`, and `queued` is the sum of `hits`, `misses`, `failed`,
+    /// `refused` and the values still pending.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct RemoteStats as remote {
+        /// Remote lookups served from the cache.
+        counter cached,
+        /// Remote lookups of a value with a pending request.
+        counter joined,
+        /// Remote lookups that need a request.
+        counter requested,
+        /// Requests dropped because the queue was full.
+        counter dropped,
+        /// Requests enqueued.
+        counter queued,
+        /// Requests with a label in the response.
+        counter hits,
+        /// Requests without a label in the response.
+        counter misses,
+        /// Requests that failed.
+        ///
+        /// No connection, a timeout, an unexpected status, invalid JSON, or an answer that is too large.
+        counter failed,
+        /// Requests rejected because the circuit breaker was open.
+        counter refused,
+        /// Times the circuit breaker opened.
+        counter breaker_opened,
+        /// Whether the circuit breaker is open.
+        gauge breaker_open: bool,
+        /// Values that remote lookup does not support.
+        ///
+        /// They are too long.
+        counter unsupported,
+        /// Cache entries evicted.
+        counter evicted,
+    }
 }
 
 /// A method and a value to look up.
@@ -210,8 +216,8 @@ impl Remote {
     /// Caches an answer. Returns it if it has a label.
     fn cache_reply(&mut self, reply: RemoteReply) -> Option<RemoteLabel> {
         let RemoteReply { query, outcome, state, opened } = reply;
-        self.stats.opened = opened;
-        self.stats.open = state == BreakerState::Open;
+        self.stats.breaker_opened = opened;
+        self.stats.breaker_open = state == BreakerState::Open;
         let RemoteSettings { hit_age, miss_age, breaker_reset, .. } = &self.settings;
         let (answer, age) = match outcome {
             RemoteOutcome::FetchOutcome(FetchOutcome::Hit(label)) => {

@@ -254,20 +254,20 @@ fn a_failing_server_gets_no_requests_until_a_probe_succeeds() {
     }
     settle(&mut remote, |stats| stats.failed + stats.refused == 20);
     let stats = remote.stats();
-    assert_eq!((stats.failed, stats.refused, stats.opened, stats.open), (5, 15, 1, true));
+    assert_eq!((stats.failed, stats.refused, stats.breaker_opened, stats.breaker_open), (5, 15, 1, true));
     assert_eq!(server.requested().len(), 5);
 
     thread::sleep(reset);
     assert_eq!(remote.lookup_blocking(Method::Ja4, "probe", LONG), RemoteAnswer::Unknown);
     assert_eq!(remote.lookup_blocking(Method::Ja4, "refused", LONG), RemoteAnswer::Unknown);
     let stats = remote.stats();
-    assert_eq!((stats.failed, stats.refused, stats.opened, server.requested().len()), (6, 16, 2, 6));
+    assert_eq!((stats.failed, stats.refused, stats.breaker_opened, server.requested().len()), (6, 16, 2, 6));
 
     well.store(true, Ordering::Relaxed);
     thread::sleep(reset);
     assert_eq!(name(&remote.lookup_blocking(Method::Ja4, "probe", LONG)), Some("curl")); // requested again after the reset
     assert_eq!(name(&remote.lookup_blocking(Method::Ja4, "next", LONG)), Some("curl"));
-    assert!(!remote.stats().open);
+    assert!(!remote.stats().breaker_open);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::encode::escape;
-use crate::model::CounterGroup;
+use crate::model::{LabelledMetric, counter_set};
 
 /// Longest error that is kept, in characters: the receiver may send more.
 const MAX_ERROR: usize = 200;
@@ -65,53 +65,49 @@ pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::AcqRel);
 }
 
-/// Counters of a sink, by outcome of the alerts:
-/// `offered = below_severity + queue_full + rate_limited + sent + failed + abandoned + waiting`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SinkStats {
-    /// Name of the sink.
-    pub name: String,
-    /// Alerts offered to the sink.
-    pub offered: u64,
-    /// Alerts below the minimum severity.
-    pub below_severity: u64,
-    /// Alerts dropped because the queue was full.
-    pub queue_full: u64,
-    /// Alerts dropped by the rate limit.
-    pub rate_limited: u64,
-    /// Alerts sent. Receivers of UDP and TCP syslog do not acknowledge them.
-    pub sent: u64,
-    /// Alerts dropped after a permanent error or the last retry.
-    pub failed: u64,
-    /// Alerts not delivered before the end of the sensor or the removal of the sink.
-    pub abandoned: u64,
-    /// Alerts queued or in delivery.
-    pub waiting: u64,
-    /// Retries.
-    pub retries: u64,
-    /// The last error; `None` once a later alert was delivered.
-    pub last_error: Option<String>,
+/// Alerts by outcome.
+const OUTCOMES: LabelledMetric =
+    LabelledMetric { label: "outcome", metric: "sink_alerts", help: "Alerts of a sink, by outcome." };
+
+counter_set! {
+    /// Counters of a sink, by outcome of the alerts:
+    /// `offered = below_severity + queue_full + rate_limited + sent + failed + abandoned + waiting`.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct SinkStats as sink {
+        /// Name of the sink.
+        hidden name: String,
+        /// Alerts offered to a sink.
+        counter offered,
+        /// Alerts below the minimum severity.
+        counter below_severity in OUTCOMES,
+        /// Alerts dropped because the queue was full.
+        counter queue_full in OUTCOMES,
+        /// Alerts dropped by the rate limit.
+        counter rate_limited in OUTCOMES,
+        /// Alerts sent. Receivers of UDP and TCP syslog do not acknowledge them.
+        counter sent in OUTCOMES,
+        /// Alerts dropped after a permanent error or the last retry.
+        counter failed in OUTCOMES,
+        /// Alerts not delivered before the end of the sensor or the removal of the sink.
+        counter abandoned in OUTCOMES,
+        /// Alerts queued or in delivery, by sink.
+        gauge waiting,
+        /// Delivery retries of a sink.
+        counter retries,
+        /// Whether the last delivery of a sink failed.
+        gauge failing: bool = is_failing,
+        text error = error,
+        /// The last error; `None` once a later alert was delivered.
+        hidden last_error: Option<String>,
+    }
 }
 
 impl SinkStats {
-    /// Returns the counters for a `stats` event.
-    #[must_use]
-    pub fn group(&self) -> CounterGroup {
-        let mut group = CounterGroup::default();
-        group
-            .count("offered", self.offered)
-            .count("below_severity", self.below_severity)
-            .count("queue_full", self.queue_full)
-            .count("rate_limited", self.rate_limited)
-            .count("sent", self.sent)
-            .count("failed", self.failed)
-            .count("abandoned", self.abandoned)
-            .count("waiting", self.waiting)
-            .count("retries", self.retries)
-            .count("failing", u64::from(self.last_error.is_some()));
-        if let Some(error) = &self.last_error {
-            group.text("error", error.clone());
-        }
-        group
+    const fn is_failing(&self) -> bool {
+        self.last_error.is_some()
+    }
+
+    fn error(&self) -> Option<&str> {
+        self.last_error.as_deref()
     }
 }

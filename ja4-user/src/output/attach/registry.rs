@@ -6,32 +6,27 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 
 use super::reader::AttachedReader;
-use crate::model::CounterGroup;
+use crate::model::counter_set;
 
 /// Most readers at once: each has a thread, and holds lines in memory.
 pub(super) const MAX_READERS: usize = 64;
 
-/// Counters of the attach socket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AttachStats {
-    /// Attached readers.
-    pub readers: u64,
-    /// Readers attached since the start.
-    pub attached: u64,
-    /// Readers rejected: processes of another user, or too many readers.
-    pub refused: u64,
-    /// Lines dropped for slow readers, counted once per reader.
-    pub lost: u64,
-}
-
-impl AttachStats {
-    /// Returns the counters for a `stats` event.
-    #[must_use]
-    pub fn group(&self) -> CounterGroup {
-        let Self { readers, attached, refused, lost } = *self;
-        let mut group = CounterGroup::default();
-        group.count("readers", readers).count("attached", attached).count("refused", refused).count("lost", lost);
-        group
+counter_set! {
+    /// Counters of the attach socket.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct AttachStats as attach {
+        /// Attached readers.
+        gauge readers,
+        /// Readers attached since the start.
+        counter attached as attach_readers_attached,
+        /// Readers rejected.
+        ///
+        /// They are processes of another user, or there are too many readers.
+        counter refused as attach_readers_refused,
+        /// Lines dropped for slow readers.
+        ///
+        /// Counted once per reader.
+        counter lost as attach_lines_lost,
     }
 }
 

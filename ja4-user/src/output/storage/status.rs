@@ -6,48 +6,55 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::write_op::WriteOp;
-use crate::model::CounterGroup;
+use crate::model::{LabelledMetric, counter_set};
 use crate::units::Counted;
 
-/// Current counters of the writer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WriterStatus {
-    /// Ended connections written.
-    pub connections: u64,
-    /// Fingerprints written.
-    pub fingerprints: u64,
-    /// Alerts written.
-    pub alerts: u64,
-    /// Rows of first-seen values and profiles written.
-    pub knowledge: u64,
-    /// Transactions committed.
-    pub commits: u64,
-    /// Failed transactions, including retries.
-    pub flush_failures: u64,
-    /// Operations lost because the database could not be written.
-    pub rows_lost: u64,
-    /// Operations dropped because the queue was full.
-    pub rows_dropped: u64,
-    /// Lost and dropped operations on saved state (`WriteOp::is_saved_state`), which can be sent again.
-    pub saved_state_lost: u64,
-    /// Connections deleted by retention.
-    pub expired_connections: u64,
-    /// Fingerprints deleted by retention.
-    pub expired_fingerprints: u64,
-    /// Alerts deleted by retention.
-    pub expired_alerts: u64,
-    /// Batches in the queue.
-    pub queued: u64,
-    /// Operations that are neither written nor lost yet.
-    pub rows_waiting: u64,
-    /// How often the file was deleted or replaced while it was open.
-    pub file_replaced: u64,
-    /// Time since the file was last replaced.
-    pub replaced_ago: Option<Duration>,
-    /// Whether the last transaction failed.
-    pub failing: bool,
-    /// The error of the last failed transaction.
-    pub last_error: Option<String>,
+/// Rows written, by table.
+const ROWS_WRITTEN: LabelledMetric =
+    LabelledMetric { label: "table", metric: "storage_rows_written", help: "Rows written to the database." };
+
+counter_set! {
+    /// Current counters of the writer.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct WriterStatus as storage {
+        /// Ended connections written.
+        counter connections in ROWS_WRITTEN,
+        /// Fingerprints written.
+        counter fingerprints in ROWS_WRITTEN,
+        /// Alerts written.
+        counter alerts in ROWS_WRITTEN,
+        /// Rows of first-seen values and profiles written.
+        counter knowledge in ROWS_WRITTEN,
+        /// Transactions committed.
+        counter commits,
+        /// Failed transactions, including retries.
+        counter flush_failures,
+        /// Rows lost because the database could not be written.
+        counter rows_lost,
+        /// Rows dropped because the queue was full.
+        counter rows_dropped,
+        /// Lost and dropped operations on saved state (`WriteOp::is_saved_state`), which can be sent again.
+        hidden saved_state_lost: u64,
+        /// Connections deleted by retention.
+        counter expired_connections as storage_connections_expired,
+        /// Fingerprints deleted by retention.
+        counter expired_fingerprints as storage_fingerprints_expired,
+        /// Alerts deleted by retention.
+        counter expired_alerts as storage_alerts_expired,
+        /// Batches in the queue of the writer.
+        gauge queued as storage_queued_batches,
+        /// Operations that are neither written nor lost yet.
+        hidden rows_waiting: u64,
+        /// Times the open database file was deleted or replaced.
+        counter file_replaced,
+        /// Time since the file was last replaced.
+        hidden replaced_ago: Option<Duration>,
+        /// Whether the last transaction failed.
+        gauge failing: bool,
+        text error = error,
+        /// The error of the last failed transaction.
+        hidden last_error: Option<String>,
+    }
 }
 
 impl WriterStatus {
@@ -64,42 +71,9 @@ impl WriterStatus {
         format!("{} lost: {why}", Counted(self.lost(), "row"))
     }
 
-    /// Returns the counters for a `stats` event.
-    #[must_use]
-    pub fn group(&self) -> CounterGroup {
-        let Self {
-            connections, fingerprints, alerts, knowledge, commits, flush_failures, rows_lost, rows_dropped, ..
-        } = self;
-        let Self {
-            expired_connections,
-            expired_fingerprints,
-            expired_alerts,
-            queued,
-            file_replaced,
-            failing,
-            last_error,
-            ..
-        } = self;
-        let mut group = CounterGroup::default();
-        group
-            .count("connections", *connections)
-            .count("fingerprints", *fingerprints)
-            .count("alerts", *alerts)
-            .count("knowledge", *knowledge)
-            .count("commits", *commits)
-            .count("flush_failures", *flush_failures)
-            .count("rows_lost", *rows_lost)
-            .count("rows_dropped", *rows_dropped)
-            .count("expired_connections", *expired_connections)
-            .count("expired_fingerprints", *expired_fingerprints)
-            .count("expired_alerts", *expired_alerts)
-            .count("queued", *queued)
-            .count("file_replaced", *file_replaced)
-            .count("failing", u64::from(*failing));
-        if let Some(error) = last_error.as_ref().filter(|_| *failing) {
-            group.text("error", error.clone());
-        }
-        group
+    /// The error, until a transaction succeeds.
+    fn error(&self) -> Option<&str> {
+        self.last_error.as_deref().filter(|_| self.failing)
     }
 }
 

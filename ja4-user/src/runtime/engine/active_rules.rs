@@ -53,16 +53,8 @@ struct ActiveThresholdRule {
     mode: &'static str,
     needed: u32,
     cooldown_ms: u64,
-    matched: u64,
-    ungrouped: u64,
-    allowlisted: u64,
-    late: u64,
-    restarted: u64,
-    fired: u64,
-    suppressed: u64,
-    evicted: u64,
-    groups: u64,
-    bytes: u64,
+    #[serde(flatten)]
+    counters: RuleStats,
 }
 
 pub(super) fn lines(builtin: &BuiltinRules, profiles: &Profiles, rules: &RuleEngine) -> Vec<Bytes> {
@@ -83,13 +75,12 @@ pub(super) fn lines(builtin: &BuiltinRules, profiles: &Profiles, rules: &RuleEng
     }
     for (definition, stats) in rules.rule_stats() {
         let RuleDefinition { name, description, severity, .. } = definition;
-        lines.extend(line("threshold", (name, description), *severity, threshold(definition, &stats)));
+        lines.extend(line("threshold", (name, description), *severity, threshold(definition, stats)));
     }
     lines
 }
 
-fn threshold(definition: &RuleDefinition, stats: &RuleStats) -> ActiveThresholdRule {
-    let RuleStats { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = *stats;
+fn threshold(definition: &RuleDefinition, counters: RuleStats) -> ActiveThresholdRule {
     ActiveThresholdRule {
         on: match definition.on {
             RuleEvent::Connection => "connection",
@@ -103,16 +94,7 @@ fn threshold(definition: &RuleDefinition, stats: &RuleStats) -> ActiveThresholdR
         },
         needed: definition.threshold.needed(),
         cooldown_ms: milliseconds(definition.cooldown),
-        matched,
-        ungrouped,
-        allowlisted: allowed,
-        late,
-        restarted,
-        fired,
-        suppressed,
-        evicted,
-        groups,
-        bytes,
+        counters,
     }
 }
 

@@ -28,7 +28,7 @@ use crossbeam_channel::Receiver;
 use self::observe::{Chunk, ConnectionEnd, Observation, ObservationKind, ObservedFingerprint, Words};
 use self::outputs::EngineOutputs;
 pub use self::restore::SavedState;
-use self::stats::EngineStats;
+use self::stats::{AllowlistStats, EngineStats};
 use self::tracker::{TrackedRecord, Tracker};
 use self::value_cache::{CachedValue, ValueCache};
 use crate::detect::DetectionContent;
@@ -517,16 +517,16 @@ impl Engine {
     pub fn stats(&self) -> EngineStats {
         EngineStats {
             connections: self.tracker.len() as u64,
-            learning_left: self.firsts.learning_left(self.now),
-            first_seen: self.firsts.stats(),
+            first_seen: self.firsts.stats(self.now),
             profiles: self.profiles.stats(),
             builtin: self.builtin.stats(),
             rules: self.rules.stats(),
-            by_rule: self.rules.rule_stats().map(|(rule, stats)| (Arc::clone(&rule.name), stats)).collect(),
             cooldowns: self.cooldowns.stats(),
             remote: self.remote.as_ref().map(Remote::stats),
-            suppressed: self.content.allowlist.suppressed(),
-            allowlist: self.content.allowlist.listed_counts(),
+            allowlisted: self.content.allowlist.suppressed(),
+            allowlist: Some(self.content.allowlist.listed_counts())
+                .filter(|entries| !entries.is_empty())
+                .map(AllowlistStats),
             ..self.stats.clone()
         }
     }

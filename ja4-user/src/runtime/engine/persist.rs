@@ -60,7 +60,7 @@ impl Engine {
         let now = self.past;
         self.firsts.tick(now);
         let SavedStateLimits { values, host_values, profile_keys, .. } = self.bounds;
-        let (firsts, profiles) = (self.firsts.stats(), self.profiles.stats());
+        let (firsts, profiles) = (self.firsts.stats(self.now), self.profiles.stats());
         let gone = firsts.evicted + profiles.evicted_keys + profiles.evicted_values;
         let (expired_at, gone_then) = self.expired_at;
         // If many entries were evicted from memory, storage is trimmed before the interval is over.

@@ -11,10 +11,11 @@ use super::condition::RuleCondition;
 use super::definition::{RuleDefinition, RuleEvent, RuleMeasure, RuleThreshold};
 use super::groups::{GroupLimits, GroupOutcome, RuleGroups};
 use super::rule_set::RuleSet;
+use super::stats::{RuleEngineStats, RuleStats};
 use super::window::{WindowMeasure, WindowSpec};
 use crate::detect::allowlist::Allowlist;
 use crate::model::field::{Field, FieldValue, Known, Subject, bit};
-use crate::model::{Alert, ConnectionRecord, FingerprintRecord, Method, Time};
+use crate::model::{AddCounters, Alert, ConnectionRecord, FingerprintRecord, Method, Time};
 use crate::units::HumanDuration;
 
 /// The rules in force with their windows.
@@ -28,40 +29,6 @@ pub struct RuleEngine {
     hasher: RandomState,
     /// Counters of rules that a reload removed.
     removed: RuleStats,
-}
-
-/// Counters of one rule, or of all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RuleStats {
-    /// Events that fulfilled the conditions.
-    pub matched: u64,
-    /// Matched events without a value for a field of `group_by` or `count_distinct`.
-    pub ungrouped: u64,
-    /// Matched events that the allowlist suppressed.
-    pub allowed: u64,
-    /// Matched events that were too late for their window.
-    pub late: u64,
-    /// Groups restarted because the clock was set back.
-    pub restarted: u64,
-    /// Alerts.
-    pub fired: u64,
-    /// Firings that a cooldown suppressed.
-    pub suppressed: u64,
-    /// Groups evicted during their window or cooldown.
-    pub evicted: u64,
-    /// Groups tracked.
-    pub groups: u64,
-    /// Memory of the groups, bytes.
-    pub bytes: u64,
-}
-
-/// Counters of all rules.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RuleEngineStats {
-    /// Rules in force.
-    pub rules: u64,
-    /// The sum of all rules, removed rules included.
-    pub total: RuleStats,
 }
 
 #[derive(Debug)]
@@ -207,7 +174,8 @@ impl RuleEngine {
     pub fn stats(&self) -> RuleEngineStats {
         let mut total = self.removed;
         self.rules.iter().for_each(|rule| total.add(&rule.stats()));
-        RuleEngineStats { rules: self.rules.len() as u64, total }
+        let by_rule = self.rule_stats().map(|(rule, stats)| (Arc::clone(&rule.name), stats)).collect();
+        RuleEngineStats { rules: self.rules.len() as u64, total, by_rule }
     }
 
     /// The counters of each rule.
@@ -269,7 +237,7 @@ impl RuleState {
         self.stats.matched += 1;
         let fingerprint = subject.seen.map(|seen| (seen.method, &*seen.value));
         if context.allowlist.suppresses(&self.definition.name, context.record, fingerprint) {
-            self.stats.allowed += 1;
+            self.stats.allowlisted += 1;
             return;
         }
         let Some((group, what)) = self.keys(subject, context.hasher) else {
@@ -403,22 +371,6 @@ fn required_methods(definition: &RuleDefinition) -> Option<Vec<u16>> {
     sets.sort_unstable();
     sets.dedup();
     Some(sets)
-}
-
-impl RuleStats {
-    fn add(&mut self, other: &Self) {
-        let Self { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = other;
-        self.matched += matched;
-        self.ungrouped += ungrouped;
-        self.allowed += allowed;
-        self.late += late;
-        self.restarted += restarted;
-        self.fired += fired;
-        self.suppressed += suppressed;
-        self.evicted += evicted;
-        self.groups += groups;
-        self.bytes += bytes;
-    }
 }
 
 #[cfg(test)]

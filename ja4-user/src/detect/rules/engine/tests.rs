@@ -321,7 +321,7 @@ fn allowlisted_events_are_not_counted() {
         run.connection(&record("10.1.0.1", &host(number), 22));
     }
     assert_eq!((run.names().len(), allow.suppressed()), (0, 40));
-    assert_eq!(run.rules.stats().total.allowed, 40);
+    assert_eq!(run.rules.stats().total.allowlisted, 40);
     for number in 0..40 {
         run.connection(&record("10.5.0.1", &host(number), 22));
     }
