@@ -1,4 +1,4 @@
-//! Any bytes as a capture file.
+//! A capture file (pcap or pcapng).
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes as the body of a ClientHello.
+//! The body of a ClientHello, over TCP and over DTLS.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

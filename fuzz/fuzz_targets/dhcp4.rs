@@ -1,4 +1,4 @@
-//! Any bytes as a DHCPv4 message.
+//! A DHCPv4 message.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

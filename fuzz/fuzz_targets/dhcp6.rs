@@ -1,4 +1,4 @@
-//! Any bytes as a DHCPv6 message.
+//! A DHCPv6 message.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes as the datagrams of one DTLS direction.
+//! DTLS datagrams of both sides of one flow.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! IP fragments, in any order, overlap and repetition.
+//! IP fragments of a few datagrams, in any order, with overlaps and duplicates.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

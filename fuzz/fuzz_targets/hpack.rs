@@ -1,4 +1,4 @@
-//! Any bytes as HPACK blocks, one after the other.
+//! HPACK header blocks of one connection.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

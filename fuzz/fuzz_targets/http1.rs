@@ -1,4 +1,4 @@
-//! Any bytes as one client direction of HTTP/1.
+//! The client direction of an HTTP/1 connection, split into chunks.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

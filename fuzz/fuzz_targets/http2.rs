@@ -1,4 +1,4 @@
-//! Any bytes as one client direction of HTTP/2.
+//! The client direction of an HTTP/2 connection, split into chunks.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes as packets of OpenVPN's control channel, from both sides and in a TCP stream.
+//! Packets of an OpenVPN control channel, over UDP and in a TCP stream.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

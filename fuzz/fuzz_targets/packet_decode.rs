@@ -1,4 +1,4 @@
-//! Any bytes as frames and as a record.
+//! Ethernet frames through filter and shard, and one record of the kernel program.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

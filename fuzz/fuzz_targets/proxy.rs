@@ -1,4 +1,4 @@
-//! Any bytes as the first of a client, behind which its stream may begin, split in any way.
+//! A PROXY protocol header at the start of a client's stream, split into chunks.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any datagrams, and Initials that are sealed over any frames.
+//! QUIC datagrams of one flow, and Initial packets encrypted from frames of the input.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

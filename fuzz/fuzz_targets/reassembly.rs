@@ -1,4 +1,4 @@
-//! Any order, overlap and repetition of segments.
+//! TCP segments of one direction, in any order, with overlaps and duplicates.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

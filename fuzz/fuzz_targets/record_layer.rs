@@ -1,4 +1,4 @@
-//! Any bytes as the TLS records of one direction.
+//! TLS records of one direction, split into chunks.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes as datagrams behind their lengths in a TCP stream, split in any way.
+//! Datagrams in a TCP stream (RFC 4571), split into chunks.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes as the body of a ServerHello.
+//! The body of a ServerHello.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

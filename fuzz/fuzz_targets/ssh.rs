@@ -1,4 +1,4 @@
-//! Any bytes as one direction of an SSH connection, split in any way, and as its packets' lengths.
+//! One direction of an SSH connection, split into chunks, and the lengths of its packets.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

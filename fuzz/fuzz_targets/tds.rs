@@ -1,4 +1,4 @@
-//! Any bytes as one side's TDS packets, split in any way.
+//! One side's TDS packets, split into chunks.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes as frames with headers inside headers.
+//! Frames with tunnels, through filter, shard and decapsulation.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes as TURN messages, in a TCP stream and alone.
+//! TURN messages in a TCP stream, split into chunks, and one TURN message over UDP.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

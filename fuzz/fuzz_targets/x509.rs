@@ -1,4 +1,4 @@
-//! Any bytes as a certificate, and as a certificate message.
+//! An X.509 certificate, and the certificate list of a TLS Certificate message.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

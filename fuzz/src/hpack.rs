@@ -1,16 +1,19 @@
-//! HPACK blocks that share a dynamic table.
+//! HPACK header blocks of one connection.
 
 use ja4::wire::http2::HeaderList;
 use ja4::wire::http2::hpack::{Decoder, MAX_FIELDS, MAX_LIST};
 
-/// Blocks, each behind its length: what comes out is within bounds, and comes out once more when it is written
-/// without any table.
+use super::input::length_prefixed;
+
+/// Decodes HPACK header blocks with one dynamic table.
+///
+/// Input: blocks, each after its length in two bytes. The first invalid block ends the run.
+///
+/// Checks that the number and size of the decoded fields stay within their bounds, and that the fields are decoded
+/// again from an encoding without tables and without Huffman codes.
 pub fn hpack(data: &[u8]) {
     let (mut decoder, mut list, mut again) = (Decoder::default(), HeaderList::default(), HeaderList::default());
-    let mut rest = data;
-    while let Some((&[high, low], after)) = rest.split_first_chunk() {
-        let (block, after) = after.split_at(after.len().min(usize::from(u16::from_be_bytes([high, low]))));
-        rest = after;
+    for (_, block) in length_prefixed(data, 0xffff) {
         if decoder.decode(block, &mut list).is_err() {
             return;
         }
@@ -20,16 +23,16 @@ pub fn hpack(data: &[u8]) {
         let mut plain = Vec::new();
         for field in list.iter() {
             plain.push(0);
-            literal(field.name, &mut plain);
-            literal(field.value, &mut plain);
+            encode_string(field.name, &mut plain);
+            encode_string(field.value, &mut plain);
         }
         Decoder::default().decode(&plain, &mut again).unwrap();
         assert_eq!(list, again);
     }
 }
 
-/// A string without Huffman code (RFC 7541, section 5.2).
-fn literal(string: &[u8], out: &mut Vec<u8>) {
+/// Appends a string literal without Huffman code (RFC 7541, section 5.2).
+fn encode_string(string: &[u8], out: &mut Vec<u8>) {
     match string.len().checked_sub(127) {
         None => out.push(string.len() as u8),
         Some(mut more) => {

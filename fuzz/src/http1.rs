@@ -7,9 +7,12 @@ use ja4::wire::http::HttpRequest;
 use ja4::wire::http1::{Http1Status, Http1Stream, MAX_BLOCK, MAX_LINES};
 use ja4::{Fingerprint, Forms, Hashers, Input};
 
-/// Where a stream stops, and what it has not read then.
+use super::input::assert_split_invariant;
+
+/// Status in which parsing stopped; with it, the bytes left for the next protocol.
 #[derive(Debug, PartialEq, Eq)]
-enum Stop {
+enum StreamEnd {
+    /// The input ended.
     Open,
     Lost,
     Http2(Vec<u8>),
@@ -17,74 +20,79 @@ enum Stop {
     Ended,
 }
 
-/// Name and value of each field.
+/// Name and value of each header field.
 pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Requests and errors, and where the stream stopped.
-type Outcome = (Vec<Result<Fields, WireError>>, Stop);
+/// Requests and errors in order, and how the stream ended.
+type StreamOutcome = (Vec<Result<Fields, WireError>>, StreamEnd);
 
-/// The stream gives the same until it stops, however it is split; the first byte says how. Behind that, it
-/// takes any bytes.
+/// Parses the client direction of an HTTP/1 connection.
+///
+/// Input:
+/// - byte 0: chunk length minus 1;
+/// - rest: the stream.
+///
+/// Checks that the requests, the errors and the end do not depend on how the stream is split into chunks. The stream
+/// is then parsed with gaps and without stopping, which must not panic.
 pub fn http1(data: &[u8]) {
-    let Some((&step, stream)) = data.split_first() else {
+    let Some((&extra, stream)) = data.split_first() else {
         return;
     };
-    let whole = outcome(stream, stream.len().max(1));
-    for size in [1, 1 + usize::from(step)] {
-        assert_eq!(outcome(stream, size), whole, "in pieces of {size}");
-    }
-    let mut lost = Http1Stream::new();
-    for (place, bytes) in stream.chunks(1 + usize::from(step)).enumerate() {
-        if place % 3 == 2 {
-            lost.resync()
+    assert_split_invariant(stream, extra, outcome);
+    let mut with_gaps = Http1Stream::new();
+    for (index, chunk) in stream.chunks(1 + usize::from(extra)).enumerate() {
+        if index % 3 == 2 {
+            with_gaps.resync()
         } else {
-            lost.skip(u64::from(step % 4))
+            with_gaps.skip(u64::from(extra % 4))
         }
-        lost.push(bytes, |_| ControlFlow::Continue(()));
+        with_gaps.push(chunk, |_| ControlFlow::Continue(()));
     }
 }
 
-fn outcome(stream: &[u8], piece: usize) -> Outcome {
-    let (mut http, mut found) = (Http1Stream::new(), Vec::new());
+/// Parses a stream until it is no longer [`Http1Status::Open`].
+fn outcome(stream: &[u8], chunk_len: usize) -> StreamOutcome {
+    let (mut http, mut requests) = (Http1Stream::new(), Vec::new());
     let mut rest = stream;
     while !rest.is_empty() {
-        let (bytes, behind) = rest.split_at(piece.min(rest.len()));
-        rest = behind;
-        let status = http.push(bytes, |request| {
-            found.push(request.map(|request| fields(&request)));
+        let (chunk, after) = rest.split_at(chunk_len.min(rest.len()));
+        rest = after;
+        let status = http.push(chunk, |request| {
+            requests.push(request.map(|request| checked_fields(&request)));
             ControlFlow::Continue(())
         });
-        let stop = match status {
+        let end = match status {
             Http1Status::Open => None,
-            Http1Status::Lost => Some(Stop::Lost),
-            Http1Status::Http2(left) => Some(Stop::Http2([left, behind].concat())),
-            // Empty lines are passed over before it shows that this is no request.
+            Http1Status::Lost => Some(StreamEnd::Lost),
+            Http1Status::Http2(left) => Some(StreamEnd::Http2([left, after].concat())),
+            // Empty lines before the tunnelled protocol are skipped or left, depending on the chunks.
             Http1Status::Tunnel(left) => {
-                Some(Stop::Tunnel([http.incomplete_block(), left, behind].concat().trim_ascii_start().to_vec()))
+                let left = [http.incomplete_block(), left, after].concat();
+                Some(StreamEnd::Tunnel(left.trim_ascii_start().to_vec()))
             }
-            Http1Status::Ended => Some(Stop::Ended),
+            Http1Status::Ended => Some(StreamEnd::Ended),
         };
         assert!(http.buffered() <= 2 * (MAX_BLOCK + 1));
-        if let Some(stop) = stop {
-            return (found, stop);
+        if let Some(end) = end {
+            return (requests, end);
         }
     }
-    (found, Stop::Open)
+    (requests, StreamEnd::Open)
 }
 
-/// A request's fields, after a look at what can be read of it.
-pub(super) fn fields(request: &HttpRequest<'_>) -> Fields {
+/// Checks the format of a request's JA4H and returns the request's fields.
+pub(super) fn checked_fields(request: &HttpRequest<'_>) -> Fields {
     assert!(request.fields().count() <= usize::from(MAX_LINES));
     assert!(request.host().is_some() || request.field(b"host").is_none());
-    let (mut all, mut values) = (Hashers::new(Forms::All), Hashers::new(Forms::Value));
-    if let Some(found) = all.compute(Input::Request(request)) {
-        let value = found.as_str();
-        assert_eq!(Some(value), values.compute(Input::Request(request)).map(Fingerprint::as_str));
-        for value in [Some(value), found.original()].map(Option::unwrap) {
+    let (mut all_forms, mut value_only) = (Hashers::new(Forms::All), Hashers::new(Forms::Value));
+    if let Some(ja4h) = all_forms.compute(Input::Request(request)) {
+        let value = ja4h.as_str();
+        assert_eq!(Some(value), value_only.compute(Input::Request(request)).map(Fingerprint::as_str));
+        for value in [Some(value), ja4h.original()].map(Option::unwrap) {
             assert!(value.len() == "ge11cr04da00_8ddaef5d77af_280f366eaa04_c2fb0fe53442".len());
             assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
         }
-        let [raw, raw_original] = [found.raw(), found.raw_original()].map(Option::unwrap);
+        let [raw, raw_original] = [ja4h.raw(), ja4h.raw_original()].map(Option::unwrap);
         for raw in [raw, raw_original] {
             assert!(raw.starts_with(&value[..13]) && raw.matches('_').count() >= 3);
         }

@@ -1,4 +1,4 @@
-//! QUIC datagrams.
+//! QUIC datagrams of one flow.
 
 use std::ops::ControlFlow;
 
@@ -11,68 +11,92 @@ use ja4_user::model::{Side, Time};
 use ja4_user::protocol::UdpDatagram;
 use ja4_user::protocol::quic::{MAX_CONNECTIONS, QuicBuffers, QuicConnections};
 
-/// What the client chooses at first, and what a Retry would give it.
-const IDS: [&[u8]; 2] = [b"original", b"retried"];
+/// Destination connection IDs of the client: its own choice, and one from a Retry.
+const CLIENT_DCIDS: [&[u8]; 2] = [b"original", b"retried"];
 
-/// Datagrams of one connection: what is sealed opens, every byte of its frames is counted, nothing lies
-/// outside of what holds it, no bound is passed, and what was charged is given back.
+/// Connection ID by which the server addresses the client.
+const CLIENT_SCID: &[u8] = b"me";
+
+// Bits of a datagram's first byte, see [`quic`].
+const FROM_SERVER: u8 = 0x01;
+const ENCRYPT: u8 = 0x02;
+const RETRIED_ID: u8 = 0x04;
+const VERSION_2: u8 = 0x08;
+const TRUNCATED: u8 = 0x10;
+const CONTINUE: u8 = 0x20;
+
+/// Reassembles the handshake messages in the QUIC datagrams of one flow.
 ///
-/// Each begins with a byte and a length of two bytes. Bit 0 of the byte says that the server sends it. Bit 1
-/// seals the bytes, as frames, into an Initial; else they are the datagram as it stands. Bit 2 takes the
-/// other ID, bit 3 version 2, bit 4 leaves a third of it uncaptured, bit 5 asks for more behind a message.
+/// Input: datagrams, each as
+/// - byte 0, bit 0: the server sent it, otherwise the client;
+/// - byte 0, bit 1: the content is frames, to be encrypted as an Initial packet; otherwise it is the datagram;
+/// - byte 0, bit 2: the Initial packet has the connection ID of a Retry;
+/// - byte 0, bit 3: the Initial packet has QUIC version 2, otherwise version 1;
+/// - byte 0, bit 4: the last third of the datagram was not captured;
+/// - byte 0, bit 5: the receiver continues after a message;
+/// - bytes 1 and 2: length of the content;
+/// - content.
+///
+/// Checks that an encrypted packet is decrypted to its frames, that packets and CRYPTO frames lie within the datagram,
+/// that each byte of a CRYPTO frame is counted once, that memory stays within the budget, and that all memory is
+/// released.
 pub fn quic(data: &[u8]) {
     const LIMITS: ReassemblyLimits = ReassemblyLimits { window: 4096, bytes: 1024, ranges: 8 };
-    let (mut flow, mut engine) = (QuicConnections::<()>::default(), QuicBuffers::new(LIMITS));
+    let (mut flow, mut buffers) = (QuicConnections::<()>::default(), QuicBuffers::new(LIMITS));
     let (mut budget, mut rest) = (Budget::new(8192), data);
-    while let Some((&[shape, high, low], after)) = rest.split_first_chunk() {
-        let (bytes, after) = after.split_at(after.len().min(u16::from_be_bytes([high, low]).into()));
+    while let Some((&[flags, high, low], after)) = rest.split_first_chunk() {
+        let (content, after) = after.split_at(after.len().min(u16::from_be_bytes([high, low]).into()));
         rest = after;
-        let from = if shape & 1 == 0 { Side::Client } else { Side::Server };
-        let sealed = (shape & 2 != 0).then(|| sealed(shape, from, bytes));
-        let datagram = sealed.as_deref().unwrap_or(bytes);
-        let missing = if shape & 16 == 0 { 0 } else { datagram.len() / 3 };
+        let from = if flags & FROM_SERVER == 0 { Side::Client } else { Side::Server };
+        let initial = (flags & ENCRYPT != 0).then(|| initial_datagram(flags, from, content));
+        let datagram = initial.as_deref().unwrap_or(content);
+        let missing = if flags & TRUNCATED == 0 { 0 } else { datagram.len() / 3 };
         let payload = &datagram[..datagram.len() - missing];
-        walk(payload, datagram.len());
+        check_packets(payload, datagram.len());
 
         let datagram =
             UdpDatagram { payload, wire_len: datagram.len(), from_high: from == Side::Server, time: Time(0), ttl: 64 };
         let mut messages = 0;
-        let seen = flow.push(&mut engine, &datagram, &mut budget, |(), given| {
+        let outcome = flow.push(&mut buffers, &datagram, &mut budget, |(), delivered| {
             messages += 1;
-            assert!(given.message.body.len() <= MAX_HANDSHAKE_MESSAGE);
-            if shape & 32 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            assert!(delivered.message.body.len() <= MAX_HANDSHAKE_MESSAGE);
+            if flags & CONTINUE == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        assert!(messages == 0 || seen.has_initial);
-        assert!(seen.errors().count() <= 1 + usize::from(MAX_PACKETS));
+        assert!(messages == 0 || outcome.has_initial);
+        assert!(outcome.errors().count() <= 1 + usize::from(MAX_PACKETS));
         assert!(budget.used() <= budget.max());
         assert!(flow.iter().count() <= MAX_CONNECTIONS);
-        assert!(seen.connection.is_none_or(|place| place < flow.iter().count()));
-        if sealed.is_some() && missing == 0 && messages == 0 && seen.errors().next().is_none() {
-            let crypto = seen.crypto;
+        assert!(outcome.connection.is_none_or(|index| index < flow.iter().count()));
+        if initial.is_some() && missing == 0 && messages == 0 && outcome.errors().next().is_none() {
+            let crypto = outcome.crypto;
             let counted = crypto.duplicate + crypto.conflicting + crypto.buffered + crypto.refused.total();
-            let all: usize = CryptoFrames::new(bytes, false).map_while(Result::ok).map(|frame| frame.data.len()).sum();
-            // Of a side that is done nothing is read, and of one that is given up not all.
             let counted = counted + crypto.delivered - crypto.released;
-            assert!(counted == all || counted == 0 || crypto.refused.budget > 0);
+            let frames = CryptoFrames::new(content, false).map_while(Result::ok);
+            let total: usize = frames.map(|frame| frame.data.len()).sum();
+            // Bytes of a finished side are not read, and a side that exceeds the budget is not read to its end.
+            assert!(counted == total || counted == 0 || crypto.refused.budget > 0);
         }
     }
     flow.close(&mut budget);
     assert_eq!(budget.used(), 0);
 }
 
-/// An Initial over `frames`, which opens to the same.
-fn sealed(shape: u8, from: Side, frames: &[u8]) -> Vec<u8> {
-    let version = if shape & 8 == 0 { V1 } else { V2 };
-    let id = IDS[usize::from(shape >> 2 & 1)];
-    let (keys, other) = match from {
-        Side::Client => (PacketKeys::client(version, id).unwrap(), PacketKeys::server(version, id).unwrap()),
-        Side::Server => (PacketKeys::server(version, id).unwrap(), PacketKeys::client(version, id).unwrap()),
+/// Encrypts frames as an Initial packet. Checks that only the keys of the sender's side decrypt it, to the same frames.
+///
+/// Returns an empty datagram if the frames exceed the packet's length field.
+fn initial_datagram(flags: u8, from: Side, frames: &[u8]) -> Vec<u8> {
+    let version = if flags & VERSION_2 == 0 { V1 } else { V2 };
+    let client_dcid = CLIENT_DCIDS[usize::from(flags & RETRIED_ID != 0)];
+    let client_keys = PacketKeys::client(version, client_dcid).unwrap();
+    let server_keys = PacketKeys::server(version, client_dcid).unwrap();
+    let (keys, other_keys, dcid, scid) = match from {
+        Side::Client => (client_keys, server_keys, client_dcid, CLIENT_SCID),
+        Side::Server => (server_keys, client_keys, CLIENT_SCID, CLIENT_DCIDS[1]),
     };
-    let (dcid, scid) = if from == Side::Client { (id, &b"me"[..]) } else { (&b"me"[..], IDS[1]) };
     let header = InitialHeader { version, dcid, scid, token: &[], number: 7, number_len: 4 };
     let mut datagram = Vec::new();
     if seal(&header, &keys, frames, &mut datagram).is_err() {
-        assert!(frames.len() > 0x3000); // longer than its length field can say
+        assert!(frames.len() > 0x3000);
         return Vec::new();
     }
     let packet = Packets::new(&datagram, datagram.len()).next().unwrap().unwrap();
@@ -80,31 +104,32 @@ fn sealed(shape: u8, from: Side, frames: &[u8]) -> Vec<u8> {
     let mut plaintext = Plaintext::default();
     keys.open(&packet, &mut plaintext).unwrap();
     assert_eq!(plaintext.payload(), frames);
-    assert!(other.open(&packet, &mut plaintext).is_err());
+    assert!(other_keys.open(&packet, &mut plaintext).is_err());
     datagram
 }
 
-/// Packets lie one behind the other, and what is read of them within them.
-fn walk(payload: &[u8], wire_len: usize) {
-    let (mut at, mut plaintext) = (0, Plaintext::default());
+/// Checks that the packets of a datagram follow each other and fit it, and checks the frames of those that are
+/// decrypted. The payload is also read as frames itself.
+fn check_packets(payload: &[u8], wire_len: usize) {
+    let (mut end, mut plaintext) = (0, Plaintext::default());
     for packet in Packets::new(payload, wire_len).map_while(Result::ok) {
-        assert!(payload[at..].starts_with(packet.bytes) && !packet.bytes.is_empty());
-        at += packet.bytes.len();
+        assert!(payload[end..].starts_with(packet.bytes) && !packet.bytes.is_empty());
+        end += packet.bytes.len();
         assert!(packet.number_at <= packet.bytes.len() && packet.bytes.len() <= packet.wire_len);
-        assert!(!packet.is_truncated() || at == payload.len());
+        assert!(!packet.is_truncated() || end == payload.len());
         let Ok(keys) = PacketKeys::client(packet.version, packet.dcid) else {
             continue;
         };
         if keys.open(&packet, &mut plaintext).is_ok() {
-            frames(plaintext.payload(), plaintext.is_truncated());
+            check_crypto_frames(plaintext.payload(), plaintext.is_truncated());
         }
     }
-    frames(payload, false);
-    frames(payload, true);
+    check_crypto_frames(payload, false);
+    check_crypto_frames(payload, true);
 }
 
-/// CRYPTO frames lie one behind the other.
-fn frames(payload: &[u8], truncated: bool) {
+/// Checks that CRYPTO frames follow each other and lie within the payload.
+fn check_crypto_frames(payload: &[u8], truncated: bool) {
     let mut end = 0;
     for frame in CryptoFrames::new(payload, truncated).map_while(Result::ok) {
         assert!(end < frame.start && payload[frame.start..].starts_with(frame.data));

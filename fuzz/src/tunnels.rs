@@ -1,113 +1,88 @@
-//! Frames with headers inside headers.
+//! Frames with tunnels.
 
-use std::sync::{Arc, LazyLock, Mutex};
-
-use ja4::Forms;
 use ja4_common::bytes::SliceFrame;
-use ja4_common::filter_config::FilterConfig;
 use ja4_common::headers::{
     ETHERNET, ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_VLAN, PacketHeaders,
 };
 use ja4_common::parse::{ParseOutcome, ParseStart, parse};
 use ja4_common::reason::RecordClass;
-use ja4_user::encode::{Context, Format, Formatter};
-use ja4_user::model::Time;
-use ja4_user::shard::lane::{CapturedFrame, Lane};
-use ja4_user::shard::{self, Now, ShardBuffers};
 
-use super::Lines;
+use super::input::length_prefixed;
+use super::lane_run::LaneRun;
 
-/// Bytes of the shortest tunnel header: a label. IP headers have more.
-const SHORTEST: usize = 4;
+/// Length of the shortest tunnel header: an MPLS label stack entry.
+const MIN_TUNNEL_HEADER: usize = 4;
 
-/// Frames, each behind its length: from wherever they are read, what is found lies within the frame, one header
-/// behind the other, and each tunnel leads further in. Then through a lane: every frame is counted once by the
-/// filter, and what it hands over unopened once by the shard.
+/// Parses and decapsulates frames, each with several kinds of first header.
+///
+/// Input: frames, each after its length in two bytes. The top four bits of the length are also the number of bytes at
+/// the frame's end that were not captured. The first three bytes of a frame are also the EtherType and offset of one
+/// more first header.
+///
+/// Checks that headers follow each other within the frame, that each tunnel header advances, that the filter counts
+/// each frame once, and that decapsulation counts one outcome for each nested packet.
 pub fn tunnels(data: &[u8]) {
-    /// Few, so that flows displace each other.
-    const LIMITS: shard::ShardLimits =
-        shard::ShardLimits { connections: 4, idle: 1, reassembly: 4096, ssh_window: shard::ShardLimits::SSH_WINDOW };
-
-    /// Used again and again, as a shard does: they take long to make.
-    static ENGINES: LazyLock<Mutex<ShardBuffers>> = LazyLock::new(|| Mutex::new(ShardBuffers::new(Forms::All)));
-
-    let filter_config = FilterConfig::new([1, 2]);
-    let mut lane = Lane::new(&LIMITS);
-    let mut engines = ENGINES.lock().unwrap();
-    let mut sink = Lines { formatter: Formatter::new(Format::Json, Arc::new(Context::default())), text: Vec::new() };
-    let (mut number, mut rest) = (0, data);
-    while let Some((&[high, low], after)) = rest.split_first_chunk() {
-        let (bytes, after) = after.split_at(after.len().min(u16::from_be_bytes([high, low]).into()));
-        rest = after;
-        // What a capture lacks of it.
-        let slice = SliceFrame { bytes, wire_len: bytes.len() + usize::from(high >> 4) };
-        for start in starts(bytes) {
-            descend(slice, start);
-            number += 1;
-            let frame =
-                CapturedFrame { start, slice, time: Time(number * 100_000_000), interface: 0, point: 0, number };
-            lane.frame(&frame, &filter_config, &mut engines, &mut sink);
+    let mut lane = LaneRun::new();
+    for (prefix, bytes) in length_prefixed(data, 0xffff) {
+        let slice = SliceFrame { bytes, wire_len: bytes.len() + usize::from(prefix >> 12) };
+        for start in parse_starts(bytes) {
+            check_nesting(slice, start);
+            lane.frame(slice, start);
         }
     }
-    let end = Now { time: Time(number * 100_000_000), packet: Some(number) };
-    lane.tick(end, &mut engines, &mut sink);
-    lane.finish(end, &mut engines, &mut sink);
+    lane.tick();
+    let lane = lane.finish();
     let (counters, stats) = (lane.counters(), lane.stats());
-    assert!(counters.balanced() && counters.seen == number);
-    let (nested, fragments) =
-        (counters.emitted[RecordClass::Nested as usize], counters.emitted[RecordClass::Fragment as usize]);
-    let opened = stats.decap;
-    // Of what is nested, all has an outcome, and so has what was put together of fragments in it.
-    let outcomes = opened.processed + opened.unselected + opened.unparseable + opened.fragments + opened.too_deep;
+    let [nested, fragments] =
+        [RecordClass::Nested, RecordClass::Fragment].map(|class| counters.emitted[class as usize]);
+    let decap = stats.decap;
+    let outcomes = decap.processed + decap.unselected + decap.unparseable + decap.fragments + decap.too_deep;
+    // A datagram that was reassembled from fragments is decapsulated again.
     assert_eq!(nested + stats.fragments.completed, outcomes);
-    assert_eq!(opened.records, nested + fragments);
-    assert_eq!(counters.emitted.iter().sum::<u64>(), stats.packets);
-    assert_eq!((stats.connections, stats.buffered_bytes), (0, 0));
-    assert_eq!(stats.opened, stats.ended.iter().sum::<u64>());
+    assert_eq!(decap.records, nested + fragments);
 }
 
-/// Every place where a frame's headers may begin, and one that the frame itself names.
-fn starts(bytes: &[u8]) -> impl Iterator<Item = ParseStart> {
+/// Returns the kinds of first header: Ethernet, each network header after 14 bytes, and the one that the frame names.
+fn parse_starts(bytes: &[u8]) -> impl Iterator<Item = ParseStart> {
     let at = |ethertype, offset| ParseStart::Network { ethertype, offset };
     let named = bytes.first_chunk().map(|&[high, low, offset]| at(u16::from_be_bytes([high, low]), offset.into()));
-    let links = [ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_VLAN, ETHERTYPE_ETHERNET];
-    // Behind an Ethernet header lies the same for those that have no link header.
-    let network = links.into_iter().map(move |ethertype| at(ethertype, ETHERNET));
+    let ethertypes = [ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_VLAN, ETHERTYPE_ETHERNET];
+    let network = ethertypes.into_iter().map(move |ethertype| at(ethertype, ETHERNET));
     [ParseStart::Ethernet].into_iter().chain(network).chain(named)
 }
 
-/// From tunnel to tunnel, as userspace does it, as far as they go.
-fn descend(slice: SliceFrame<'_>, start: ParseStart) {
+/// Parses from tunnel to tunnel, without a limit on the depth, and checks the offsets of each level.
+fn check_nesting(slice: SliceFrame<'_>, start: ParseStart) {
     let (mut slice, mut start) = (slice, start);
-    for _ in 0..=slice.bytes.len() / SHORTEST {
-        let mut found = PacketHeaders::default();
-        let parsed = parse(&slice, start, &mut found);
+    for _ in 0..=slice.bytes.len() / MIN_TUNNEL_HEADER {
+        let mut headers = PacketHeaders::default();
+        let outcome = parse(&slice, start, &mut headers);
         let end = slice.bytes.len();
-        let (l3, l4, payload) = (found.l3 as usize, found.l4 as usize, found.payload as usize);
-        match parsed {
+        let (l3, l4, payload) = (headers.l3 as usize, headers.l4 as usize, headers.payload as usize);
+        match outcome {
             ParseOutcome::NotIp | ParseOutcome::OtherProtocol | ParseOutcome::Malformed(_) => return,
             ParseOutcome::Fragment => {
-                assert!(l3 + 20 <= end && l3 + 20 <= l4 && (found.src_port, found.dst_port) == (0, 0));
+                assert!(l3 + 20 <= end && l3 + 20 <= l4 && (headers.src_port, headers.dst_port) == (0, 0));
                 return;
             }
             ParseOutcome::Transport => {
                 assert!(l3 + 20 <= l4 && l4 + 8 <= payload && l4 + 8 <= end);
-                assert!(matches!((found.proto, payload - l4), (17, 8) | (6, 20..=60)));
+                assert!(matches!((headers.proto, payload - l4), (17, 8) | (6, 20..=60)));
                 return;
             }
             ParseOutcome::Nested => {
                 assert!(l3 + 20 <= end && l3 + 20 <= l4);
-                assert_eq!((found.proto, found.src_port, found.dst_port), (0, 0, 0));
+                assert_eq!((headers.proto, headers.src_port, headers.dst_port), (0, 0, 0));
             }
         }
         slice = SliceFrame {
             bytes: slice.bytes.get(l4..).unwrap_or_default(),
             wire_len: slice.wire_len.saturating_sub(l4),
         };
-        start = match found.inner {
+        start = match headers.inner {
             ETHERTYPE_ETHERNET => ParseStart::Ethernet,
             ethertype => ParseStart::Network { ethertype, offset: 0 },
         };
     }
-    panic!("tunnels without an end");
+    panic!("more tunnel headers than fit the frame");
 }

@@ -1,4 +1,4 @@
-//! Every corpus of the fuzz targets as a plain test, and the seeds they start from.
+//! Runs the check of each fuzz target over its committed corpus, and writes the seeds of the corpora.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../../fuzz/src/lib.rs"]
@@ -18,10 +18,10 @@ use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 use tests::packets::{Envelope, Extension};
 use tests::random::SplitMix64;
 
-/// Panics where something does not hold.
+/// Check of a target, which panics if a property does not hold for its input.
 type Check = fn(&[u8]);
 
-/// Each target's name and what it demands.
+/// Name and check of each target.
 const TARGETS: [(&str, Check); 22] = [
     ("capture_reader", checks::capture_reader),
     ("client_hello", checks::client_hello),
@@ -51,7 +51,7 @@ fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
 }
 
-/// Names in a folder, without what follows a dot, sorted.
+/// Returns the sorted names in a folder, without extensions.
 fn names_in(folder: PathBuf) -> Vec<String> {
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut names: Vec<String> =
@@ -61,14 +61,14 @@ fn names_in(folder: PathBuf) -> Vec<String> {
 }
 
 #[test]
-fn every_target_and_every_corpus_is_listed_here() {
+fn every_target_and_every_corpus_is_listed() {
     let listed = TARGETS.map(|(name, _)| name);
     assert_eq!(names_in(fuzz().join("fuzz_targets")), listed);
     assert_eq!(names_in(fuzz().join("corpus")), listed);
 }
 
 #[test]
-fn what_the_targets_demand_holds_for_every_corpus() {
+fn every_corpus_passes_the_check_of_its_target() {
     for (name, check) in TARGETS {
         let folder = fuzz().join("corpus").join(name);
         let files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -91,7 +91,7 @@ fn write_the_seeds() {
     }
 }
 
-/// Small well-formed inputs, and some that are nearly so.
+/// Returns target, name and bytes of each seed: small valid inputs, and some with one error.
 fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut random = SplitMix64::new(1);
     let mut seeds = Vec::new();
@@ -136,7 +136,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         add("packet_decode", name, frames.collect());
     }
 
-    // Shape, offset, length: see the target. The last one is 5 bytes long.
+    // Flags, offset and length, see the target. The last fragment has 5 bytes.
     add("fragments", "in_order", b"\x04\0\x02\x04\x02\x02\0\x04\x01".to_vec());
     add("fragments", "two_reversed", b"\x01\x04\x01\x02\x02\x01\x06\0\x02\x05\0\x04".to_vec());
     add("fragments", "overlapping", b"\x04\x02\x02\x0c\x01\x04\x04\0\x02\0\x05\x01".to_vec());
@@ -196,7 +196,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("hpack", "resized", blocks(&[get, b"\x20\x3f\xe1\x1f\x40\x01a\x00", b"\xbe", b"\x3f\x21\xbf"]));
     add("hpack", "bad_padding", blocks(&[b"\x41\x82\x1e\xff"]));
 
-    // Offsets are 1024 more than the place in the stream.
+    // Three bytes a segment: the offset in the stream plus 1024, and flags with the length, see the target.
     add("reassembly", "in_order", b"\0\0\0\x01\x04\0\x02\x04\x10\x03\x04\x28\x01".to_vec());
     add("reassembly", "reversed", b"\x12\x34\x56\x78\x04\x20\x02\x04\x10\x02\x04\0\x02".to_vec());
     add("reassembly", "overlapping_at_the_wrap", b"\xff\xff\xff\xf0\x04\x10\x04\x04\x08\x04\x04\0\x0f".to_vec());
@@ -249,7 +249,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     seeds
 }
 
-/// Frames behind their lengths: an opening, a hello and its answer in each tunnel, whole, cut, nested, in fragments.
+/// Adds TCP handshakes with a ClientHello in each kind of tunnel, in nested tunnels, truncated, and in fragments.
 fn tunnel_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     let framed = |frames: &[Vec<u8>]| -> Vec<u8> {
         frames.iter().flat_map(|frame| [&(frame.len() as u16).to_be_bytes()[..], frame].concat()).collect()
@@ -290,7 +290,7 @@ fn tunnel_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     add("tunnels", "fragments", framed(&inside.chain(pieces.iter().cloned()).collect::<Vec<_>>()));
 }
 
-/// One byte that says how to split, and what a client sends.
+/// Adds streams and packets of each framing.
 fn framing_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     let behind = |header: &[u8]| [&[4][..], header, b"\x16\x03\x01\0\x05\x01\0\0\x01\0"].concat();
     add("proxy", "version_1", behind(framing::PROXY_1));
@@ -339,7 +339,7 @@ fn framing_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     add("openvpn", "tls_auth", [&[200][..], &auth.concat()].concat());
 }
 
-/// Datagrams, each behind its length, in which a bit says that the client sends it; the first byte is the budget.
+/// Adds DTLS datagrams with their prefixes, after the byte of the budget, see the target.
 fn dtls_seeds(server_hello: &[u8], add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     let framed = |datagrams: &[Vec<u8>]| {
         let bytes =
@@ -367,7 +367,7 @@ fn dtls_seeds(server_hello: &[u8], add: &mut impl FnMut(&'static str, &str, Vec<
     cut[1] |= 0x80;
     cut.truncate(50);
     add("dtls", "cut", cut);
-    // Their last byte makes the one a further hello, the other another association's.
+    // A ClientHello with the last byte 0xaa begins another association, see the target.
     let beginning = |random: u8, last: u8| datagrams(1, 0, &[&[random; 60][..], &[last]].concat(), 48);
     let client = [(1, 0), (2, 0), (3, 0xaa), (3, 0xaa)].map(|(random, last)| {
         let mut client = framed(&beginning(random, last));
@@ -396,7 +396,7 @@ fn x509_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     add("x509", "cut", leaf[..leaf.len() - 1].to_vec());
 }
 
-/// One byte that says how to split, and the bytes of a client.
+/// Returns client streams, each after the byte with the chunk length.
 fn http1_seeds() -> Vec<(&'static str, Vec<u8>)> {
     let plain = "\x09GET /a b HTTP/1.1\r\nHost: a\r\nCookie: b=c; a=d\r\nReferer: e\r\nAccept-Language: en-US\r\n\r\n";
     let bodies = "\x14POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcPUT / HTTP/1.0\nTransfer-Encoding: chunked\n\n\
@@ -416,7 +416,7 @@ fn http1_seeds() -> Vec<(&'static str, Vec<u8>)> {
     named.map(|(name, text)| (name, text.as_bytes().to_vec())).to_vec()
 }
 
-/// Frames of a client; `again` refers to what `get` leaves in the dynamic table.
+/// Returns frames of a client; `again` refers to entries that `get` adds to the dynamic table.
 fn http2_seeds(get: &[u8], again: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
         let length = (payload.len() as u32).to_be_bytes();
