@@ -10,7 +10,7 @@ pub fn record(content: u8, epoch: u16, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Returns a handshake fragment: `data` at `offset` of message number `seq`, whose body has `length` bytes.
+/// Returns a handshake fragment: `data` at `offset` of the body, of `length` bytes, of message number `seq`.
 pub fn fragment(kind: u8, seq: u16, length: usize, offset: usize, data: &[u8]) -> Vec<u8> {
     let mut out = vec![kind];
     out.extend(&(length as u32).to_be_bytes()[1..]);

@@ -33,7 +33,7 @@ const X25519_MLKEM768: u16 = 0x11ec;
 /// Size of a padded ClientHello, bytes. Older browsers and OpenSSL pad a ClientHello of 256 to 511 bytes (RFC 7685).
 const PADDED: usize = 512;
 
-/// Program whose ClientHello is generated.
+/// Program to generate a ClientHello of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Chromium before post-quantum key exchange: GREASE, extensions in random order, padding.

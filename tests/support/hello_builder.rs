@@ -2,7 +2,7 @@
 
 /// Builder of a ClientHello or ServerHello (RFC 8446, sections 4.1.2 and 4.1.3).
 #[derive(Clone, Debug)]
-pub struct HelloBuilder {
+pub struct HelloMessageBuilder {
     version: u16,
     random: [u8; 32],
     suites: Vec<u16>,
@@ -16,7 +16,7 @@ pub const RETRY: [u8; 32] = [
     0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
-impl HelloBuilder {
+impl HelloMessageBuilder {
     /// Returns a builder with this legacy version and these cipher suites; a ServerHello contains the first suite.
     pub fn new(version: u16, suites: &[u16]) -> Self {
         Self { version, random: [7; 32], suites: suites.to_vec(), extensions: Some(Vec::new()) }

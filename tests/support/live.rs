@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_ready_when_it_says_so_and_ends_when_told() {
+    fn it_is_ready_when_it_logs_so_and_ends_on_sigint() {
         let script = r#"trap 'echo "{\"event_type\":\"stats\"}"; exit 0' INT
             echo '{"event_type":"fingerprint"}'; echo "ve0: attached (generic XDP)" >&2; while :; do sleep 0.01; done"#;
         let mut live = shell(script);

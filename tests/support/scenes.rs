@@ -22,7 +22,7 @@ pub const COPY: usize = 2 << 20;
 pub const TLS_CONNECTIONS: usize = 10;
 
 /// Connects curl and openssl to nginx and openssl: TLS 1.2 and 1.3, both address families, a ClientHello in two
-/// segments, and a post-quantum ClientHello whose first segment has one byte.
+/// segments, and a post-quantum ClientHello with one byte in its first segment.
 ///
 /// # Panics
 /// If a peer fails. The same is true of the other functions of this module.
@@ -178,7 +178,7 @@ pub const SSH_CONNECTIONS: usize = 3;
 pub fn ssh(wire: &Wire) {
     let sshd = Sshd::start(wire.server(), 22);
     let (client, server) = (wire.client(), wire.server());
-    let line = "echo a line that somebody types with some care, and more of it so that a window of packets is full";
+    let line = "echo a line that a person types with some care, and more of it so that a window of packets is full";
     sshd.types(client, server.v4(), line).stdout_has("with some care");
     sshd.upload(client, server.v4(), COPY);
     sshd.download(client, server.v6(), COPY);

@@ -135,7 +135,7 @@ struct WarmLane {
 }
 
 impl WarmLane {
-    /// Returns a lane whose tables, queues and text buffers have reached their final size.
+    /// Returns a lane with tables, queues and text buffers of their final size.
     fn warm() -> Self {
         let limits = ShardLimits {
             connections: 1 << 16,
@@ -157,7 +157,7 @@ impl WarmLane {
         };
         let mut random = SplitMix64::new(1);
         for number in 0..WARMUP_FLOWS {
-            let flow = TlsFlow(number);
+            let flow = NumberedTlsFlow(number);
             for frame in flow.tcp_handshake().into_iter().chain(flow.hellos(&mut random)).chain(flow.end()) {
                 lane.feed(&frame);
             }
@@ -189,12 +189,12 @@ impl WarmLane {
 
 /// A connection, identified by its number.
 #[derive(Clone, Copy)]
-struct TlsFlow(u32);
+struct NumberedTlsFlow(u32);
 
 const CLIENT: u32 = 0x1000_0000;
 const SERVER: u32 = 0x8000_0000;
 
-impl TlsFlow {
+impl NumberedTlsFlow {
     fn tcp_handshake(self) -> [Vec<u8>; 3] {
         [
             self.client(SYN, CLIENT, LINUX_SYN_OPTIONS, &[]),
@@ -254,10 +254,10 @@ impl TlsFlow {
     }
 }
 
-/// Returns an Ethernet frame with an IPv4 packet whose protocol is not TCP.
+/// Returns an Ethernet frame with a UDP packet over IPv4.
 fn udp() -> Vec<u8> {
     const PROTOCOL: usize = 14 + 9;
-    let mut frame = TlsFlow(60_000).client(0, 53, &[], &[0x55; 100]);
+    let mut frame = NumberedTlsFlow(60_000).client(0, 53, &[], &[0x55; 100]);
     frame[PROTOCOL] = 17;
     frame
 }
@@ -286,10 +286,10 @@ fn the_counter_reports_an_allocation_and_its_backtrace() {
 fn a_packet_without_fingerprints_allocates_nothing() {
     let mut lane = WarmLane::warm();
     let mut random = SplitMix64::new(2);
-    let known = TlsFlow(10_000);
-    let opened = TlsFlow(10_001);
-    let answered = TlsFlow(10_002);
-    let ended = TlsFlow(10_003);
+    let known = NumberedTlsFlow(10_000);
+    let opened = NumberedTlsFlow(10_001);
+    let answered = NumberedTlsFlow(10_002);
+    let ended = NumberedTlsFlow(10_003);
     let hellos = known.hellos(&mut random);
     let late = answered.hellos(&mut random);
     for frame in known.tcp_handshake().iter().chain(&hellos) {
@@ -305,12 +305,12 @@ fn a_packet_without_fingerprints_allocates_nothing() {
 
     let cases: [(&str, Vec<Vec<u8>>); 11] = [
         ("bulk of a known flow", known.bulk().into()),
-        ("bulk of an unknown flow", TlsFlow(50_000).bulk().into()),
+        ("bulk of an unknown flow", NumberedTlsFlow(50_000).bulk().into()),
         ("UDP", vec![udp()]),
         ("ARP", vec![arp()]),
         ("a SYN again", vec![opened.tcp_handshake()[0].clone()]),
         ("bare ACKs of a known flow", known.bare_acks().into()),
-        ("bare ACKs of an unknown flow", TlsFlow(50_000).bare_acks().into()),
+        ("bare ACKs of an unknown flow", NumberedTlsFlow(50_000).bare_acks().into()),
         ("FIN of a flow that has ended", ended.end().into()),
         ("a ClientHello again, before the server's", late[..1].to_vec()),
         ("a ClientHello again, after the server's", hellos[..1].to_vec()),
@@ -337,13 +337,13 @@ fn a_packet_without_fingerprints_allocates_nothing() {
 fn allocations_of_a_flow_and_its_fingerprints() {
     let mut lane = WarmLane::warm();
     let mut random = SplitMix64::new(3);
-    let flows = || (20_000..20_500).map(TlsFlow);
+    let flows = || (20_000..20_500).map(NumberedTlsFlow);
     let syns: Vec<_> = flows().map(|flow| flow.tcp_handshake()[0].clone()).collect();
     let answers: Vec<_> = flows().flat_map(|flow| flow.tcp_handshake().into_iter().skip(1)).collect();
     let hellos: Vec<[Vec<u8>; 2]> = flows().map(|flow| flow.hellos(&mut random)).collect();
     let client: Vec<_> = hellos.iter().map(|[client, _]| client.clone()).collect();
     let server: Vec<_> = hellos.iter().map(|[_, server]| server.clone()).collect();
-    let ends: Vec<_> = flows().flat_map(TlsFlow::end).collect();
+    let ends: Vec<_> = flows().flat_map(NumberedTlsFlow::end).collect();
     for (name, frames) in [
         ("SYN", syns),
         ("SYN-ACK and ACK", answers),

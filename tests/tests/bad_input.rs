@@ -359,7 +359,7 @@ fn check_reports_resources_in_use_by_another_sensor() {
     }
 }
 
-/// Starts a replay whose output exceeds the capacity of a pipe.
+/// Starts a replay with more output than a pipe holds.
 fn long_replay(folder: &Path, stdout: Stdio) -> std::process::Child {
     let path = folder.join("long.pcap");
     generate::write(CaptureKind::Dense, 0.05, 1, &mut File::create(&path).unwrap()).unwrap();

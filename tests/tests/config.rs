@@ -24,9 +24,9 @@ fn assert_valid(outcome: Outcome) -> Outcome {
 }
 
 /// A temporary folder with configuration files.
-struct Site(TempDir);
+struct ConfigFolder(TempDir);
 
-impl Site {
+impl ConfigFolder {
     fn new(config: &str) -> Self {
         Self(TempDir::new().unwrap()).with("sensor.toml", config)
     }
@@ -82,36 +82,36 @@ fn the_example_is_valid() {
 
 #[test]
 fn an_unknown_key_is_reported_with_its_line_and_a_suggestion() {
-    let site = Site::new("[capture]\nhook = \"auto\"\nmax_conections = 10\n");
-    let outcome = site.check().status(USAGE).stderr_has_one_line();
+    let folder = ConfigFolder::new("[capture]\nhook = \"auto\"\nmax_conections = 10\n");
+    let outcome = folder.check().status(USAGE).stderr_has_one_line();
     assert_eq!(
-        site.lines(&outcome),
+        folder.lines(&outcome),
         ["sensor.toml:3:1: capture: unknown key 'max_conections'; did you mean 'max_connections'?"]
     );
 }
 
 #[test]
 fn run_and_replay_reject_what_check_rejects() {
-    let site = Site::new("[output]\nformat = \"xml\"\n[rules]\nfiles = [\"mine.toml\"]\n");
+    let folder = ConfigFolder::new("[output]\nformat = \"xml\"\n[rules]\nfiles = [\"mine.toml\"]\n");
     let expected = [
         "sensor.toml:2:10: output.format: unknown value 'xml': expected json, csv or table",
         "sensor.toml:4:10: rules.files: mine.toml: cannot open the file: No such file or directory (os error 2)",
     ];
-    for outcome in [site.check(), site.run(&["run", "-i", "lo"]), site.replay(&[])] {
+    for outcome in [folder.check(), folder.run(&["run", "-i", "lo"]), folder.replay(&[])] {
         let outcome = outcome.status(USAGE);
-        assert_eq!((site.lines(&outcome), outcome.stdout()), (expected.map(str::to_owned).to_vec(), ""));
+        assert_eq!((folder.lines(&outcome), outcome.stdout()), (expected.map(str::to_owned).to_vec(), ""));
     }
 }
 
 #[test]
 fn all_errors_are_reported_at_once() {
-    let site = Site::new(
+    let folder = ConfigFolder::new(
         "[capture]\ninterfaces = [\"ja4-none\"]\nshards = 0\n[storage]\npath = \"no/history.db\"\n\
          [[alerts.sink]]\ntype = \"webhook\"\nurl = \"http://hooks.example/\"\n[lookup]\nknown_bad = \"bad.toml\"\n",
     )
     .with("bad.toml", "[[pattern]]\n");
-    let outcome = site.check().status(USAGE);
-    let lines = site.lines(&outcome);
+    let outcome = folder.check().status(USAGE);
+    let lines = folder.lines(&outcome);
     for expected in [
         "sensor.toml:2:15: capture.interfaces 1: cannot find interface \"ja4-none\"; expected one of ",
         "sensor.toml:3:1: capture.shards: 0 is out of range; expected a value from 1 to 64",
@@ -136,9 +136,9 @@ fn invalid_database_and_socket_paths_are_reported_by_check() {
         ("[attach]\nsocket = \"bad.toml\"\n", "sensor.toml:2:1: attach.socket: bad.toml exists and is not a socket"),
         (&format!("[attach]\nsocket = \"{long}\"\n"), "sensor.toml:2:1: attach.socket: has "),
     ] {
-        let site = Site::new(section).with("bad.toml", "no database, and no socket");
-        let outcome = site.check().status(USAGE);
-        let lines = site.lines(&outcome);
+        let folder = ConfigFolder::new(section).with("bad.toml", "no database, and no socket");
+        let outcome = folder.check().status(USAGE);
+        let lines = folder.lines(&outcome);
         assert!(lines.len() == 1 && lines[0].starts_with(expected), "{expected}\nis not {lines:#?}");
     }
 }
@@ -148,7 +148,7 @@ fn a_missing_or_broken_file_is_reported_in_one_line() {
     let missing = Sensor::new().run(&["check", "--config", "/nowhere/sensor.toml"]);
     missing.status(USAGE).stderr_has("/nowhere/sensor.toml: cannot open the file: No such file").stderr_has_one_line();
     Sensor::new().run(&["check", "--config", "/"]).status(USAGE).stderr_has("directory").stderr_has_one_line();
-    Site::new("[capture\n")
+    ConfigFolder::new("[capture\n")
         .check()
         .status(USAGE)
         .stderr_has("sensor.toml:1:")
@@ -158,20 +158,20 @@ fn a_missing_or_broken_file_is_reported_in_one_line() {
 
 #[test]
 fn flags_override_the_file_and_the_file_overrides_defaults() {
-    let site = Site::new("[output]\nformat = \"csv\"\ntypes = [\"ja4\"]\nsensor = \"file\"\nraw = true\n");
-    let from_file = site.replay(&[]).ok();
+    let folder = ConfigFolder::new("[output]\nformat = \"csv\"\ntypes = [\"ja4\"]\nsensor = \"file\"\nraw = true\n");
+    let from_file = folder.replay(&[]).ok();
     assert!(from_file.stdout().starts_with("timestamp,"), "{}", from_file.stdout());
-    let events = site.replay(&["--format", "json"]).ok().events();
+    let events = folder.replay(&["--format", "json"]).ok().events();
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!((&events[0]["sensor"], &events[0]["fingerprint"]["type"]), (&"file".into(), &"ja4".into()));
     assert!(events[0]["fingerprint"].get("raw").is_some());
-    let events = site.replay(&["--format", "json", "--sensor", "flag", "--types", "ja4s"]).ok().events();
+    let events = folder.replay(&["--format", "json", "--sensor", "flag", "--types", "ja4s"]).ok().events();
     assert_eq!((&events[0]["sensor"], &events[0]["fingerprint"]["type"]), (&"flag".into(), &"ja4s".into()));
 }
 
 #[test]
 fn paths_are_relative_to_the_folder_of_the_file() {
-    let site = Site::new(
+    let folder = ConfigFolder::new(
         "[lookup]\ndatabases = [\"own.toml\"]\n[rules]\nfiles = [\"rules.toml\"]\n[storage]\npath = \"history.db\"\n\
          [[alerts.sink]]\ntype = \"webhook\"\nurl = \"https://hooks.example/\"\nhmac_key_file = \"key\"\n",
     )
@@ -182,28 +182,28 @@ fn paths_are_relative_to_the_folder_of_the_file() {
          group_by = [\"src_ip\"]\nmeasure = \"count\"\nthreshold = { op = \"gt\", value = 5 }\nwindow = \"1m\"\n",
     )
     .with("key", "secret\n");
-    let outcome = site.check_valid().stdout_has("sensor.toml: valid");
-    let lines = site.lines(&outcome);
+    let outcome = folder.check_valid().stdout_has("sensor.toml: valid");
+    let lines = folder.lines(&outcome);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("warning: rules.toml:2:8: rule 'port_scan' replaces the built-in rule"), "{lines:?}");
-    assert!(!site.path("history.db").exists(), "check writes nothing");
+    assert!(!folder.path("history.db").exists(), "check writes nothing");
 }
 
 #[test]
 fn a_directory_without_write_permission_is_reported() {
-    let site = Site::new("[storage]\npath = \"locked/history.db\"\n");
-    let folder = site.path("locked");
-    fs::create_dir(&folder).unwrap();
-    fs::set_permissions(&folder, Permissions::from_mode(0o555)).unwrap();
-    let mut outcome = site.check();
-    if fs::write(folder.join("probe"), "").is_ok() {
+    let folder = ConfigFolder::new("[storage]\npath = \"locked/history.db\"\n");
+    let locked = folder.path("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, Permissions::from_mode(0o555)).unwrap();
+    let mut outcome = folder.check();
+    if fs::write(locked.join("probe"), "").is_ok() {
         // Root can write anywhere because of a capability, so `setpriv` drops it.
         if !require_tools(&["setpriv"]) {
             return;
         }
         let mut check = Command::new("setpriv");
         check.args(["--inh-caps=-dac_override", "--bounding-set=-dac_override"]).arg(Sensor::new().binary());
-        check.args(["check", "--config"]).arg(site.path("sensor.toml"));
+        check.args(["check", "--config"]).arg(folder.path("sensor.toml"));
         outcome = Outcome::new(process::run(check, &[], process::LIMIT));
     }
     outcome
@@ -216,8 +216,8 @@ fn a_directory_without_write_permission_is_reported() {
 #[test]
 fn run_without_an_interface_names_the_flag_and_the_key() {
     Sensor::new().run(&["run"]).status(USAGE).stderr_has("-i").stderr_has("capture.interfaces").stderr_has_one_line();
-    Site::new("").run(&["run"]).status(USAGE).stderr_has("capture.interfaces").stderr_has_one_line();
-    let named = Site::new("[capture]\ninterfaces = [\"ja4-none\"]\n");
+    ConfigFolder::new("").run(&["run"]).status(USAGE).stderr_has("capture.interfaces").stderr_has_one_line();
+    let named = ConfigFolder::new("[capture]\ninterfaces = [\"ja4-none\"]\n");
     named.run(&["run"]).status(USAGE).stderr_has("cannot find interface \"ja4-none\"").stderr_has_one_line();
     named
         .run(&["run", "-i", "ja4-other"])
@@ -245,13 +245,13 @@ fn help_contains_the_defaults() {
 
 #[test]
 fn a_missing_file_is_reported_at_the_key_that_names_it() {
-    let site = Site::new(
+    let folder = ConfigFolder::new(
         "[lookup]\ndatabases = [\"good.toml\", \"none.csv\"]\nknown_bad = \".\"\n\
          [allowlist]\nfiles = [\"none.toml\"]\n[rules]\nfiles = [\n  \"broken.toml\",\n  \"none.toml\",\n]\n",
     )
     .with("good.toml", "")
     .with("broken.toml", "rule = 1\n");
-    let lines = site.lines(&site.check().status(USAGE));
+    let lines = folder.lines(&folder.check().status(USAGE));
     for expected in [
         "sensor.toml:2:27: lookup.databases: none.csv: cannot open the file: ",
         "sensor.toml:3:1: lookup.known_bad: ",
@@ -265,12 +265,12 @@ fn a_missing_file_is_reported_at_the_key_that_names_it() {
 
 #[test]
 fn a_sink_of_unknown_type_hides_no_error_of_other_sinks() {
-    let site = Site::new(
+    let folder = ConfigFolder::new(
         "[[alerts.sink]]\ntype = \"pager\"\n[[alerts.sink]]\ntype = \"webhook\"\nurl = \"http://hooks.example/\"\n\
          [[alerts.sink]]\ntype = \"file\"\nqueue = 0\npath = \"alerts\"\n",
     );
-    let outcome = site.check().status(USAGE);
-    let lines = site.lines(&outcome);
+    let outcome = folder.check().status(USAGE);
+    let lines = folder.lines(&outcome);
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert!(
         lines[0].starts_with("sensor.toml:2:8: alerts.sink 1: type: unknown value 'pager': expected webhook, "),
@@ -282,11 +282,11 @@ fn a_sink_of_unknown_type_hides_no_error_of_other_sinks() {
 
 #[test]
 fn accepted_host_names_are_checked() {
-    Site::new("[http]\nhosts = [\"sensor.example\"]\n").check_valid();
-    let site = Site::new("[http]\nhosts = [\"sensor.example\", \"http://x/\"]\n");
-    let outcome = site.check().status(USAGE).stderr_has_one_line();
+    ConfigFolder::new("[http]\nhosts = [\"sensor.example\"]\n").check_valid();
+    let folder = ConfigFolder::new("[http]\nhosts = [\"sensor.example\", \"http://x/\"]\n");
+    let outcome = folder.check().status(USAGE).stderr_has_one_line();
     assert!(
-        site.lines(&outcome)[0].starts_with("sensor.toml:2:28: http.hosts 2: 'http://x/' is not a host name"),
+        folder.lines(&outcome)[0].starts_with("sensor.toml:2:28: http.hosts 2: 'http://x/' is not a host name"),
         "{outcome}"
     );
 }
@@ -310,43 +310,43 @@ fn alerts(outcome: &Outcome) -> Vec<(String, String)> {
 #[test]
 fn a_rule_replaces_the_builtin_rule_of_its_name() {
     let config = "[first_seen]\nlearning = \"0s\"\n[rules]\nbuiltin = false\n";
-    let before = alerts(&Site::new(config).replay(&[]).ok());
+    let before = alerts(&ConfigFolder::new(config).replay(&[]).ok());
     assert!(before.iter().any(|(rule, _)| rule == "first_seen"), "{before:?}");
 
     let config = format!("{config}files = [\"rules.toml\"]\n");
-    let site = Site::new(&config).with("rules.toml", &(rule("first_seen") + &rule("unusual_pair")));
-    let checked = site.check_valid();
-    let warnings = site.lines(&checked);
+    let folder = ConfigFolder::new(&config).with("rules.toml", &(rule("first_seen") + &rule("unusual_pair")));
+    let checked = folder.check_valid();
+    let warnings = folder.lines(&checked);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     let expected = "warning: rules.toml:2:8: rule 'first_seen' replaces the built-in rule of that name";
     assert!(warnings[0].starts_with(expected), "{warnings:?}");
-    let outcome = site.replay(&[]).ok().stderr_has("replaces the built-in rule");
+    let outcome = folder.replay(&[]).ok().stderr_has("replaces the built-in rule");
     let fired = alerts(&outcome);
     assert!(!fired.is_empty() && fired.iter().all(|(_, description)| description == "mine"), "{fired:?}");
 
     // An override applies to the replacing rule.
     let config = format!("{config}[allowlist]\nfiles = [\"allow.toml\"]\n");
-    let site = Site::new(&config)
+    let folder = ConfigFolder::new(&config)
         .with("rules.toml", &rule("first_seen"))
         .with("allow.toml", "[[override]]\nrule = \"first_seen\"\nthreshold = 100\n");
-    let outcome = site.replay(&[]).ok();
-    assert_eq!((alerts(&outcome), site.lines(&outcome).len()), (Vec::new(), 1), "{outcome}");
-    let site = site.with("allow.toml", "[[override]]\nrule = \"first_seen\"\nenabled = false\n");
-    assert_eq!(alerts(&site.replay(&[]).ok()), []);
+    let outcome = folder.replay(&[]).ok();
+    assert_eq!((alerts(&outcome), folder.lines(&outcome).len()), (Vec::new(), 1), "{outcome}");
+    let folder = folder.with("allow.toml", "[[override]]\nrule = \"first_seen\"\nenabled = false\n");
+    assert_eq!(alerts(&folder.replay(&[]).ok()), []);
 }
 
 #[test]
 fn no_rule_replaces_alerts_about_the_database() {
-    let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", &rule("storage_failure"));
-    let outcome = site.check().status(USAGE).stderr_has_one_line();
-    assert!(site.lines(&outcome)[0].starts_with("rules.toml:2:8: rule 'storage_failure': "), "{outcome}");
+    let folder = ConfigFolder::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", &rule("storage_failure"));
+    let outcome = folder.check().status(USAGE).stderr_has_one_line();
+    assert!(folder.lines(&outcome)[0].starts_with("rules.toml:2:8: rule 'storage_failure': "), "{outcome}");
 }
 
 #[test]
 fn suppressed_alerts_are_counted_per_entry() {
     let config = "[first_seen]\nlearning = \"0s\"\n[allowlist]\nfiles = [\"allow.toml\"]\n";
     let allow = "[[network]]\ncidr = \"0.0.0.0/0\"\nrules = [\"first_seen\"]\n[[network]]\ncidr = \"203.0.113.0/24\"\n";
-    let events = Site::new(config).with("allow.toml", allow).replay(&[]).ok().events();
+    let events = ConfigFolder::new(config).with("allow.toml", allow).replay(&[]).ok().events();
     let stats = events.iter().rfind(|event| event["event_type"] == "stats").unwrap();
     let engine = &stats["stats"]["engine"];
     let [wide, narrow] = ["network 0.0.0.0/0 for first_seen", "network 203.0.113.0/24"]
@@ -364,13 +364,13 @@ fn too_many_rules_are_rejected_before_compilation() {
              where=[{{field=\"http.http_user_agent\",op=\"regex\",value=\"(?i)a{number}[a-z]{{1,20}}(foo|bar)\"}}]\n"
         )
     };
-    let mut site = Site::new("[rules]\nfiles = [\"r0.toml\", \"r1.toml\", \"r2.toml\", \"r3.toml\"]\n");
+    let mut folder = ConfigFolder::new("[rules]\nfiles = [\"r0.toml\", \"r1.toml\", \"r2.toml\", \"r3.toml\"]\n");
     for file in 0..4 {
         let rules: String = (file * 2500..(file + 1) * 2500).map(rule).collect();
-        site = site.with(&format!("r{file}.toml"), &rules);
+        folder = folder.with(&format!("r{file}.toml"), &rules);
     }
     let start = Instant::now();
-    let outcome = site.check().status(USAGE).stderr_has_one_line();
+    let outcome = folder.check().status(USAGE).stderr_has_one_line();
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    assert_eq!(site.lines(&outcome), ["r3.toml: 10000 rules are too many; at most 256 are supported"]);
+    assert_eq!(folder.lines(&outcome), ["r3.toml: 10000 rules are too many; at most 256 are supported"]);
 }

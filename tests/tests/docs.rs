@@ -70,7 +70,7 @@ fn blocks(path: &Path) -> Vec<FencedBlock> {
     found
 }
 
-/// Returns the blocks of all documents whose info string starts with `language`.
+/// Returns the code blocks in this language, of all documents.
 fn blocks_in(language: &str) -> Vec<FencedBlock> {
     let has_language = |block: &FencedBlock| block.info.split(' ').next() == Some(language);
     documents().iter().flat_map(|path| blocks(path)).filter(has_language).collect()

@@ -11,10 +11,10 @@ use crate::requirements::{self, Scope};
 use crate::tool::CARGO_DENY;
 use crate::{build_ebpf, clippy, docs, layers, long, test};
 
-type Step = (&'static str, fn() -> Result<()>);
+type CiStep = (&'static str, fn() -> Result<()>);
 
 /// Less than 30 minutes on two cores.
-const STEPS: &[Step] = &[
+const STEPS: &[CiStep] = &[
     ("format", format),
     ("layers", || layers::check(false)),
     ("lints, host half", clippy::host),
@@ -29,7 +29,7 @@ const STEPS: &[Step] = &[
 ];
 
 /// What takes longer. `--kernel` adds a step for each other kernel.
-const LONG_STEPS: &[Step] = &[
+const LONG_STEPS: &[CiStep] = &[
     ("kills during writes", long::kills),
     ("properties", long::properties),
     ("full-size captures", long::captures),
@@ -49,7 +49,7 @@ pub(crate) fn long(install: bool, kernels: &[PathBuf]) -> Result<()> {
     all(LONG_STEPS, kernels)
 }
 
-fn all(steps: &[Step], kernels: &[PathBuf]) -> Result<()> {
+fn all(steps: &[CiStep], kernels: &[PathBuf]) -> Result<()> {
     let start = Instant::now();
     let number = steps.len() + kernels.len();
     for (place, (name, step)) in (1..).zip(steps) {

@@ -22,7 +22,7 @@ use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 
 /// The TLS handshakes of each direction, by its addresses.
 #[derive(Default)]
-struct Sensor {
+struct PcapFingerprinter {
     directions: HashMap<String, HandshakeStream>,
     hashers: Hashers,
 }
@@ -30,13 +30,13 @@ struct Sensor {
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: pcap FILE")?;
     let mut reader = create_reader(1 << 20, File::open(path)?).map_err(|error| error.to_string())?;
-    let mut sensor = Sensor { hashers: Hashers::new(Forms::Value), ..Sensor::default() };
+    let mut fingerprinter = PcapFingerprinter { hashers: Hashers::new(Forms::Value), ..PcapFingerprinter::default() };
     loop {
         match reader.next() {
             Ok((length, block)) => {
                 match block {
-                    PcapBlockOwned::Legacy(packet) => sensor.packet(packet.data),
-                    PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => sensor.packet(packet.data),
+                    PcapBlockOwned::Legacy(packet) => fingerprinter.packet(packet.data),
+                    PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => fingerprinter.packet(packet.data),
                     PcapBlockOwned::NG(_) | PcapBlockOwned::LegacyHeader(_) => {}
                 }
                 reader.consume(length);
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-impl Sensor {
+impl PcapFingerprinter {
     fn packet(&mut self, frame: &[u8]) {
         let Ok(SlicedPacket { net: Some(net), transport: Some(TransportSlice::Tcp(tcp)), .. }) =
             SlicedPacket::from_ethernet(frame)

@@ -2,7 +2,7 @@
 
 use ::tests::conversation::TcpConversation;
 use ::tests::hello;
-use ::tests::hello_builder::HelloBuilder;
+use ::tests::hello_builder::HelloMessageBuilder;
 use ::tests::random::SplitMix64;
 use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
@@ -86,7 +86,7 @@ fn flood_within(reassembly: usize, extend: impl Fn(&mut TcpConversation, usize))
 fn named(alpn: &[&[u8]]) -> Vec<u8> {
     let name = [&[b'n'; 255 - 4][..], b".org"].concat();
     let entry = [&[1, 2, 0, 0, 255][..], &name].concat();
-    hello::records(&HelloBuilder::new(0x0303, &[0x002f]).extension(0, &entry).alpn(alpn).client(), usize::MAX)
+    hello::records(&HelloMessageBuilder::new(0x0303, &[0x002f]).extension(0, &entry).alpn(alpn).client(), usize::MAX)
 }
 
 #[test]

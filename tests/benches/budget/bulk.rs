@@ -51,11 +51,11 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 /// Runs one stream and returns the throughput at the server, Gb/s.
 fn stream(wire: &Wire, seconds: &str) -> Result<f64> {
     let server = wire.server().v4().to_string();
-    let told = wire.client().run(&["iperf3", "--json", "--time", seconds, "--client", &server]);
-    let told: Value = serde_json::from_str(told.stdout()).context("iperf3 told no JSON")?;
-    if let Some(error) = told["error"].as_str() {
+    let outcome = wire.client().run(&["iperf3", "--json", "--time", seconds, "--client", &server]);
+    let report: Value = serde_json::from_str(outcome.stdout()).context("iperf3 printed no JSON")?;
+    if let Some(error) = report["error"].as_str() {
         bail!("iperf3: {error}");
     }
-    let speed = told["end"]["sum_received"]["bits_per_second"].as_f64().context("iperf3 told no speed")?;
+    let speed = report["end"]["sum_received"]["bits_per_second"].as_f64().context("iperf3 printed no throughput")?;
     Ok(speed / 1e9)
 }

@@ -1,4 +1,4 @@
-//! Child processes whose time and memory are measured.
+//! Child processes, measured by time and memory.
 
 use std::fs::{self, File};
 use std::io;

@@ -61,12 +61,12 @@ fn first_seen(scale: Scale) -> f64 {
 
 fn tracker(scale: Scale) -> f64 {
     let flows: Vec<_> = (0..CONNECTIONS).map(|number| record(number).identity).collect();
-    let told = seen(Method::Ja4);
+    let fingerprint = seen(Method::Ja4);
     let rounds = (0..scale.of(20, 2)).map(|_| {
         let mut tracker = Tracker::with_capacity(flows.len());
         let begun = Instant::now();
         for flow in &flows {
-            tracker.enter(black_box(flow), 0, Time(1)).record.note(told.clone());
+            tracker.enter(black_box(flow), 0, Time(1)).record.note(fingerprint.clone());
         }
         let took = begun.elapsed().as_nanos() as f64 / flows.len() as f64;
         black_box(tracker);
@@ -97,7 +97,7 @@ fn whole(scale: Scale) -> Result<f64> {
         }
         best.push(begun.elapsed().as_nanos() as f64 / observed as f64);
     }
-    ensure!(engine.stats().connections == 0, "a connection was not told to have ended");
+    ensure!(engine.stats().connections == 0, "connections remain open after their end events");
     Ok(least(best))
 }
 

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// Budget of a figure, from DESIGN.md, section 7.
+/// Budget of a figure: the limit that the measured value is compared with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Budget {
+pub(crate) enum FigureBudget {
     /// Upper limit.
     AtMost(f64),
     /// Lower limit.
@@ -20,24 +20,24 @@ pub(crate) struct Figure {
     what: String,
     measured: f64,
     unit: &'static str,
-    budget: Budget,
+    budget: FigureBudget,
     note: String,
 }
 
 impl Figure {
     /// Creates a figure without a budget.
     pub(crate) fn new(what: impl Into<String>, measured: f64, unit: &'static str) -> Self {
-        Self { what: what.into(), measured, unit, budget: Budget::Open, note: String::new() }
+        Self { what: what.into(), measured, unit, budget: FigureBudget::Open, note: String::new() }
     }
 
     /// Sets an upper limit as the budget.
     pub(crate) fn at_most(self, limit: f64) -> Self {
-        Self { budget: Budget::AtMost(limit), ..self }
+        Self { budget: FigureBudget::AtMost(limit), ..self }
     }
 
     /// Sets a lower limit as the budget.
     pub(crate) fn at_least(self, limit: f64) -> Self {
-        Self { budget: Budget::AtLeast(limit), ..self }
+        Self { budget: FigureBudget::AtLeast(limit), ..self }
     }
 
     /// Sets the text of the `note` column.
@@ -47,18 +47,18 @@ impl Figure {
 
     fn budget(&self) -> String {
         match self.budget {
-            Budget::AtMost(limit) => format!("≤ {}", number(limit)),
-            Budget::AtLeast(limit) => format!("≥ {}", number(limit)),
-            Budget::Open => "-".to_owned(),
+            FigureBudget::AtMost(limit) => format!("≤ {}", number(limit)),
+            FigureBudget::AtLeast(limit) => format!("≥ {}", number(limit)),
+            FigureBudget::Open => "-".to_owned(),
         }
     }
 
     fn verdict(&self) -> String {
         let factor = match self.budget {
-            Budget::AtMost(limit) if self.measured > limit => self.measured / limit,
-            Budget::AtLeast(limit) if self.measured < limit => limit / self.measured,
-            Budget::AtMost(_) | Budget::AtLeast(_) => return "ok".to_owned(),
-            Budget::Open => return "-".to_owned(),
+            FigureBudget::AtMost(limit) if self.measured > limit => self.measured / limit,
+            FigureBudget::AtLeast(limit) if self.measured < limit => limit / self.measured,
+            FigureBudget::AtMost(_) | FigureBudget::AtLeast(_) => return "ok".to_owned(),
+            FigureBudget::Open => return "-".to_owned(),
         };
         if factor.is_finite() { format!("missed ×{factor:.2}") } else { "missed".to_owned() }
     }
@@ -88,11 +88,11 @@ fn number(value: f64) -> String {
 }
 
 /// The table; each line is written when its row has been measured.
-pub(crate) struct Table<W> {
+pub(crate) struct FigureTable<W> {
     out: W,
 }
 
-impl<W: Write> Table<W> {
+impl<W: Write> FigureTable<W> {
     /// Creates the table and writes the header line if `head` is set.
     pub(crate) fn begin(mut out: W, head: bool) -> io::Result<Self> {
         if head {

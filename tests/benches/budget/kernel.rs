@@ -50,7 +50,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     // The same segment is repeated and must be selected each time.
     filter_config.handshake_budget = u32::MAX;
     let mut kernel = load(filter_config)?;
-    let mut ring = kernel.take_ring(0).expect("nobody took it yet");
+    let mut ring = kernel.take_ring(0).expect("ring 0 is taken once");
     let (bulk, rounds) = (scale.of(2_000_000, 200_000), scale.rounds(5));
 
     let empty_frame = Flow(0).bulk();
@@ -58,16 +58,16 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut figures = vec![Figure::new("empty program", empty, "ns")];
     // A flow belongs to the hook that processed its first packet, so each program uses separate flows.
     for (program, hook, first) in [(Program::Xdp, 0, 1000), (Program::TcEgress, 1, 2000)] {
-        let mut hook = Hook { kernel: &mut kernel, ring, program, hook, empty, bulk, rounds, figures };
+        let mut hook = HookBench { kernel: &mut kernel, ring, program, hook, empty, bulk, rounds, figures };
         hook.tcp(|number| Flow(u32::from(first) + number))?;
         hook.udp(first)?;
-        Hook { ring, figures, .. } = hook;
+        HookBench { ring, figures, .. } = hook;
     }
     Ok(figures)
 }
 
 /// One program under measurement.
-struct Hook<'a> {
+struct HookBench<'a> {
     kernel: &'a mut Kernel,
     ring: RingBuf<MapData>,
     program: Program,
@@ -81,7 +81,7 @@ struct Hook<'a> {
     figures: Vec<Figure>,
 }
 
-impl Hook<'_> {
+impl HookBench<'_> {
     fn tcp(&mut self, flow: impl Fn(u32) -> Flow) -> Result<()> {
         let hello = client_hello(&mut SplitMix64::new(1));
         ensure!(hello.len() == 517, "the hello has {} bytes", hello.len());

@@ -49,9 +49,10 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 
 /// Sends a capture from a host and returns the rate as reported by tcpreplay.
 pub(crate) fn send(host: &Namespace, path: &Path) -> Result<String> {
-    let path = path.to_str().context("a path that is no text")?;
+    let path = path.to_str().context("the path is not UTF-8")?;
     let sent = host.run(&["tcpreplay", "--quiet", "--topspeed", "--preload-pcap", "-i", host.interface(), path]).ok();
-    let rated = sent.stdout().lines().find_map(|line| line.split_once("Rated:")).context("tcpreplay tells no rate")?;
+    let rated =
+        sent.stdout().lines().find_map(|line| line.split_once("Rated:")).context("tcpreplay printed no rate")?;
     let rate = rated.1.rsplit(',').next().unwrap_or_default().trim();
     Ok(format!("sent at {rate}"))
 }

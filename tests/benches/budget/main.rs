@@ -1,4 +1,5 @@
-//! The figures of DESIGN.md, section 7, measured in one run: `cargo xtask bench [ROW…] [--quick]`.
+//! Performance figures with their budgets, measured in one run: `cargo xtask bench [ROW…] [--quick]`, see
+//! CONTRIBUTING.md.
 //!
 //! Budgets are reported, not asserted. A row that cannot be measured prints its error; the other rows still run.
 //!
@@ -32,7 +33,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use figure::{Figure, Table};
+use figure::{Figure, FigureTable};
 
 /// Amount of work per measurement.
 #[derive(Clone, Copy, Debug)]
@@ -157,7 +158,7 @@ impl Asked {
     fn row(&self, Row { name, measure, .. }: Row) -> io::Result<()> {
         // The message of a panic is printed in the line of the row.
         panic::set_hook(Box::new(|_| ()));
-        let mut table = Table::begin(io::stdout(), !self.continued)?;
+        let mut table = FigureTable::begin(io::stdout(), !self.continued)?;
         let begun = Instant::now();
         match panic::catch_unwind(AssertUnwindSafe(|| measure(self.scale))) {
             Ok(Ok(figures)) => figures.iter().try_for_each(|figure| table.figure(name, figure))?,

@@ -31,7 +31,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut filter_config = FilterConfig::new([3, 5]);
     filter_config.shards = 1;
     let mut kernel = kernel::load(filter_config)?;
-    let mut ring = kernel.take_ring(0).expect("nobody took it yet");
+    let mut ring = kernel.take_ring(0).expect("ring 0 is taken once");
     let mut shard = Shard {
         core: Core::new(&ShardLimits {
             connections: 1 << 18,

@@ -9,7 +9,7 @@ const EXAMPLE: &str = include_str!("../../../packaging/ja4sensor.toml");
 
 /// A section of the example.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Section {
+struct ExampleSection {
     /// `[name]` or `[[name]]`; empty before the first one.
     header: String,
     /// Comments before the header, or before the first section.
@@ -71,8 +71,8 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-fn sections(example: &str) -> Result<Vec<Section>> {
-    let mut sections = vec![Section::default()];
+fn sections(example: &str) -> Result<Vec<ExampleSection>> {
+    let mut sections = vec![ExampleSection::default()];
     // Comments before the section or key that they describe.
     let mut comments: Vec<String> = Vec::new();
     let mut lines = example.lines();
@@ -87,7 +87,7 @@ fn sections(example: &str) -> Result<Vec<Section>> {
             }
         } else if let Some((header, meaning)) = header(statement) {
             comments.extend(meaning);
-            sections.push(Section { header, text: std::mem::take(&mut comments), is_example, keys: Vec::new() });
+            sections.push(ExampleSection { header, text: std::mem::take(&mut comments), is_example, keys: Vec::new() });
         } else if let Some((name, mut rest)) = key(statement) {
             // An array over several lines.
             while rest.starts_with('[') && !rest.contains(']') {

@@ -15,9 +15,9 @@ use std::{env, fs};
 use anyhow::{Context, Result};
 
 /// A table's name in the marks, and its function.
-type Table = (&'static str, fn() -> Result<String>);
+type DocTable = (&'static str, fn() -> Result<String>);
 
-const TABLES: [Table; 4] = [
+const TABLES: [DocTable; 4] = [
     ("keys", configuration::keys),
     ("rules", rules::rules),
     ("fields", fields::fields),

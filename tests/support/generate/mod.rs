@@ -22,7 +22,7 @@ use crate::hello::Shape;
 use crate::packets::{ETHERNET, PcapWriter};
 use crate::random::SplitMix64;
 use everything::PrebuiltFlow;
-use tls::TlsFlow;
+use tls::GeneratedTlsFlow;
 
 /// Nanoseconds in a microsecond; all times below are in nanoseconds.
 const MICRO: u64 = 1_000;
@@ -61,7 +61,7 @@ pub enum CaptureKind {
 impl CaptureKind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Dense, Self::Mix, Self::Pq, Self::Everything];
-    /// Kinds whose flows are all TCP with one ClientHello and one ServerHello.
+    /// Kinds with TCP flows only, each with one ClientHello and one ServerHello.
     pub const TLS: [Self; 3] = [Self::Dense, Self::Mix, Self::Pq];
 
     /// Returns the name of the kind, for file names.
@@ -147,7 +147,7 @@ pub fn write(kind: CaptureKind, scale: f64, seed: u64, out: &mut impl Write) -> 
         {
             let flow = match kind {
                 CaptureKind::Everything => InFlight::Prebuilt(PrebuiltFlow::new(seed, index)),
-                _ => InFlight::Tls(Box::new(TlsFlow::new(kind, seed, index))),
+                _ => InFlight::Tls(Box::new(GeneratedTlsFlow::new(kind, seed, index))),
             };
             let slot = free.pop().unwrap_or(slots.len());
             if slot == slots.len() {
@@ -181,7 +181,7 @@ pub fn write(kind: CaptureKind, scale: f64, seed: u64, out: &mut impl Write) -> 
 /// An active flow.
 enum InFlight {
     /// Built packet by packet.
-    Tls(Box<TlsFlow>),
+    Tls(Box<GeneratedTlsFlow>),
     /// Built completely at the start of the flow.
     Prebuilt(PrebuiltFlow),
 }

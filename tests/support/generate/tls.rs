@@ -9,7 +9,7 @@ use crate::packets::{ACK, Envelope, FIN, PSH, SYN, TcpSegment};
 use crate::random::SplitMix64;
 
 /// An active TLS flow.
-pub(super) struct TlsFlow {
+pub(super) struct GeneratedTlsFlow {
     random: SplitMix64,
     shape: Shape,
     client: SocketAddr,
@@ -40,7 +40,7 @@ enum NextPacket {
     Fin,
 }
 
-impl TlsFlow {
+impl GeneratedTlsFlow {
     pub(super) fn new(kind: CaptureKind, seed: u64, index: u64) -> Self {
         let mut random = SplitMix64::for_item(seed ^ kind.packets_per_flow().unwrap_or_default(), index);
         let (client, server) = ends(index, &mut random);

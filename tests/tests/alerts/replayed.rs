@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::conversation::{TcpConversation, UdpConversation};
-use tests::hello_builder::HelloBuilder;
+use tests::hello_builder::HelloMessageBuilder;
 use tests::packets::{TimedFrame, capture_file};
 use tests::process::{collect, until};
 use tests::{Sensor, dhcp, events, hello, require_tools, stats_u64};
@@ -33,7 +33,7 @@ fn capture(folder: &TempDir) -> String {
     let [sni, agent, host] = NAMES;
     let entry = [&[0][..], &(sni.len() as u16).to_be_bytes(), sni.as_bytes()].concat();
     let list = [&(entry.len() as u16).to_be_bytes()[..], &entry].concat();
-    let tls = HelloBuilder::new(0x0303, &[0x1301, 0x1302]).extension(0, &list).versions(&[0x0304]);
+    let tls = HelloMessageBuilder::new(0x0303, &[0x1301, 0x1302]).extension(0, &list).versions(&[0x0304]);
     let mut first = TcpConversation::between("10.0.0.1:40001", "192.0.2.1:443");
     first.handshake().client(&hello::records(&tls.client(), usize::MAX)).close();
     let request = format!("GET / HTTP/1.1\r\nHost: a.example\r\nUser-Agent: {agent}\r\nAccept: */*\r\n\r\n");

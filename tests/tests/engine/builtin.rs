@@ -8,7 +8,7 @@ use super::*;
 
 const MINUTE: u64 = 60_000;
 
-/// Returns a TLS 1.2 connection whose server sends these certificates.
+/// Returns a TLS 1.2 connection; the server sends these certificates.
 pub(super) fn with_chain(client: &str, name: &str, at: Duration, chain: &[Certificate]) -> TcpConversation {
     let chain: Vec<_> = chain.iter().map(Certificate::build).collect();
     let body = certificate::message(&chain.iter().map(Vec::as_slice).collect::<Vec<_>>());
@@ -180,12 +180,12 @@ fn many_ja4_after_a_quiet_period_raise_a_second_alert() {
 #[test]
 fn an_alert_suppressed_for_an_allowlisted_client_is_raised_for_the_next_client() {
     let config = format!("{WITHOUT_LEARNING}[allowlist]\nfiles = [\"allow.toml\"]\n");
-    let site = Site::new(&config).with("allow.toml", "[[network]]\ncidr = \"10.0.0.5\"\n");
+    let folder = EngineFolder::new(&config).with("allow.toml", "[[network]]\ncidr = \"10.0.0.5\"\n");
     let spread = |hosts: u64| {
         let one = |host: u64| {
             tls(&format!("10.0.0.{host}:1000"), "192.0.2.1:443", ms(host * MINUTE), &odd_hello(7, "a.example"))
         };
-        site.replay(&merged_packets(&(1..=hosts).map(one).collect::<Vec<_>>()), &[])
+        folder.replay(&merged_packets(&(1..=hosts).map(one).collect::<Vec<_>>()), &[])
     };
     assert!(alerts(&spread(5), "rare_value_spread").is_empty());
     let events = spread(9);
@@ -204,7 +204,7 @@ fn an_alert_suppressed_for_an_allowlisted_client_is_raised_for_the_next_client()
     for (client, minute) in [("10.0.0.5:1", 6), ("10.0.0.6:1", 7)] {
         conversations.push(with_chain(client, "shop.example", ms(minute * MINUTE), &other));
     }
-    let events = site.replay(&merged_packets(&conversations), &[]);
+    let events = folder.replay(&merged_packets(&conversations), &[]);
     let alert = single_alert(&events, "new_chain");
     assert_eq!(alert["src_ip"], "10.0.0.6");
     assert_eq!(alert["fingerprint"]["value"], of_kind(&events, "ja4x").last().unwrap()["fingerprint"]["value"]);
@@ -252,7 +252,7 @@ fn beacons_over_one_connection_or_plain_tcp_raise_an_alert() {
 #[test]
 fn an_alert_after_a_cooldown_counts_the_suppressed_alerts() {
     let bad = "[[pattern]]\ntype = \"ja4t\"\nmatch = \"64240_*\"\ncategory = \"x\"\nconfidence = 90\nnote = \"x\"\n";
-    let site = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", bad);
+    let folder = EngineFolder::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", bad);
     let conversations: Vec<_> = [0, 1, 2, 9, 11, 30, 31]
         .into_iter()
         .map(|minute| {
@@ -262,7 +262,7 @@ fn an_alert_after_a_cooldown_counts_the_suppressed_alerts() {
             conversation
         })
         .collect();
-    let events = site.replay(&merged_packets(&conversations), &[]);
+    let events = folder.replay(&merged_packets(&conversations), &[]);
     // The first alert suppresses nothing; the one after ten minutes reports three suppressed; the third reports none.
     let raised = alerts(&events, "known_bad");
     assert_eq!(

@@ -27,7 +27,7 @@ fn traffic(packets: &[TimedFrame], client: &str) -> [[u64; 2]; 2] {
 
 #[test]
 fn a_connection_event_has_all_attributes() {
-    let site = Site::new(
+    let folder = EngineFolder::new(
         "[first_seen]\nlearning = \"0\"\n[lookup]\nknown_bad = \"bad.toml\"\n\
          [output]\ntypes = [\"connection\", \"alert\", \"fingerprint\"]\n",
     )
@@ -40,7 +40,7 @@ fn a_connection_event_has_all_attributes() {
     conversation.syn_with(64_240, &with_mss(1380)).wait(ms(30)).syn_ack().wait(Duration::from_micros(200)).client_ack();
     conversation.client(&client_hello(Shape::Curl, "www.example.org")).server(&server_flight()).wait(ms(500)).close();
     let packets = in_time_order(conversation.packets().to_vec());
-    let events = site.replay(&packets, &[]);
+    let events = folder.replay(&packets, &[]);
     let connection = of_port(&events, 51_234);
 
     assert_eq!(connection["src_ip"], "10.0.0.1");
@@ -138,7 +138,7 @@ fn the_state_of_a_connection_is_how_it_ended() {
 #[test]
 fn an_evicted_connection_is_reported_once_with_its_attributes_and_stored() {
     const CONNECTIONS: u16 = 600;
-    let site = Site::new("");
+    let folder = EngineFolder::new("");
     let conversations: Vec<_> = (1..=CONNECTIONS)
         .map(|port| {
             let mut conversation =
@@ -147,8 +147,8 @@ fn an_evicted_connection_is_reported_once_with_its_attributes_and_stored() {
             conversation
         })
         .collect();
-    let database = site.text("history.db");
-    let events = site.replay(&merged_packets(&conversations), &["--max-connections", "1", "--db", &database]);
+    let database = folder.text("history.db");
+    let events = folder.replay(&merged_packets(&conversations), &["--max-connections", "1", "--db", &database]);
     let reported = connections(&events);
     assert_eq!(reported.len(), usize::from(CONNECTIONS));
     let in_state = |state| reported.iter().filter(|event| event["connection"]["state"] == state).count();
@@ -160,14 +160,15 @@ fn an_evicted_connection_is_reported_once_with_its_attributes_and_stored() {
     }
     let database = Path::new(&database);
     assert_eq!(query_number(database, "SELECT count(*) FROM connection"), i64::from(CONNECTIONS));
-    let rows = site.rows(&["query", "connections", "--format", "json"], &["--limit", "0", "--value", Shape::Go.ja4()]);
+    let rows =
+        folder.rows(&["query", "connections", "--format", "json"], &["--limit", "0", "--value", Shape::Go.ja4()]);
     assert_eq!(rows.len(), usize::from(CONNECTIONS));
     assert_eq!(rows.iter().filter(|row| row["connection"]["state"] == "evicted").count(), in_state("evicted"));
 }
 
 #[test]
 fn every_value_is_stored_with_its_time_and_packet_number_in_capture_order() {
-    let site = Site::new("");
+    let folder = EngineFolder::new("");
     let mut conversation = conversation("10.0.0.1:51234", "192.0.2.1:80", ms(0));
     conversation.handshake();
     for number in 0..40 {
@@ -177,10 +178,10 @@ fn every_value_is_stored_with_its_time_and_packet_number_in_capture_order() {
         conversation.server(b"HTTP/1.1 204 No Content\r\n\r\n");
     }
     conversation.close();
-    let events = site.replay(conversation.packets(), &["--db", &site.text("history.db")]);
+    let events = folder.replay(conversation.packets(), &["--db", &folder.text("history.db")]);
     let printed = of_kind(&events, "ja4h");
     assert_eq!(printed.len(), 40);
-    let mut rows = site.rows(&["query", "fingerprints", "--format", "json"], &["--type", "ja4h", "--limit", "0"]);
+    let mut rows = folder.rows(&["query", "fingerprints", "--format", "json"], &["--type", "ja4h", "--limit", "0"]);
     rows.reverse();
     let identity = |event: &Value| {
         ["/timestamp", "/pcap_cnt", "/fingerprint/value", "/fingerprint/count"].map(|at| event.pointer(at).cloned())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ja4_user::model::Method;
 use ja4_user::model::field::{Field, Known, place};
 use tests::certificate::{self, Certificate};
 use tests::conversation::UdpConversation;
@@ -44,7 +45,7 @@ fn pointer(field: Field) -> String {
 
 /// Returns a field's value in the output, in the notation of a rule.
 fn output_value(field: Field, line: &Value, events: &[Value]) -> Option<String> {
-    if Method::named(field.name()) {
+    if is_method(field.name()) {
         // A rule is evaluated at the first value, so the newest value at that time is the first.
         return of_kind(events, field.name()).first().map(|event| event["fingerprint"]["value"].to_string());
     }
@@ -72,12 +73,8 @@ fn output_value(field: Field, line: &Value, events: &[Value]) -> Option<String> 
     })
 }
 
-struct Method;
-
-impl Method {
-    fn named(name: &str) -> bool {
-        ja4_user::model::Method::ALL.iter().any(|method| method.name() == name)
-    }
+fn is_method(name: &str) -> bool {
+    Method::ALL.iter().any(|method| method.name() == name)
 }
 
 /// Returns, for each field with a value, a rule that matches it and a rule that matches the opposite. `on` and `more`
@@ -118,8 +115,8 @@ fn expected(values: &[(Field, String)]) -> BTreeSet<String> {
     values.iter().map(|(field, _)| format!("yes_{}", field.name())).collect()
 }
 
-/// Returns a site with labels for the request of [`web_conversation`] and the server certificate of [`tls_conversation`].
-fn site_with_rules(rules: &str) -> Site {
+/// Returns a folder with labels for the request of [`web_conversation`] and the server certificate of [`tls_conversation`].
+fn folder_with_rules(rules: &str) -> EngineFolder {
     let label = |conversation: &TcpConversation, kind: &str, name: &str| {
         let events = replay("", conversation.packets());
         let value = &of_kind(&events, kind)[0]["fingerprint"]["value"];
@@ -128,19 +125,19 @@ fn site_with_rules(rules: &str) -> Site {
         )
     };
     let details = label(&web_conversation(), "ja4h", "Mine") + &label(&tls_conversation(), "ja4x", "My server");
-    Site::new(CONFIG).with("bad.toml", BAD).with("own.toml", &details).with("rules.toml", rules)
+    EngineFolder::new(CONFIG).with("bad.toml", BAD).with("own.toml", &details).with("rules.toml", rules)
 }
 
 /// Returns a TLS 1.2 connection with SNI, ALPN and certificates, in a VLAN, inside a tunnel.
 fn tls_conversation() -> TcpConversation {
     let name = b"\x00\x0f\x00\x00\x0cshop.example";
-    let hello = HelloBuilder::new(0x0303, &[0xc02b, 0xc030]).extension(0, name).alpn(&[b"h2", b"http/1.1"]);
+    let hello = HelloMessageBuilder::new(0x0303, &[0xc02b, 0xc030]).extension(0, name).alpn(&[b"h2", b"http/1.1"]);
     let hello = hello.extension(0xfe0d, &[0; 8]).client();
     let chain = [certificate::leaf("shop.example"), certificate::authority()];
     let chain: Vec<_> = chain.iter().map(Certificate::build).collect();
     let body = certificate::message(&chain.iter().map(Vec::as_slice).collect::<Vec<_>>());
     let message = [&[11][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
-    let answer = HelloBuilder::new(0x0303, &[0xc030]).alpn(&[b"h2"]).server();
+    let answer = HelloMessageBuilder::new(0x0303, &[0xc030]).alpn(&[b"h2"]).server();
     let flight = hello::records(&[answer, message, vec![14, 0, 0, 0]].concat(), 16_000);
     let vlan = Envelope { vlan: vec![100], ..Envelope::default() };
     let mut conversation = conversation("10.0.0.1:51234", "192.0.2.1:443", ms(0)).inside(vlan);
@@ -204,11 +201,11 @@ fn is_connection_field(field: Field) -> bool {
 fn rules_on_connections_match_the_values_of_the_connection_event() {
     let mut compared = BTreeSet::new();
     for (name, packets) in sample_conversations() {
-        let before = site_with_rules("").replay(&packets, &[]);
+        let before = folder_with_rules("").replay(&packets, &[]);
         let [line] = connections(&before)[..] else { panic!("{name}: {before:#?}") };
         let fields = Field::ALL.iter().filter(|field| is_connection_field(**field));
         let values: Vec<_> = fields.filter_map(|field| Some((*field, output_value(*field, line, &before)?))).collect();
-        let events = site_with_rules(&rules("connection", "", &values)).replay(&packets, &[]);
+        let events = folder_with_rules(&rules("connection", "", &values)).replay(&packets, &[]);
         assert_eq!(fired(&events), expected(&values), "{name}: {values:#?}");
         compared.extend(values.into_iter().map(|(field, _)| field.name()));
     }
@@ -220,7 +217,7 @@ fn rules_on_connections_match_the_values_of_the_connection_event() {
 #[test]
 fn rules_on_fingerprints_match_the_values_of_the_fingerprint_event() {
     let packets = tls_conversation().packets().to_vec();
-    let before = site_with_rules("").replay(&packets, &["--raw"]);
+    let before = folder_with_rules("").replay(&packets, &["--raw"]);
     let leaf_event = of_kind(&before, "ja4x")[0];
     let certificate = ["subject_cn", "issuer_cn", "notbefore", "notafter", "san_count"];
     assert!(
@@ -238,7 +235,7 @@ fn rules_on_fingerprints_match_the_values_of_the_fingerprint_event() {
     values.extend(certificate_fields.filter_map(|field| Some((*field, output_value(*field, leaf_event, &before)?))));
     assert_eq!(values.len(), 10 + 5, "{values:?}");
     let leaf = "{ field = \"fingerprint.type\", op = \"eq\", value = \"ja4x\" }, { field = \"fingerprint.count\", op = \"eq\", value = 1 }, ";
-    let events = site_with_rules(&rules("fingerprint", leaf, &values)).replay(&packets, &["--raw"]);
+    let events = folder_with_rules(&rules("fingerprint", leaf, &values)).replay(&packets, &["--raw"]);
     assert_eq!(fired(&events), expected(&values), "{values:#?}");
 }
 
@@ -255,7 +252,7 @@ fn a_syn_alone_has_hops_and_a_path_but_no_os() {
     let rules = rule("yes_hops", "\"hops.client\", op = \"eq\", value = 0") + &rule("no_os", "\"os\", op = \"exists\"");
     let mut first = conversation("10.0.0.1:51234", "192.0.2.1:443", ms(0));
     first.syn_with(64_240, &windows);
-    let events = site_with_rules(&rules).replay(first.packets(), &[]);
+    let events = folder_with_rules(&rules).replay(first.packets(), &[]);
     assert_eq!(fired(&events), BTreeSet::from(["yes_hops".to_owned()]));
     let line = of_port(&events, 51_234);
     assert_eq!((&line["hops"]["client"], line.get("os")), (&0.into(), None), "{line:#}");

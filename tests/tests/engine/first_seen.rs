@@ -45,8 +45,8 @@ fn is_covered(kind: &str) -> bool {
 
 #[test]
 fn a_value_is_first_seen_in_one_connection_for_any_number_of_shards() {
-    let (site, packets) = (Site::new(ALL), crowd(0));
-    let one = site.replay(&packets, &["--shards", "1"]);
+    let (folder, packets) = (EngineFolder::new(ALL), crowd(0));
+    let one = folder.replay(&packets, &["--shards", "1"]);
     let first_seen_counts = first_seen_counts(&one);
     assert!(first_seen_counts.len() > 13, "{first_seen_counts:#?}");
     for ((kind, value), count) in first_seen_counts {
@@ -61,13 +61,13 @@ fn a_value_is_first_seen_in_one_connection_for_any_number_of_shards() {
         assert_eq!(event["first_seen"] == true, new && covered, "{event}");
     }
     for shards in ["2", "4"] {
-        assert_eq!(site.replay(&packets, &["--shards", shards]), one, "--shards {shards}");
+        assert_eq!(folder.replay(&packets, &["--shards", shards]), one, "--shards {shards}");
     }
 }
 
 #[test]
 fn values_in_the_learning_period_are_not_first_seen() {
-    let site = Site::new("[first_seen]\nlearning = \"1h\"\n");
+    let folder = EngineFolder::new("[first_seen]\nlearning = \"1h\"\n");
     let hour = 3_600_000;
     let conversations = [
         tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &odd_hello(1, "a.example")),
@@ -75,21 +75,21 @@ fn values_in_the_learning_period_are_not_first_seen() {
         tls("10.0.0.1:3", "192.0.2.1:443", ms(hour + 1000), &odd_hello(3, "a.example")),
         tls("10.0.0.1:4", "192.0.2.1:443", ms(hour + 2000), &odd_hello(1, "a.example")),
     ];
-    let events = site.replay(&merged_packets(&conversations), &[]);
+    let events = folder.replay(&merged_packets(&conversations), &[]);
     let new: Vec<_> = of_kind(&events, "ja4").iter().map(|event| event["first_seen"] == true).collect();
     assert_eq!(new, [false, false, true, false]);
     let alert = single_alert(&events, "first_seen");
     assert_reason(alert, &["never seen on this network"]);
     assert_eq!(alert["fingerprint"]["value"], of_kind(&events, "ja4")[2]["fingerprint"]["value"]);
     assert_eq!(tests::stats_u64(stats(&events), &["engine", "first_seen", "learning_left_s"]), 0);
-    let started = site.replay(conversations[0].packets(), &[]);
+    let started = folder.replay(conversations[0].packets(), &[]);
     let left = tests::stats_u64(stats(&started), &["engine", "first_seen", "learning_left_s"]);
     assert!((3590..=3600).contains(&left), "{left}");
 }
 
 #[test]
 fn a_value_that_is_new_to_one_host_raises_an_alert_for_local_hosts_only() {
-    let site = Site::new("[first_seen]\nlearning = \"0\"\nmethods = [\"ja4\"]\nhost_methods = [\"ja4\"]\n");
+    let folder = EngineFolder::new("[first_seen]\nlearning = \"0\"\nmethods = [\"ja4\"]\nhost_methods = [\"ja4\"]\n");
     let hello = client_hello(Shape::Curl, "a.example");
     let conversations = [
         tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &hello),
@@ -98,7 +98,7 @@ fn a_value_that_is_new_to_one_host_raises_an_alert_for_local_hosts_only() {
         // A client outside the local network.
         tls("203.0.113.9:4", "192.0.2.1:443", ms(3000), &hello),
     ];
-    let events = site.replay(&merged_packets(&conversations), &[]);
+    let events = folder.replay(&merged_packets(&conversations), &[]);
     let raised = alerts(&events, "first_seen");
     assert_eq!(raised.len(), 2, "{raised:#?}");
     assert_reason(raised[0], &["on this network"]);
@@ -110,9 +110,9 @@ fn a_value_that_is_new_to_one_host_raises_an_alert_for_local_hosts_only() {
 
 #[test]
 fn known_values_and_the_learning_period_survive_a_restart() {
-    let site = Site::new("[first_seen]\nlearning = \"1h\"\n[builtin.first_seen]\nenabled = false\n");
-    let database = site.text("history.db");
-    let run = |packets: &[TimedFrame]| site.replay(packets, &["--db", &database]);
+    let folder = EngineFolder::new("[first_seen]\nlearning = \"1h\"\n[builtin.first_seen]\nenabled = false\n");
+    let database = folder.text("history.db");
+    let run = |packets: &[TimedFrame]| folder.replay(packets, &["--db", &database]);
     let two_hours = 7_200_000;
     run(&crowd(0));
     // Known values stay known; the learning period does not restart.
@@ -123,7 +123,7 @@ fn known_values_and_the_learning_period_survive_a_restart() {
     assert!(odd_is_new(odd.packets()), "the learning period is not over");
     assert!(!odd_is_new(odd.packets()), "the value is not known");
 
-    let list = |options: &[&str]| site.rows(&["first-seen", "list", "--format", "json"], options);
+    let list = |options: &[&str]| folder.rows(&["first-seen", "list", "--format", "json"], options);
     let curl = list(&["--value", Shape::Curl.ja4()]);
     let network: Vec<_> = curl.iter().filter(|row| row.get("host").is_none_or(Value::is_null)).collect();
     assert_eq!(network.len(), 1, "{curl:#?}");
@@ -182,17 +182,17 @@ fn first_seen_of_port(events: &[Value], port: u16) -> Vec<&Value> {
 }
 
 /// Asserts that the output is the same for any number of shards.
-fn replay_with_any_shards(site: &Site, packets: &[TimedFrame]) -> Vec<Value> {
-    let one = site.replay(packets, &["--shards", "1"]);
+fn replay_with_any_shards(folder: &EngineFolder, packets: &[TimedFrame]) -> Vec<Value> {
+    let one = folder.replay(packets, &["--shards", "1"]);
     for shards in ["2", "4"] {
-        assert_eq!(site.replay(packets, &["--shards", shards]), one, "--shards {shards}");
+        assert_eq!(folder.replay(packets, &["--shards", shards]), one, "--shards {shards}");
     }
     one
 }
 
 #[test]
 fn one_connection_raises_one_alert_that_lists_all_its_new_values() {
-    let site = Site::new(NO_LEARNING);
+    let folder = EngineFolder::new(NO_LEARNING);
     let chain = [certificate::leaf("a.example"), certificate::authority()];
     let conversations = [
         with_chain("10.0.0.1:1", "a.example", ms(0), &chain),
@@ -200,7 +200,7 @@ fn one_connection_raises_one_alert_that_lists_all_its_new_values() {
         tls("10.0.0.1:2", "192.0.2.1:443", ms(100_000), &odd_hello(1, "a.example")),
         tls("10.0.0.1:3", "192.0.2.1:443", ms(200_000), &odd_hello(1, "a.example")),
     ];
-    let events = replay_with_any_shards(&site, &merged_packets(&conversations));
+    let events = replay_with_any_shards(&folder, &merged_packets(&conversations));
     let raised = alerts(&events, "first_seen");
     assert_eq!(raised.len(), 2, "{raised:#?}");
     let kinds: Vec<_> =
@@ -215,7 +215,7 @@ fn one_connection_raises_one_alert_that_lists_all_its_new_values() {
         assert_eq!(details(alert)["severity"], "low");
         assert_eq!(of_port(&events, port)["alerts"], serde_json::json!(["a fingerprint was never seen before"]));
     }
-    let table = site.run(&merged_packets(&conversations), &["--format", "table"]).ok();
+    let table = folder.run(&merged_packets(&conversations), &["--format", "table"]).ok();
     let ja4 = first_seen_of_port(&events, 1)[0]["fingerprint"]["value"].as_str().unwrap();
     let line = table.stdout().lines().find(|line| line.contains("first_seen")).unwrap();
     assert_eq!(line.matches(ja4).count(), 1, "{line}");
@@ -223,7 +223,7 @@ fn one_connection_raises_one_alert_that_lists_all_its_new_values() {
 
 #[test]
 fn the_alert_is_raised_a_second_after_the_first_new_value_and_later_values_are_in_the_next_alert() {
-    let site = Site::new(NO_LEARNING);
+    let folder = EngineFolder::new(NO_LEARNING);
     let mut conversation = conversation("10.0.0.1:1", "192.0.2.1:80", ms(0));
     conversation.handshake().client(&request(0)).server(RESPONSE);
     for (number, at) in [(1, 600), (2, 900), (3, 1500), (4, 2200), (5, 30_000)] {
@@ -231,7 +231,7 @@ fn the_alert_is_raised_a_second_after_the_first_new_value_and_later_values_are_i
     }
     // A packet of another connection advances the time.
     let clock = tls("10.0.0.1:2", "192.0.2.1:443", ms(20_000), &odd_hello(1, "a.example"));
-    let events = replay_with_any_shards(&site, &merged_packets([&conversation, &clock]));
+    let events = replay_with_any_shards(&folder, &merged_packets([&conversation, &clock]));
     let raised: Vec<_> = alerts(&events, "first_seen").into_iter().filter(|alert| alert["src_port"] == 1).collect();
     // Values within one second of the first one are grouped into one alert.
     let mut expected: Vec<Vec<&Value>> = Vec::new();
@@ -268,7 +268,7 @@ fn the_allowlist_removes_single_values_from_the_alert() {
     let conversation = tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &hello);
     let with = |allow: &str| {
         let config = format!("{NO_LEARNING}[allowlist]\nfiles = [\"allow.toml\"]\n");
-        Site::new(&config).with("allow.toml", allow).replay(conversation.packets(), &[])
+        EngineFolder::new(&config).with("allow.toml", allow).replay(conversation.packets(), &[])
     };
     let all = with("");
     assert_reason(single_alert(&all, "first_seen"), &[ja4s, "ja4t "]);

@@ -13,15 +13,16 @@ fn the_database_has_every_connection_after_shutdown() {
     const CONNECTIONS: usize = 50;
 
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n[output]\nsensor = \"web1\"\n"));
+    let (wire, folder) =
+        (Wire::new(), EngineFolder::new("[storage]\npath = \"history.db\"\n[output]\nsensor = \"web1\"\n"));
     let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
+    let sensor = start(&wire, &folder, &[]);
     connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
     let _open = wire.client().with(|| TcpStream::connect(to).unwrap());
     sensor.wait_for("the last", |events| values(events, "ja4ts").len() == CONNECTIONS + 1);
     let events = terminate(sensor);
     assert_nothing_lost(&events);
-    let rows = site.rows(&["query", "connections", "--format", "json"], &["--limit", "0"]);
+    let rows = folder.rows(&["query", "connections", "--format", "json"], &["--limit", "0"]);
     assert_eq!(rows.len(), CONNECTIONS + 1);
     let in_state = |state| rows.iter().filter(|row| row["connection"]["state"] == state).count();
     assert_eq!((in_state("fin"), in_state("open")), (CONNECTIONS, 1), "{rows:#?}");
@@ -35,7 +36,7 @@ fn the_database_has_every_connection_after_shutdown() {
             assert_eq!(row.pointer(at), line.pointer(at), "{at}");
         }
     }
-    let fingerprints = site.rows(&["query", "fingerprints", "--format", "json"], &["--limit", "0"]);
+    let fingerprints = folder.rows(&["query", "fingerprints", "--format", "json"], &["--limit", "0"]);
     assert_eq!(fingerprints.len(), tests::fingerprints(&events).len());
 }
 
@@ -44,14 +45,14 @@ fn bulk_data_filtered_in_the_kernel_is_counted() {
     const BYTES: usize = 48 << 20;
 
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n"));
+    let (wire, folder) = (Wire::new(), EngineFolder::new("[storage]\npath = \"history.db\"\n"));
     let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
+    let sensor = start(&wire, &folder, &[]);
     connect(&wire, to, 1, &vec![b'x'; BYTES]);
     sensor.wait_for("the end", |events| !connections(events).is_empty());
     let events = terminate(sensor);
     assert_nothing_lost(&events);
-    let [row] = &site.rows(&["query", "connections", "--format", "json"], &[])[..] else { panic!("not one row") };
+    let [row] = &folder.rows(&["query", "connections", "--format", "json"], &[])[..] else { panic!("not one row") };
     let count = |name: &str| row["connection"][name].as_u64().unwrap();
     assert!(count("bytes_toserver") > BYTES as u64, "{row:#}");
     assert!(count("pkts_toserver") > (BYTES / 1500) as u64, "{row:#}");
@@ -64,9 +65,9 @@ fn bulk_data_filtered_in_the_kernel_is_counted() {
 #[test]
 fn a_second_sensor_on_the_same_database_is_refused() {
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new(""));
-    let database = site.text("history.db");
-    let first = start(&wire, &site, &["--db", &database]);
+    let (wire, folder) = (Wire::new(), EngineFolder::new(""));
+    let database = folder.text("history.db");
+    let first = start(&wire, &folder, &["--db", &database]);
     let binary = Sensor::new().binary().to_str().unwrap().to_owned();
     let second =
         wire.client().run(&[&binary, "run", "-i", wire.client().interface(), "--http", "off", "--db", &database]);
@@ -75,9 +76,9 @@ fn a_second_sensor_on_the_same_database_is_refused() {
     assert!(!wire.client().has_programs());
     terminate(first);
     // The lock is released.
-    let third = start(&wire, &site, &["--db", &database]);
+    let third = start(&wire, &folder, &["--db", &database]);
     terminate(third);
-    assert_eq!(query_number(&site.path("history.db"), "SELECT count(*) FROM sensor_run"), 2);
+    assert_eq!(query_number(&folder.path("history.db"), "SELECT count(*) FROM sensor_run"), 2);
 }
 
 /// Another process locks the database: fingerprints continue, an alert reports it, and no row is missing afterwards.
@@ -86,13 +87,13 @@ fn a_locked_database_raises_an_alert_and_loses_no_row() {
     const CONNECTIONS: usize = 20;
 
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n"));
+    let (wire, folder) = (Wire::new(), EngineFolder::new("[storage]\npath = \"history.db\"\n"));
     let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
+    let sensor = start(&wire, &folder, &[]);
     let hello = client_hello(Shape::Curl, "a.example");
     connect(&wire, to, CONNECTIONS, &hello);
     sensor.wait_for("the first", |events| connections(events).len() == CONNECTIONS);
-    let other = Connection::open(site.path("history.db")).unwrap();
+    let other = Connection::open(folder.path("history.db")).unwrap();
     other.busy_timeout(Duration::from_secs(5)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     connect(&wire, to, CONNECTIONS, &hello);
@@ -107,7 +108,7 @@ fn a_locked_database_raises_an_alert_and_loses_no_row() {
     let storage = |name| stats_u64(stats(&events), &["storage", name]);
     assert!(storage("flush_failures") > 0);
     assert_eq!((storage("rows_lost"), storage("rows_dropped")), (0, 0));
-    let rows = query_number(&site.path("history.db"), "SELECT count(*) FROM connection WHERE state = 'fin'");
+    let rows = query_number(&folder.path("history.db"), "SELECT count(*) FROM connection WHERE state = 'fin'");
     assert_eq!(rows, 3 * CONNECTIONS as i64);
 }
 
@@ -116,17 +117,17 @@ fn a_locked_database_raises_an_alert_and_loses_no_row() {
 fn the_saved_state_is_restored_once_the_database_can_be_opened() {
     let Some(_exclusive) = exclusive() else { return };
     let settings = "[storage]\npath = \"history.db\"\n[first_seen]\nlearning = \"0\"\n";
-    let (wire, site) = (Wire::new(), Site::new(settings));
+    let (wire, folder) = (Wire::new(), EngineFolder::new(settings));
     let to = listen(wire.server(), 0, b"");
     let (before, meanwhile) = (client_hello(Shape::Curl, "a.example"), client_hello(Shape::Go, "a.example"));
-    let sensor = start(&wire, &site, &[]);
+    let sensor = start(&wire, &folder, &[]);
     connect(&wire, to, 1, &before);
     sensor.wait_for("a connection", |events| connections(events).len() == 1);
     assert_eq!(of_kind(&terminate(sensor), "ja4")[0]["first_seen"], true);
 
-    let other = Connection::open(site.path("history.db")).unwrap();
+    let other = Connection::open(folder.path("history.db")).unwrap();
     other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE").unwrap();
-    let sensor = start(&wire, &site, &["--stats-interval", "1s"]);
+    let sensor = start(&wire, &folder, &["--stats-interval", "1s"]);
     assert!(sensor.stderr().contains("counts lost rows and retries"), "{}", sensor.stderr());
     connect(&wire, to, 1, &meanwhile);
     sensor.wait_for("a connection", |events| connections(events).len() == 1);
@@ -147,7 +148,7 @@ fn the_saved_state_is_restored_once_the_database_can_be_opened() {
     assert_eq!(new, [true, false]);
     assert_nothing_lost(&events);
     for (shape, count) in [(Shape::Curl, 2), (Shape::Go, 1)] {
-        let list = site.rows(&["first-seen", "list", "--format", "json"], &["--value", shape.ja4()]);
+        let list = folder.rows(&["first-seen", "list", "--format", "json"], &["--value", shape.ja4()]);
         assert_eq!(list[0]["count"], count, "{list:#?}");
     }
 }

@@ -24,9 +24,9 @@ fn ja4h() -> String {
 /// Returns the label of the JA4H of [`request`], from a table with these rows in the layout of the public table.
 fn label_from_table(rows: &[(&str, &str)]) -> Value {
     let rows: String = rows.iter().map(|(name, value)| format!("{name},{value}\n")).collect();
-    let site =
-        Site::new("[lookup]\ndatabases = [\"table.csv\"]\n").with("table.csv", &format!("Application,ja4h\n{rows}"));
-    let events = site.replay(request().packets(), &[]);
+    let folder = EngineFolder::new("[lookup]\ndatabases = [\"table.csv\"]\n")
+        .with("table.csv", &format!("Application,ja4h\n{rows}"));
+    let events = folder.replay(request().packets(), &[]);
     let label = of_kind(&events, "ja4h")[0]["label"].clone();
     if !label.is_null() {
         assert_eq!(of_port(&events, 51_234)["app"], label, "the connection has the label of its primary fingerprint");
@@ -72,28 +72,28 @@ fn csv_rows(text: &str) -> Vec<HashMap<String, String>> {
 
 #[test]
 fn a_fingerprint_has_a_label_and_a_connection_an_app_in_every_format() {
-    let site = Site::new("");
+    let folder = EngineFolder::new("");
     let conversation = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "a.example"));
-    let database = site.text("history.db");
+    let database = folder.text("history.db");
     let assert_curl = |event: &Value, name: &str, other: &str| {
         assert_eq!(event[name]["name"], "curl", "{event}");
         assert!(event.get(other).is_none(), "{event}");
     };
-    let events = site.replay(conversation.packets(), &["--db", &database]);
+    let events = folder.replay(conversation.packets(), &["--db", &database]);
     assert_curl(of_kind(&events, "ja4")[0], "label", "app");
     assert_curl(of_port(&events, 51_234), "app", "label");
     let of_ja4 = |rows: Vec<Value>| rows.into_iter().find(|row| row["fingerprint"]["type"] == "ja4").unwrap();
-    assert_curl(&of_ja4(site.rows(&["query", "fingerprints", "--format", "json"], &[])), "label", "app");
-    assert_curl(&site.rows(&["query", "connections", "--format", "json"], &[])[0], "app", "label");
-    Sensor::new().run(&["export", "--db", &database, "-o", &site.text("export.json")]).ok();
-    let exported = events::parse(&fs::read_to_string(site.path("export.json")).unwrap());
+    assert_curl(&of_ja4(folder.rows(&["query", "fingerprints", "--format", "json"], &[])), "label", "app");
+    assert_curl(&folder.rows(&["query", "connections", "--format", "json"], &[])[0], "app", "label");
+    Sensor::new().run(&["export", "--db", &database, "-o", &folder.text("export.json")]).ok();
+    let exported = events::parse(&fs::read_to_string(folder.path("export.json")).unwrap());
     assert_curl(&exported[0], "app", "label");
     let timeline = exported[0]["fingerprints"].as_array().unwrap();
     assert_curl(timeline.iter().find(|seen| seen["type"] == "ja4").unwrap(), "label", "app");
 
     let printed = |arguments: &[&str]| csv_rows(Sensor::new().run(arguments).ok().stdout());
     let output =
-        csv_rows(site.run(conversation.packets(), &["--format", "csv", "--types", "ja4,connection"]).ok().stdout());
+        csv_rows(folder.run(conversation.packets(), &["--format", "csv", "--types", "ja4,connection"]).ok().stdout());
     for (row, (name, other)) in output.iter().zip([("label", "app"), ("app", "label")]) {
         assert_eq!((&*row[&format!("{name}.name")], &*row[&format!("{other}.name")]), ("curl", ""), "{row:?}");
         assert_eq!((&*row[&format!("{name}.source")], &*row[&format!("{name}.confidence")]), ("builtin", "80"));
@@ -116,15 +116,15 @@ fn rules_match_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
         + &rule("by_app", "fingerprint", "app.name", "Linux")
         + &rule("of_connection", "connection", "app.name", "curl");
     let config = "[rules]\nbuiltin = false\nfiles = [\"rules.toml\"]\n";
-    let site = Site::new(config).with("rules.toml", &rules).with("wrong.toml", "");
+    let folder = EngineFolder::new(config).with("rules.toml", &rules).with("wrong.toml", "");
     let conversation = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "a.example"));
-    let events = site.replay(conversation.packets(), &[]);
+    let events = folder.replay(conversation.packets(), &[]);
     assert_eq!(of_kind(&events, "ja4t")[0]["label"]["name"], "Linux", "the label of its operating system");
     assert_eq!((alerts(&events, "by_label").is_empty(), alerts(&events, "by_app").is_empty()), (false, true));
     single_alert(&events, "of_connection");
     // The label field does not exist for connections.
-    let site = Site::new(config).with("rules.toml", &rule("wrong", "connection", "label.name", "curl"));
-    site.run(conversation.packets(), &[]).status(2).stderr_has("label.name").stderr_has_one_line();
+    let folder = EngineFolder::new(config).with("rules.toml", &rule("wrong", "connection", "label.name", "curl"));
+    folder.run(conversation.packets(), &[]).status(2).stderr_has("label.name").stderr_has_one_line();
 }
 
 #[test]
@@ -134,11 +134,11 @@ fn a_custom_table_is_combined_with_the_builtin_one() {
             "[[entry]]\ntype = \"ja4\"\nvalue = \"{value}\"\nname = \"{name}\"\nconfidence = 90\ncategory = \"agent\"\n"
         )
     };
-    let site = Site::new("[lookup]\ndatabases = [\"mine.toml\"]\n")
+    let folder = EngineFolder::new("[lookup]\ndatabases = [\"mine.toml\"]\n")
         .with("mine.toml", &(entry(Shape::Device.ja4(), "Our probe") + &entry(Shape::Curl.ja4(), "Our backup")));
     let label = |shape| {
         let conversation = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(shape, "a.example"));
-        of_kind(&site.replay(conversation.packets(), &[]), "ja4")[0]["label"].clone()
+        of_kind(&folder.replay(conversation.packets(), &[]), "ja4")[0]["label"].clone()
     };
     assert_eq!(
         label(Shape::Device),
@@ -167,18 +167,19 @@ fn a_list_of_known_bad_values_replaces_the_builtin_one() {
     let list = format!(
         "[[pattern]]\ntype = \"ja4h\"\nmatch = \"{pattern}_*\"\ncategory = \"malware\"\nconfidence = 90\nnote = \"mine\"\n"
     );
-    let site = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list);
-    let events = site.replay(conversation.packets(), &[]);
+    let folder = EngineFolder::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list);
+    let events = folder.replay(conversation.packets(), &[]);
     let alert = single_alert(&events, "known_bad");
     assert_eq!((&alert["alert"]["category"], &details(alert)["confidence"]), (&json!("malware"), &json!(90)));
     assert_eq!(details(alert)["severity"], "high");
     assert_reason(alert, &[value, &format!("{pattern}_*"), "mine", "malware", "90"]);
-    let weak = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("90", "40"));
+    let weak = EngineFolder::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("90", "40"));
     assert_eq!(details(single_alert(&weak.replay(conversation.packets(), &[]), "known_bad"))["severity"], "low");
     // An empty list matches nothing; a list with an error is rejected as a whole.
-    let none = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", "");
+    let none = EngineFolder::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", "");
     assert!(alerts(&none.replay(conversation.packets(), &[]), "known_bad").is_empty());
-    let wrong = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("ja4h\"", "ja5\""));
+    let wrong =
+        EngineFolder::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("ja4h\"", "ja5\""));
     wrong.run(conversation.packets(), &[]).status(2).stderr_has("bad.toml:2:").stderr_has("ja5").stderr_has_one_line();
 }
 
@@ -189,8 +190,8 @@ fn pattern(kind: &str, matches: &str, note: &str) -> String {
 }
 
 /// Returns the number of active patterns and their sources, as `check` reports them.
-fn active_patterns(site: &Site) -> String {
-    let config = site.text("sensor.toml");
+fn active_patterns(folder: &EngineFolder) -> String {
+    let config = folder.text("sensor.toml");
     // A missing capability may set the exit status.
     let outcome = Sensor::new().run(&["check", "--config", &config]);
     let line = outcome.stdout().lines().find(|line| line.contains("known-bad patterns"));
@@ -200,39 +201,39 @@ fn active_patterns(site: &Site) -> String {
 #[test]
 fn extra_known_bad_patterns_are_added_to_the_active_list() {
     let conversation = request_with_cookie();
-    let bad = |site: &Site| {
-        let events = site.replay(conversation.packets(), &[]);
+    let bad = |folder: &EngineFolder| {
+        let events = folder.replay(conversation.packets(), &[]);
         of_kind(&events, "ja4h")[0]["known_bad"]["note"].as_str().map(str::to_owned)
     };
     let events = replay("", conversation.packets());
     let value = of_kind(&events, "ja4h")[0]["fingerprint"]["value"].as_str().unwrap();
-    let builtin = Site::new("");
+    let builtin = EngineFolder::new("");
     let line = active_patterns(&builtin);
     let count: usize = line.split(' ').next().unwrap().parse().unwrap();
     assert_eq!(line, format!("{count} known-bad patterns ({count} built-in)"));
 
     let with = |keys: &str| {
         let one = pattern("ja4", "t00*", "other") + &pattern("ja4t", "1_*_2", "other");
-        let site = Site::new(&format!("[lookup]\n{keys}"));
-        site.with("one.toml", &one).with("two.toml", &pattern("ja4h", value, "extra"))
+        let folder = EngineFolder::new(&format!("[lookup]\n{keys}"));
+        folder.with("one.toml", &one).with("two.toml", &pattern("ja4h", value, "extra"))
     };
     // A file without a match leaves the built-in list unchanged.
-    let site = with("known_bad_extra = \"one.toml\"\n");
-    assert_eq!(bad(&site), None);
+    let folder = with("known_bad_extra = \"one.toml\"\n");
+    assert_eq!(bad(&folder), None);
     let total = count + 2;
-    assert_eq!(active_patterns(&site), format!("{total} known-bad patterns ({count} built-in, 2 in one.toml)"));
+    assert_eq!(active_patterns(&folder), format!("{total} known-bad patterns ({count} built-in, 2 in one.toml)"));
     // Extra files also extend a replaced list, and several files are combined.
-    let site = with("known_bad = \"one.toml\"\nknown_bad_extra = [\"two.toml\"]\n");
-    assert_eq!(bad(&site).as_deref(), Some("extra"));
-    assert_eq!(active_patterns(&site), "3 known-bad patterns (2 in one.toml, 1 in two.toml)");
+    let folder = with("known_bad = \"one.toml\"\nknown_bad_extra = [\"two.toml\"]\n");
+    assert_eq!(bad(&folder).as_deref(), Some("extra"));
+    assert_eq!(active_patterns(&folder), "3 known-bad patterns (2 in one.toml, 1 in two.toml)");
     assert_eq!(bad(&with("known_bad = \"one.toml\"\n")), None);
     // Of two matching patterns, the one with higher confidence is reported.
     assert_eq!(bad(&with("known_bad_extra = [\"one.toml\", \"two.toml\"]\n")).as_deref(), Some("extra"));
     // An error is reported with file and line.
-    let wrong =
-        Site::new("[lookup]\nknown_bad_extra = \"bad.toml\"\n").with("bad.toml", "[[pattern]]\ntype = \"ja5\"\n");
+    let wrong = EngineFolder::new("[lookup]\nknown_bad_extra = \"bad.toml\"\n")
+        .with("bad.toml", "[[pattern]]\ntype = \"ja5\"\n");
     wrong.run(conversation.packets(), &[]).status(2).stderr_has("bad.toml:2:").stderr_has("ja5");
-    let missing = Site::new("[lookup]\nknown_bad_extra = \"none.toml\"\n");
+    let missing = EngineFolder::new("[lookup]\nknown_bad_extra = \"none.toml\"\n");
     missing
         .run(conversation.packets(), &[])
         .status(2)
@@ -341,10 +342,11 @@ fn ssh_sessions_are_classified_by_their_use() {
 #[test]
 fn without_builtin_labels_only_label_files_count() {
     let entry = format!("[[entry]]\ntype = \"ja4\"\nvalue = \"{}\"\nname = \"Probe\"\n", Shape::Device.ja4());
-    let site = Site::new("[lookup]\nbuiltin_labels = false\ndatabases = [\"mine.toml\"]\n").with("mine.toml", &entry);
+    let folder =
+        EngineFolder::new("[lookup]\nbuiltin_labels = false\ndatabases = [\"mine.toml\"]\n").with("mine.toml", &entry);
     let label = |shape| {
         let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(shape, "a.example"));
-        of_kind(&site.replay(talk.packets(), &[]), "ja4")[0]["label"]["name"].clone()
+        of_kind(&folder.replay(talk.packets(), &[]), "ja4")[0]["label"]["name"].clone()
     };
     assert_eq!((label(Shape::Curl), label(Shape::Device)), (Value::Null, json!("Probe")));
 }

@@ -67,9 +67,9 @@ pub(super) fn terminate(sensor: RunningSensor) -> Vec<Value> {
     sensor.wait().ok().events()
 }
 
-/// Starts a sensor with the site's configuration on the server's end of a wire.
-pub(super) fn start(wire: &Wire, site: &Site, options: &[&str]) -> RunningSensor {
-    let config = site.text("sensor.toml");
+/// Starts a sensor with the folder's configuration on the server's end of a wire.
+pub(super) fn start(wire: &Wire, folder: &EngineFolder, options: &[&str]) -> RunningSensor {
+    let config = folder.text("sensor.toml");
     RunningSensor::start(wire.server(), &[&["--config", &config, "--http", "off"], options].concat())
 }
 
@@ -89,9 +89,9 @@ pub(super) fn assert_nothing_lost(events: &[Value]) {
 #[test]
 fn a_silent_connection_ends_as_idle() {
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[capture]\nidle_timeout = \"1s\"\n"));
+    let (wire, folder) = (Wire::new(), EngineFolder::new("[capture]\nidle_timeout = \"1s\"\n"));
     let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
+    let sensor = start(&wire, &folder, &[]);
     let mut stream = wire.client().with(|| TcpStream::connect(to).unwrap());
     stream.write_all(&client_hello(Shape::Curl, "a.example")).unwrap();
     sensor.wait_for("idle connection", |events| {
@@ -110,9 +110,9 @@ fn a_value_is_first_seen_once_across_all_shards() {
     const CONNECTIONS: usize = 300;
 
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new(WITHOUT_LEARNING));
+    let (wire, folder) = (Wire::new(), EngineFolder::new(WITHOUT_LEARNING));
     let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &["--shards", "4"]);
+    let sensor = start(&wire, &folder, &["--shards", "4"]);
     let hello = client_hello(Shape::Curl, "a.example");
     // Several threads, so that shards run concurrently.
     thread::scope(|scope| {
@@ -138,14 +138,14 @@ fn a_value_is_first_seen_once_across_all_shards() {
 #[test]
 fn first_seen_values_and_the_start_of_the_learning_period_survive_a_kill() {
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new(WITHOUT_LEARNING));
-    let database = site.path("history.db");
+    let (wire, folder) = (Wire::new(), EngineFolder::new(WITHOUT_LEARNING));
+    let database = folder.path("history.db");
     let to = listen(wire.server(), 0, b"");
     let hello = client_hello(Shape::Curl, "a.example");
     let learning_since_query = "SELECT coalesce(max(learning_since), 0) FROM sensor";
     let mut learning_since = 0;
     for run in 0..3 {
-        let sensor = start(&wire, &site, &["--db", database.to_str().unwrap()]);
+        let sensor = start(&wire, &folder, &["--db", database.to_str().unwrap()]);
         connect(&wire, to, 1, &hello);
         let stored = "SELECT count(*) FROM fingerprint f JOIN fingerprint_value v ON v.id = f.value WHERE v.value = ?1";
         let stored = || {
@@ -165,8 +165,8 @@ fn first_seen_values_and_the_start_of_the_learning_period_survive_a_kill() {
 #[test]
 fn systemd_receives_ready_watchdog_and_stopping() {
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new(""));
-    let socket = UnixDatagram::bind(site.path("notify")).unwrap();
+    let (wire, folder) = (Wire::new(), EngineFolder::new(""));
+    let socket = UnixDatagram::bind(folder.path("notify")).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();
     let receive = || {
         let mut message = [0; 512];
@@ -174,7 +174,7 @@ fn systemd_receives_ready_watchdog_and_stopping() {
         String::from_utf8_lossy(&message[..length]).trim_end().to_owned()
     };
     let mut command = Sensor::new().command(&["run", "-i", wire.server().interface(), "--http", "off"]);
-    command.env("NOTIFY_SOCKET", site.path("notify")).env("WATCHDOG_USEC", "400000").env_remove("WATCHDOG_PID");
+    command.env("NOTIFY_SOCKET", folder.path("notify")).env("WATCHDOG_USEC", "400000").env_remove("WATCHDOG_PID");
     let sensor = RunningSensor::spawn(wire.server().enter(&command));
     assert_eq!(receive(), "READY=1");
     assert!(wire.server().has_programs(), "no program is attached at READY=1");
@@ -193,10 +193,10 @@ fn an_attached_reader_gets_the_first_and_the_newest_value_of_a_long_connection()
     const REQUESTS: usize = 40;
 
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
+    let (wire, folder) = (Wire::new(), EngineFolder::new("[attach]\nsocket = \"attach\"\n"));
     let to = listen(wire.server(), 80, b"HTTP/1.1 204 No Content\r\n\r\n");
-    let sensor = start(&wire, &site, &[]);
-    let reader = UnixStream::connect(site.path("attach")).unwrap();
+    let sensor = start(&wire, &folder, &[]);
+    let reader = UnixStream::connect(folder.path("attach")).unwrap();
     reader.set_read_timeout(Some(SOON)).unwrap();
     thread::sleep(ms(100));
     let mut stream = wire.client().with(|| TcpStream::connect(to).unwrap());
@@ -234,9 +234,9 @@ fn an_attached_reader_gets_the_first_and_the_newest_value_of_a_long_connection()
 #[test]
 fn the_alert_about_new_values_is_raised_while_the_connection_is_silent() {
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[first_seen]\nlearning = \"0\"\n"));
+    let (wire, folder) = (Wire::new(), EngineFolder::new("[first_seen]\nlearning = \"0\"\n"));
     let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
+    let sensor = start(&wire, &folder, &[]);
     let mut stream = wire.client().with(|| TcpStream::connect(to).unwrap());
     stream.write_all(&client_hello(Shape::Curl, "a.example")).unwrap();
     let of_port = |event: &&Value| event["dest_port"] == to.port();

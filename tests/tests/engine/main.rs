@@ -21,7 +21,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tests::conversation::TcpConversation;
 use tests::hello::{self, Shape};
-use tests::hello_builder::HelloBuilder;
+use tests::hello_builder::HelloMessageBuilder;
 use tests::packets::{self, TimedFrame};
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, events};
@@ -33,9 +33,9 @@ const CLIENT: &str = "10.0.0.1";
 const SERVER: &str = "192.0.2.1";
 
 /// A temporary folder with a configuration and the files it names.
-struct Site(TempDir);
+struct EngineFolder(TempDir);
 
-impl Site {
+impl EngineFolder {
     fn new(config: &str) -> Self {
         Self(TempDir::new().unwrap()).with("sensor.toml", config)
     }
@@ -79,7 +79,7 @@ impl Site {
 
 /// Replays these packets with this configuration; returns the events.
 fn replay(config: &str, packets: &[TimedFrame]) -> Vec<Value> {
-    Site::new(config).replay(packets, &[])
+    EngineFolder::new(config).replay(packets, &[])
 }
 
 /// Returns a duration in milliseconds.
@@ -103,13 +103,13 @@ fn server_flight() -> Vec<u8> {
     hello::server_flight_13(&mut SplitMix64::new(6), 64)
 }
 
-/// Returns a ClientHello with this SNI whose fingerprint no other number yields.
+/// Returns a ClientHello with this SNI, and with a fingerprint that is unique to the number.
 fn odd_hello(number: u16, name: &str) -> Vec<u8> {
     let entry = [&[0][..], &(name.len() as u16).to_be_bytes(), name.as_bytes()].concat();
     let list = [&(entry.len() as u16).to_be_bytes()[..], &entry].concat();
     // The private-use cipher suites differ.
     let suites = [0x1301, 0xff00 | (number & 0xff), 0xfe00 | (number >> 8)];
-    let hello = HelloBuilder::new(0x0303, &suites).extension(0, &list).versions(&[0x0304, 0x0303]);
+    let hello = HelloMessageBuilder::new(0x0303, &suites).extension(0, &list).versions(&[0x0304, 0x0303]);
     hello::records(&hello.client(), usize::MAX)
 }
 

@@ -64,7 +64,7 @@ fn every_type_of_pair_has_a_profile() {
         "",
         &usual_then_unusual(50, |client, at, is_odd| {
             let suite = if is_odd { 0xc02f } else { 0xc030 };
-            let hello = HelloBuilder::new(0x0303, &[suite]).extension(0xff01, &[0]).server();
+            let hello = HelloMessageBuilder::new(0x0303, &[suite]).extension(0xff01, &[0]).server();
             let mut conversation = conversation(client, "192.0.2.1:443", at);
             conversation.handshake().client(&client_hello(Shape::Go, "a.example"));
             conversation.server(&hello::records(&hello, usize::MAX)).close();
@@ -77,12 +77,12 @@ fn every_type_of_pair_has_a_profile() {
 
 #[test]
 fn profiles_survive_a_restart_and_can_be_imported_elsewhere() {
-    let site = Site::new("");
-    let database = site.text("history.db");
+    let folder = EngineFolder::new("");
+    let database = folder.text("history.db");
     let packets = host_ja4(50);
     let is_odd = |packet: &TimedFrame| packet.time >= packets.last().unwrap().time - ms(5000);
     let (odd, usual): (Vec<_>, Vec<_>) = packets.iter().cloned().partition(is_odd);
-    assert!(unusual(&site.replay(&usual, &["--db", &database]), "host_ja4").is_empty());
+    assert!(unusual(&folder.replay(&usual, &["--db", &database]), "host_ja4").is_empty());
 
     let exported = Sensor::new().run(&["profiles", "export", "--db", &database]).ok();
     let rows: Vec<Value> = exported.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -92,16 +92,16 @@ fn profiles_survive_a_restart_and_can_be_imported_elsewhere() {
     assert!(rows.iter().all(|row| row["source"].as_str().is_some_and(|source| !source.is_empty())), "{rows:#?}");
 
     // Another sensor imports the profiles, twice, and then detects the unusual value.
-    let (lines, other) = (site.path("profiles.jsonl"), site.text("other.db"));
+    let (lines, other) = (folder.path("profiles.jsonl"), folder.text("other.db"));
     fs::write(&lines, exported.stdout()).unwrap();
     for from in [&database, lines.to_str().unwrap()] {
         Sensor::new().run(&["profiles", "import", "--db", &other, from]).ok();
     }
     for known in [&database, &other] {
-        let events = site.replay(&odd, &["--db", known]);
+        let events = folder.replay(&odd, &["--db", known]);
         let [alert] = unusual(&events, "host_ja4")[..] else { panic!("{known}: {events:#?}") };
         assert_reason(alert, &["observed 50 times"]);
     }
     // A sensor without these profiles reports nothing.
-    assert!(unusual(&site.replay(&odd, &[]), "host_ja4").is_empty());
+    assert!(unusual(&folder.replay(&odd, &[]), "host_ja4").is_empty());
 }

@@ -36,7 +36,7 @@ fn reload(sensor: &RunningSensor) -> String {
 fn a_reload_under_load_applies_each_file_and_loses_no_event() {
     let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
-    let site = Site::new(
+    let folder = EngineFolder::new(
         "[rules]\nfiles = [\"rules.toml\"]\n[allowlist]\nfiles = [\"allow.toml\"]\n[lookup]\nknown_bad = \"bad.toml\"\n\
          databases = [\"mine.toml\"]\n",
     )
@@ -44,11 +44,11 @@ fn a_reload_under_load_applies_each_file_and_loses_no_event() {
     .with("allow.toml", "")
     .with("bad.toml", "")
     .with("mine.toml", "");
-    let write = |name: &str, text: &str| fs::write(site.path(name), text).unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path(name), text).unwrap();
     let hello = odd_hello(1, "a.example");
     let load = listen(wire.server(), 7000, b"");
     let ports: Vec<_> = (7001..7006).map(|port| listen(wire.server(), port, b"")).collect();
-    let sensor = start(&wire, &site, &[]);
+    let sensor = start(&wire, &folder, &[]);
 
     let (done, opened) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
@@ -165,10 +165,10 @@ fn a_reload_under_load_applies_each_file_and_loses_no_event() {
 fn a_reload_reports_errors_and_settings_that_need_a_restart() {
     let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
-    let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", ADDED);
-    let config = |text: &str| fs::write(site.path("sensor.toml"), text).unwrap();
+    let folder = EngineFolder::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", ADDED);
+    let config = |text: &str| fs::write(folder.path("sensor.toml"), text).unwrap();
     let ports: Vec<_> = (7002..7006).map(|port| listen(wire.server(), port, b"")).collect();
-    let sensor = start(&wire, &site, &[]);
+    let sensor = start(&wire, &folder, &[]);
     let assert_fired = |at: usize, number: usize| {
         connect(&wire, ports[at], 1, b"x");
         let fired = || alerts(&sensor.events(), "added").len();
@@ -181,7 +181,7 @@ fn a_reload_reports_errors_and_settings_that_need_a_restart() {
     config(&format!("[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
     assert_eq!(reload(&sensor), "ja4sensor: configuration reloaded\n");
     assert_fired(1, 2);
-    let alerts_file = || fs::read_to_string(site.path("alerts.json")).unwrap_or_default();
+    let alerts_file = || fs::read_to_string(folder.path("alerts.json")).unwrap_or_default();
     assert!(until(SOON, || alerts_file().contains("\"added\"")), "{}", alerts_file());
 
     // Settings that need a restart are reported; the others apply.
@@ -217,17 +217,17 @@ fn a_reload_reports_errors_and_settings_that_need_a_restart() {
 fn extra_known_bad_patterns_are_reloaded() {
     let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
-    let site = Site::new("[lookup]\nknown_bad_extra = \"extra.toml\"\n").with("extra.toml", "");
+    let folder = EngineFolder::new("[lookup]\nknown_bad_extra = \"extra.toml\"\n").with("extra.toml", "");
     let ports: Vec<_> = (7002..7004).map(|port| listen(wire.server(), port, b"")).collect();
     let hello = odd_hello(1, "a.example");
-    let sensor = start(&wire, &site, &[]);
+    let sensor = start(&wire, &folder, &[]);
     connect(&wire, ports[0], 1, &hello);
     sensor.wait_for("a hello", |events| values(events, "ja4").len() == 1);
     let value = values(&sensor.events(), "ja4")[0].to_owned();
     let pattern = format!(
         "[[pattern]]\ntype = \"ja4\"\nmatch = \"{value}\"\ncategory = \"c2\"\nconfidence = 90\nnote = \"seen here\"\n"
     );
-    fs::write(site.path("extra.toml"), pattern).unwrap();
+    fs::write(folder.path("extra.toml"), pattern).unwrap();
     assert_eq!(reload(&sensor), "ja4sensor: configuration reloaded\n");
     connect(&wire, ports[1], 1, &hello);
     sensor.wait_for("the alert", |events| !alerts(events, "known_bad").is_empty());

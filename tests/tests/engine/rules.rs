@@ -14,8 +14,8 @@ fn threshold_rule(name: &str, threshold: u32, more: &str) -> String {
     )
 }
 
-fn site(rules: &str, allow: &str) -> Site {
-    Site::new(CONFIG).with("rules.toml", rules).with("allow.toml", allow)
+fn folder(rules: &str, allow: &str) -> EngineFolder {
+    EngineFolder::new(CONFIG).with("rules.toml", rules).with("allow.toml", allow)
 }
 
 /// Returns `number` short connections of a client that start at this second.
@@ -31,9 +31,10 @@ fn burst(number: u64, second: u64) -> Vec<TimedFrame> {
 
 #[test]
 fn a_rule_replaces_the_builtin_rule_of_its_name_with_a_warning() {
-    let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", &threshold_rule("port_scan", 2, ""));
+    let folder = EngineFolder::new("[rules]\nfiles = [\"rules.toml\"]\n")
+        .with("rules.toml", &threshold_rule("port_scan", 2, ""));
     let outcome =
-        site.run(&burst(3, 0), &[]).ok().stderr_has("rules.toml:2:8").stderr_has("port_scan").stderr_has_one_line();
+        folder.run(&burst(3, 0), &[]).ok().stderr_has("rules.toml:2:8").stderr_has("port_scan").stderr_has_one_line();
     let events = outcome.events();
     let alert = single_alert(&events, "port_scan");
     assert_eq!((&details(alert)["description"], &details(alert)["severity"]), (&json!("mine"), &json!("critical")));
@@ -46,7 +47,7 @@ fn a_rule_replaces_the_builtin_rule_of_its_name_with_a_warning() {
             conversation
         })
         .collect();
-    assert!(alerts(&site.replay(&merged_packets(&ports), &[]), "port_scan").is_empty());
+    assert!(alerts(&folder.replay(&merged_packets(&ports), &[]), "port_scan").is_empty());
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn all_errors_in_rules_are_reported_at_once_with_line_and_column() {
     let rules = "[[rule]]\nname = \"one\"\non = \"connection\"\nwhere = [{ field = \"dst_prt\", op = \"eq\", value = 22 }]\n\
                  threshold = { op = \"gt\", value = 1 }\nwindow = \"5 minutes\"\n\n\
                  [[rule]]\nname = \"two\"\non = \"packet\"\nthreshold = { op = \"gt\", value = 1 }\nwindow = \"5m\"\n";
-    let outcome = site(rules, "").run(&burst(1, 0), &[]).status(2);
+    let outcome = folder(rules, "").run(&burst(1, 0), &[]).status(2);
     let stderr = outcome.stderr();
     let lines: Vec<_> = stderr.lines().map(|line| line.split("rules.toml:").nth(1).unwrap_or(line)).collect();
     assert_eq!(lines.len(), 3, "{stderr}");
@@ -115,7 +116,7 @@ fn each_condition_matches_only_the_expected_values() {
     }
     expected.push("yes_exists".to_owned());
     let conversation = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "shop.example"));
-    let events = site(&rules, "").replay(conversation.packets(), &[]);
+    let events = folder(&rules, "").replay(conversation.packets(), &[]);
     let alerts = events::of_type(&events, "alert");
     let mut fired: Vec<_> =
         alerts.into_iter().map(|alert| details(alert)["rule"].as_str().unwrap().to_owned()).collect();
@@ -126,9 +127,9 @@ fn each_condition_matches_only_the_expected_values() {
 
 #[test]
 fn one_alert_per_cooldown_counts_the_suppressed_alerts() {
-    let site = site(&threshold_rule("mine", 2, "cooldown = \"10m\""), "");
+    let folder = folder(&threshold_rule("mine", 2, "cooldown = \"10m\""), "");
     let packets = [burst(10, 0), burst(5, 120), burst(10, 700)].concat();
-    let events = site.replay(&packets, &[]);
+    let events = folder.replay(&packets, &[]);
     let raised = alerts(&events, "mine");
     // Eight firings of the first burst and three of the second, one of which is output; the alert of the third burst
     // reports the rest as suppressed.
@@ -142,10 +143,10 @@ fn one_alert_per_cooldown_counts_the_suppressed_alerts() {
 fn a_tumbling_window_restarts_where_a_sliding_window_does_not() {
     let rules = threshold_rule("slides", 5, "") + &threshold_rule("tumbles", 5, "mode = \"tumbling\"");
     // 07:00:58 and 07:01:02.
-    let events = site(&rules, "").replay(&[burst(3, 58), burst(3, 62)].concat(), &[]);
+    let events = folder(&rules, "").replay(&[burst(3, 58), burst(3, 62)].concat(), &[]);
     single_alert(&events, "slides");
     assert!(alerts(&events, "tumbles").is_empty());
-    let events = site(&rules, "").replay(&burst(6, 10), &[]);
+    let events = folder(&rules, "").replay(&burst(6, 10), &[]);
     single_alert(&events, "tumbles");
 }
 
@@ -153,7 +154,7 @@ fn a_tumbling_window_restarts_where_a_sliding_window_does_not() {
 fn an_allowlist_suppresses_and_counts_alerts() {
     let rules = threshold_rule("mine", 2, "") + &threshold_rule("other", 2, "");
     let allow = "[[network]]\ncidr = \"10.0.0.0/24\"\nrules = [\"mine\"]\nnote = \"the scanner\"\n";
-    let events = site(&rules, allow).replay(&burst(5, 0), &[]);
+    let events = folder(&rules, allow).replay(&burst(5, 0), &[]);
     assert!(alerts(&events, "mine").is_empty());
     single_alert(&events, "other");
     assert_eq!(tests::stats_u64(stats(&events), &["engine", "allowlisted"]), 5);
@@ -161,7 +162,7 @@ fn an_allowlist_suppresses_and_counts_alerts() {
     assert_eq!(tests::stats_u64(stats(&events), &["engine", "rules", "by_rule", "other", "allowlisted"]), 0);
     // Another network, or the address as destination only.
     for other in ["cidr = \"10.0.1.0/24\"", "cidr = \"10.0.0.1\"\nside = \"destination\""] {
-        let events = site(&rules, &format!("[[network]]\n{other}\n")).replay(&burst(5, 0), &[]);
+        let events = folder(&rules, &format!("[[network]]\n{other}\n")).replay(&burst(5, 0), &[]);
         single_alert(&events, "mine");
     }
 }
@@ -171,11 +172,11 @@ fn an_override_changes_severity_and_threshold_or_disables_a_rule() {
     let rules = threshold_rule("mine", 2, "") + &threshold_rule("other", 2, "") + &threshold_rule("gone", 2, "");
     let allow = "[[override]]\nrule = \"mine\"\nseverity = \"low\"\nthreshold = 4\n[[override]]\nrule = \"gone\"\nenabled = false\n\
                  [[override]]\nrule = \"known_bad\"\nseverity = \"critical\"\n";
-    let site = site(&rules, allow);
-    let events = site.replay(&burst(4, 0), &[]);
+    let folder = folder(&rules, allow);
+    let events = folder.replay(&burst(4, 0), &[]);
     assert!(alerts(&events, "mine").is_empty() && alerts(&events, "gone").is_empty());
     single_alert(&events, "other");
-    let events = site.replay(&burst(5, 0), &[]);
+    let events = folder.replay(&burst(5, 0), &[]);
     assert_eq!(details(single_alert(&events, "mine"))["severity"], "low");
     assert_reason(single_alert(&events, "mine"), &["5 connections", "more than 4"]);
 }
@@ -190,8 +191,8 @@ fn known_bad_alerts_are_suppressed_only_by_entries_that_name_the_rule() {
         "{CONFIG}[lookup]\nknown_bad = \"bad.toml\"\n[first_seen]\nlearning = \"0\"\nmethods = [\"ja4\"]\nhost_methods = []\n"
     );
     let with = |allow: &str| {
-        let site = Site::new(&config).with("rules.toml", "").with("bad.toml", &bad).with("allow.toml", allow);
-        site.replay(&burst(2, 0), &[])
+        let folder = EngineFolder::new(&config).with("rules.toml", "").with("bad.toml", &bad).with("allow.toml", allow);
+        folder.replay(&burst(2, 0), &[])
     };
     let suppressed = |events: &[Value]| tests::stats_u64(stats(events), &["engine", "allowlisted"]);
     let fingerprint = format!("[[fingerprint]]\ntype = \"ja4\"\nmatch = \"{}\"\n", Shape::Curl.ja4());

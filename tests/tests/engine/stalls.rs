@@ -23,7 +23,7 @@ fn stalled_readers_and_sinks_do_not_stop_fingerprints() {
     let wire = Wire::new();
     let stalled = wire.server().with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let port = stalled.local_addr().unwrap().port();
-    let site = Site::new(&format!(
+    let folder = EngineFolder::new(&format!(
         "[attach]\nsocket = \"attach\"\n[rules]\nfiles = [\"rules.toml\"]\n[[alerts.sink]]\ntype = \"webhook\"\n\
          url = \"http://127.0.0.1:{port}/\"\ntimeout = \"30s\"\nqueue = 5\nrate = 0\n"
     ))
@@ -33,8 +33,8 @@ fn stalled_readers_and_sinks_do_not_stop_fingerprints() {
          where = [{ field = \"dest_port\", op = \"ne\", value = 22 }]\nthreshold = { op = \"gte\", value = 1 }\n",
     );
     let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
-    let blocked = UnixStream::connect(site.path("attach")).unwrap();
+    let sensor = start(&wire, &folder, &[]);
+    let blocked = UnixStream::connect(folder.path("attach")).unwrap();
     connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
     sensor.wait_for("every connection", |events| {
         connections(events).iter().filter(|event| event["dest_port"] == to.port()).count() == CONNECTIONS
@@ -57,9 +57,9 @@ fn stalled_readers_and_sinks_do_not_stop_fingerprints() {
 #[test]
 fn readers_attach_and_detach_at_any_time() {
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
+    let (wire, folder) = (Wire::new(), EngineFolder::new("[attach]\nsocket = \"attach\"\n"));
     let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
+    let sensor = start(&wire, &folder, &[]);
     let read_connection = |reader: UnixStream| {
         reader.set_read_timeout(Some(SOON)).unwrap();
         BufReader::new(reader).lines().map_while(Result::ok).find(|line| {
@@ -68,7 +68,7 @@ fn readers_attach_and_detach_at_any_time() {
         })
     };
     for _ in 0..3 {
-        let readers = [(); 2].map(|()| UnixStream::connect(site.path("attach")).unwrap());
+        let readers = [(); 2].map(|()| UnixStream::connect(folder.path("attach")).unwrap());
         thread::sleep(ms(100));
         connect(&wire, to, 1, &client_hello(Shape::Curl, "a.example"));
         let lines = readers.map(read_connection);
@@ -84,12 +84,12 @@ fn a_paused_reader_of_stdout_does_not_delay_the_database() {
     const CONNECTIONS: usize = 300;
 
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new(""));
-    let database = site.text("history.db");
+    let (wire, folder) = (Wire::new(), EngineFolder::new(""));
+    let database = folder.text("history.db");
     let to = listen(wire.server(), 0, b"");
     let interface = wire.server().interface();
     let command = Sensor::new().command(&["run", "-i", interface, "--http", "off", "--db", &database]);
-    let stderr = site.path("stderr");
+    let stderr = folder.path("stderr");
     let mut child = wire
         .server()
         .enter(&command)
@@ -123,23 +123,23 @@ fn one_sigterm_ends_the_sensor_while_outputs_are_blocked() {
     let wire = Wire::new();
     let stalled = wire.server().with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let port = stalled.local_addr().unwrap().port();
-    let site = Site::new(&format!(
+    let folder = EngineFolder::new(&format!(
         "[attach]\nsocket = \"attach\"\n[lookup.remote]\nenabled = true\nendpoint = \"http://127.0.0.1:{port}/\"\n\
          timeout = \"60s\"\n[first_seen]\nlearning = \"0\"\n[[alerts.sink]]\ntype = \"webhook\"\nname = \"hook\"\n\
          url = \"http://127.0.0.1:{port}/\"\ntimeout = \"60s\"\nrate = 0\n"
     ));
-    let database = site.text("history.db");
+    let database = folder.text("history.db");
     let to = listen(wire.server(), 0, b"");
     let interface = wire.server().interface();
-    let config = site.text("sensor.toml");
+    let config = folder.text("sensor.toml");
     let run = ["run", "-i", interface, "--http", "off", "--config", &config, "--db", &database];
-    let stderr = site.path("stderr");
+    let stderr = folder.path("stderr");
     let mut command = wire.server().enter(&Sensor::new().command(&run));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&stderr).unwrap());
     let mut child = command.spawn().unwrap();
     let stderr = || fs::read_to_string(&stderr).unwrap();
     assert!(until(SOON, || stderr().contains("attached")), "{}", stderr());
-    let blocked = UnixStream::connect(site.path("attach")).unwrap();
+    let blocked = UnixStream::connect(folder.path("attach")).unwrap();
     connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
     wait_until_stored(&database, CONNECTIONS);
 
@@ -181,10 +181,10 @@ fn a_slow_reader_receives_the_number_of_lost_lines() {
     const CONNECTIONS: usize = 3000;
 
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
+    let (wire, folder) = (Wire::new(), EngineFolder::new("[attach]\nsocket = \"attach\"\n"));
     let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
-    let attach = || UnixStream::connect(site.path("attach")).unwrap();
+    let sensor = start(&wire, &folder, &[]);
+    let attach = || UnixStream::connect(folder.path("attach")).unwrap();
     let (slow, fast) = (attach(), attach());
     thread::sleep(ms(300));
     let fast = thread::spawn(move || read_all(fast));
@@ -209,12 +209,12 @@ fn only_the_owner_can_use_the_attach_socket() {
     if !require_tools(&["python3"]) {
         return;
     }
-    let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
-    let sensor = start(&wire, &site, &[]);
-    let socket = site.path("attach");
+    let (wire, folder) = (Wire::new(), EngineFolder::new("[attach]\nsocket = \"attach\"\n"));
+    let sensor = start(&wire, &folder, &[]);
+    let socket = folder.path("attach");
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     // File permissions allow every user; the peer's user id is checked all the same.
-    for (path, mode) in [(site.path("."), 0o755), (socket.clone(), 0o666)] {
+    for (path, mode) in [(folder.path("."), 0o755), (socket.clone(), 0o666)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
     let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\ns.settimeout(20)\nprint(len(s.recv(1)))";

@@ -202,7 +202,7 @@ fn failed_handshake_burst_raises_an_alert() {
 fn rare_server_burst_raises_an_alert() {
     assert_threshold("rare_server_burst", 10, "different dest_ip within 10m", &[("src_ip", CLIENT)], |number| {
         each(number, |client, number| {
-            let hello = HelloBuilder::new(0x0303, &[0xff00 | number]).extension(0xff01, &[0]).server();
+            let hello = HelloMessageBuilder::new(0x0303, &[0xff00 | number]).extension(0xff01, &[0]).server();
             let mut conversation =
                 conversation(client, &format!("192.0.2.{}:443", number + 1), ms(u64::from(number) * 1000));
             conversation.handshake().client(&client_hello(Shape::Curl, "a.example"));

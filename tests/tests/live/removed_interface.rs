@@ -1,4 +1,4 @@
-//! A sensor whose interface is removed.
+//! Removal of an interface that the sensor is attached to.
 
 use super::*;
 

@@ -47,7 +47,7 @@ fn reversed(packet: &PacketHeaders) -> PacketHeaders {
     PacketHeaders { src: packet.dst, dst: packet.src, src_port: packet.dst_port, dst_port: packet.src_port, ..*packet }
 }
 
-/// Returns Ethernet frames whose headers announce a nested header: labels, another IP header, GRE, or a tunnel over
+/// Returns Ethernet frames with headers that announce a nested header: labels, another IP header, GRE, or a tunnel over
 /// UDP. The caller appends the content.
 fn tunnel_head() -> impl Strategy<Value = Vec<u8>> {
     let ethernet = |ethertype: [u8; 2]| [&[2; 12][..], &ethertype].concat();

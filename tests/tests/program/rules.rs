@@ -35,7 +35,7 @@ fn class(model: &mut Model, frame: &[u8]) -> Option<RecordClass> {
     selected_record(model, frame).map(|(class, _)| class)
 }
 
-/// Returns the result adjusted for a frame whose headers start `by` bytes later.
+/// Returns the result for the same frame with headers that start `by` bytes later.
 fn shifted(mut result: FilterResult, by: usize) -> FilterResult {
     if let Some((header, bytes)) = &mut result.record {
         let by = by as u16;

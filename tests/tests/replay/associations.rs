@@ -5,7 +5,7 @@ use super::*;
 use tests::certificate;
 use tests::conversation::UdpConversation;
 use tests::dtls::{datagrams, fragment, record};
-use tests::hello_builder::HelloBuilder;
+use tests::hello_builder::HelloMessageBuilder;
 
 /// Types of the handshake messages (RFC 8446, section 4; RFC 6347, section 4.3.2).
 const CLIENT_HELLO: u8 = 1;
@@ -27,9 +27,9 @@ fn message(kind: u8, seq: u16, body: &[u8]) -> Vec<u8> {
     datagrams(kind, seq, body, usize::MAX).remove(0)
 }
 
-/// Returns a hello whose random consists of this byte.
-fn hello(random: u8) -> HelloBuilder {
-    let hello = HelloBuilder::new(0xfefd, &[0xc02f, 0xc02b]).random([random; 32]).extension(0x0017, &[]);
+/// Returns a hello with 32 times this byte as its random.
+fn hello(random: u8) -> HelloMessageBuilder {
+    let hello = HelloMessageBuilder::new(0xfefd, &[0xc02f, 0xc02b]).random([random; 32]).extension(0x0017, &[]);
     hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804])
 }
 
@@ -46,7 +46,7 @@ fn named_client_hello(random: u8, name: &str) -> Vec<u8> {
 
 /// Returns `ServerHello`, Certificate and `ServerHelloDone`, numbered from 0.
 fn server_flight() -> Vec<u8> {
-    let hello = HelloBuilder::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]);
+    let hello = HelloMessageBuilder::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]);
     let chain = certificate::message(&[&certificate::leaf("example.org").build()]);
     let messages = [(SERVER_HELLO, hello.server_body()), (CERTIFICATE, chain), (SERVER_HELLO_DONE, Vec::new())];
     messages.iter().zip(0..).flat_map(|((kind, body), seq)| message(*kind, seq, body)).collect()
@@ -105,7 +105,7 @@ fn the_end_of_an_earlier_association_does_not_end_a_new_one() {
     let mut conversation = conversation();
     // The flow is created by a ClientHello or a ServerHello.
     conversation.server(&message(HELLO_VERIFY_REQUEST, 0, &[0xfe, 0xff, 2, 9, 9]));
-    // Sequence numbers as at the end of an association whose start was not captured.
+    // Sequence numbers as at the end of an association that was captured without its start.
     conversation.client(&message(CLIENT_KEY_EXCHANGE, 2, &[7; 33])).server(&message(SERVER_HELLO_DONE, 3, &[]));
     conversation.client(&client_hello(1)).server(&server_flight());
     let events = events(&conversation);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 use tests::conversation::UdpConversation;
-use tests::hello_builder::{self, HelloBuilder};
+use tests::hello_builder::{self, HelloMessageBuilder};
 use tests::packets::Sender;
 use tests::{certificate, quic};
 
@@ -24,9 +24,9 @@ fn server_name(name: &str) -> Vec<u8> {
 
 #[test]
 fn tls_attributes_of_a_connection() {
-    let client = HelloBuilder::new(0x0303, &[0xc02f, 0xc02b]).extension(0, &server_name("www.example.org"));
+    let client = HelloMessageBuilder::new(0x0303, &[0xc02f, 0xc02b]).extension(0, &server_name("www.example.org"));
     let client = client.alpn(&[b"h2", b"http/1.1"]).extension(0xfe0d, &[0]);
-    let server = HelloBuilder::new(0x0303, &[0xc02f]).alpn(&[b"http/1.1"]);
+    let server = HelloMessageBuilder::new(0x0303, &[0xc02f]).alpn(&[b"http/1.1"]);
     let body =
         certificate::message(&[&certificate::leaf("www.example.org").build(), &certificate::authority().build()]);
     let message = [&[11][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
@@ -54,9 +54,9 @@ fn tls_attributes_of_a_connection() {
 /// The group of a HelloRetryRequest is known at once, and is that of the ServerHello after it.
 #[test]
 fn tls_group_of_a_server_hello_or_a_hello_retry_request() {
-    let client = hello::records(&HelloBuilder::new(0x0303, &[0x1301]).versions(&[0x0304]).client(), usize::MAX);
+    let client = hello::records(&HelloMessageBuilder::new(0x0303, &[0x1301]).versions(&[0x0304]).client(), usize::MAX);
     let server =
-        |group: &[u8]| HelloBuilder::new(0x0303, &[0x1301]).extension(0x002b, &[3, 4]).extension(0x0033, group);
+        |group: &[u8]| HelloMessageBuilder::new(0x0303, &[0x1301]).extension(0x002b, &[3, 4]).extension(0x0033, group);
     let retry = server(&[0x11, 0xec]).random(hello_builder::RETRY).server();
     let server_hello = server(&[0x11, 0xec, 0, 2, 7, 7]).server();
     for messages in [vec![&server_hello], vec![&retry], vec![&retry, &server_hello]] {

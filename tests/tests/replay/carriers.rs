@@ -5,7 +5,7 @@ use super::*;
 use tests::conversation::UdpConversation;
 use tests::dtls::datagrams;
 use tests::fragment::Fragments;
-use tests::hello_builder::HelloBuilder;
+use tests::hello_builder::HelloMessageBuilder;
 use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 
 /// Types of the handshake messages (RFC 8446, section 4; RFC 6347, section 4.3.2).
@@ -14,8 +14,8 @@ const SERVER_HELLO: u8 = 2;
 const HELLO_VERIFY_REQUEST: u8 = 3;
 
 /// Returns a hello with suites `c02b,c02f`, extensions `000a,000d,0017` and algorithms `0403,0804`.
-fn dtls_hello() -> HelloBuilder {
-    let hello = HelloBuilder::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
+fn dtls_hello() -> HelloMessageBuilder {
+    let hello = HelloMessageBuilder::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
     hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804])
 }
 
@@ -25,7 +25,7 @@ fn dtls() -> UdpConversation {
 
 #[test]
 fn a_dtls_cookie_exchange_yields_one_client_and_one_server() {
-    let server = HelloBuilder::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]);
+    let server = HelloMessageBuilder::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]);
     let verify = [&[0xfe, 0xff, 20][..], &[9; 20]].concat();
     let mut conversation = dtls();
     conversation.client(&datagrams(CLIENT_HELLO, 0, &dtls_hello().dtls_client(&[]), 1000)[0]);
@@ -72,7 +72,7 @@ fn dtls_versions_are_compared_as_numbers() {
     }
 }
 
-/// Returns the events of a connection whose client sends a hello of 1.7 KiB in one segment; `cut` fragments its frame.
+/// Returns the events of a connection; the client sends a hello of 1.7 KiB in one segment; `cut` fragments its frame.
 fn fragmented(client: &str, server: &str, cut: impl FnOnce(&[u8]) -> Vec<Vec<u8>>) -> Vec<Value> {
     let mut conversation = TcpConversation::between(client, server);
     conversation.handshake().client(&client_hello(Shape::PostQuantum)).server(&server_flight()).close();

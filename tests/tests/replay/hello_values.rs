@@ -3,7 +3,7 @@
 use super::*;
 
 use serde_json::json;
-use tests::hello_builder::{HelloBuilder, RETRY};
+use tests::hello_builder::{HelloMessageBuilder, RETRY};
 
 /// First ALPN protocol and its two characters (specification, section 1, table).
 const ALPN: [(&[u8], &str); 16] = [
@@ -26,7 +26,7 @@ const ALPN: [(&[u8], &str); 16] = [
 ];
 
 /// Sends a TCP handshake and this `ClientHello` in one record.
-fn send_client_hello(conversation: &mut TcpConversation, hello: &HelloBuilder) {
+fn send_client_hello(conversation: &mut TcpConversation, hello: &HelloMessageBuilder) {
     conversation.handshake();
     for segment in hello::records(&hello.client(), usize::MAX).chunks(1400) {
         conversation.client(segment);
@@ -34,14 +34,14 @@ fn send_client_hello(conversation: &mut TcpConversation, hello: &HelloBuilder) {
 }
 
 /// Sends a TCP handshake, a client's hello and this `ServerHello`.
-fn send_both_hellos(conversation: &mut TcpConversation, server: &HelloBuilder) {
+fn send_both_hellos(conversation: &mut TcpConversation, server: &HelloMessageBuilder) {
     conversation.handshake().client(&client_hello(Shape::Device)).server(&hello::records(&server.server(), usize::MAX));
 }
 
 #[test]
 fn ja4_has_the_characters_of_the_first_alpn_protocol() {
     let events = replay_each(ALPN, |conversation, (name, _)| {
-        send_client_hello(conversation, &HelloBuilder::new(0x0303, &[0x002f]).alpn(&[name, b"h2"]));
+        send_client_hello(conversation, &HelloMessageBuilder::new(0x0303, &[0x002f]).alpn(&[name, b"h2"]));
     });
     // One suite, 002f; the only extension is ALPN, which section c excludes.
     let expected: Vec<_> = ALPN.map(|(_, code)| format!("t12i0101{code}_ba72b8082249_000000000000")).into();
@@ -51,7 +51,7 @@ fn ja4_has_the_characters_of_the_first_alpn_protocol() {
 #[test]
 fn ja4s_has_the_characters_of_the_alpn_protocol() {
     let events = replay_each(ALPN, |conversation, (name, _)| {
-        send_both_hellos(conversation, &HelloBuilder::new(0x0303, &[0xc02f]).alpn(&[name]));
+        send_both_hellos(conversation, &HelloMessageBuilder::new(0x0303, &[0xc02f]).alpn(&[name]));
     });
     let expected: Vec<_> = ALPN.map(|(_, code)| format!("t1201{code}_c02f_0b08e3dcc50f")).into();
     assert_eq!(values(&events, "ja4s"), expected);
@@ -61,7 +61,7 @@ fn ja4s_has_the_characters_of_the_alpn_protocol() {
 fn alpn_names_over_the_limit_are_dropped() {
     let names = [&[b'a'; 100][..], &[b'b'; 100], &[b'c'; 56], b"d"];
     let events = replay_each([&names[..], &[&[b'a'; 255], b"ab", b"c"], &[&b"h2"[..]; 20]], |conversation, names| {
-        send_client_hello(conversation, &HelloBuilder::new(0x0303, &[0x002f]).alpn(names));
+        send_client_hello(conversation, &HelloMessageBuilder::new(0x0303, &[0x002f]).alpn(names));
     });
     let reported: Vec<_> = fingerprints(&events)
         .iter()
@@ -88,7 +88,7 @@ fn two_hellos_of_a_connection_are_fingerprinted() {
 
 #[test]
 fn an_alpn_extension_without_a_first_name_prints_zeros() {
-    let hello = || HelloBuilder::new(0x0303, &[0x002f]);
+    let hello = || HelloMessageBuilder::new(0x0303, &[0x002f]);
     // An empty list; no list; an empty name before another.
     let cases = [hello().extension(0x0010, &[0, 0]), hello().extension(0x0010, &[]), hello().alpn(&[b"", b"h2"])];
     let events = replay_each(&cases, send_client_hello);
@@ -103,11 +103,12 @@ fn consecutive(first: u16) -> Vec<u16> {
 #[test]
 fn counts_stop_at_99_and_hashes_cover_all_entries() {
     let suites: Vec<u16> = consecutive(0x4000).into_iter().rev().collect();
-    let extended =
-        |hello| consecutive(0x5000).into_iter().fold(hello, |hello: HelloBuilder, kind| hello.extension(kind, &[]));
+    let extended = |hello| {
+        consecutive(0x5000).into_iter().fold(hello, |hello: HelloMessageBuilder, kind| hello.extension(kind, &[]))
+    };
     let mut conversation = TcpConversation::new();
-    send_client_hello(&mut conversation, &extended(HelloBuilder::new(0x0303, &suites)));
-    let server = extended(HelloBuilder::new(0x0303, &[0xc030]));
+    send_client_hello(&mut conversation, &extended(HelloMessageBuilder::new(0x0303, &suites)));
+    let server = extended(HelloMessageBuilder::new(0x0303, &[0xc030]));
     conversation.server(&hello::records(&server.server(), usize::MAX)).close();
 
     let events = run(&conversation, &["--raw"]).events();
@@ -123,8 +124,8 @@ fn counts_stop_at_99_and_hashes_cover_all_entries() {
 #[test]
 fn hellos_without_an_extension_block_are_fingerprinted() {
     let mut conversation = TcpConversation::new();
-    send_client_hello(&mut conversation, &HelloBuilder::new(0x0301, &[0x0004, 0x0005]).without_extensions());
-    let server = HelloBuilder::new(0x0300, &[0x0005]).without_extensions();
+    send_client_hello(&mut conversation, &HelloMessageBuilder::new(0x0301, &[0x0004, 0x0005]).without_extensions());
+    let server = HelloMessageBuilder::new(0x0300, &[0x0005]).without_extensions();
     conversation.server(&hello::records(&server.server(), usize::MAX)).close();
     let events = run(&conversation, &["--raw"]).events();
     assert_eq!(values(&events, "ja4"), ["t10i020000_6e254592683c_000000000000"]);
@@ -137,12 +138,12 @@ fn hellos_without_an_extension_block_are_fingerprinted() {
 fn a_hello_retry_request_is_the_first_server_hello_and_yields_no_second_client() {
     // GREASE in suites, versions, groups and algorithms; the second hello contains the cookie.
     let hello = || {
-        let hello = HelloBuilder::new(0x0303, &[0x1a1a, 0x1302, 0x1301]).versions(&[0xfafa, 0x0304, 0x0303]);
+        let hello = HelloMessageBuilder::new(0x0303, &[0x1a1a, 0x1302, 0x1301]).versions(&[0xfafa, 0x0304, 0x0303]);
         hello.extension(0x000a, &[0, 4, 0x3a, 0x3a, 0, 0x1d]).algorithms(&[0x0a0a, 0x0403, 0x0804])
     };
     let first = hello().extension(0x0033, &[0, 0]);
     let second = hello().extension(0x0033, &[0, 5, 0, 0x1d, 0, 1, 9]).extension(0x002c, &[0, 1, 5]);
-    let retry = HelloBuilder::new(0x0303, &[0x1302]).random(RETRY).extension(0x002b, &[3, 4]);
+    let retry = HelloMessageBuilder::new(0x0303, &[0x1302]).random(RETRY).extension(0x002b, &[3, 4]);
     let retry = retry.extension(0x0033, &[0, 0x1d]).extension(0x002c, &[0, 1, 5]);
     const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
 

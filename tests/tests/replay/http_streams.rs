@@ -60,11 +60,9 @@ fn a_lost_request_delays_only_the_next_one() {
     assert_eq!(incomplete(&events), 1);
 }
 
-type End = fn(&mut TcpConversation);
-
 #[test]
 fn requests_after_a_lost_one_are_fingerprinted_at_the_end() {
-    let ends: [(&str, End); 4] = [
+    let ends: [(&str, SendEnd); 4] = [
         ("FIN", |conversation| _ = conversation.close()),
         ("RST", |conversation| _ = conversation.client_reset()),
         ("the capture", |_| ()),

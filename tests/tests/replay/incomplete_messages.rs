@@ -19,10 +19,7 @@ fn flight(length: usize, last_record: &[u8]) -> Vec<u8> {
     [hello, hello::records(&certificates, 1000), last_record.to_vec()].concat()
 }
 
-/// Sends the end of a conversation.
-type End = fn(&mut TcpConversation);
-
-/// Returns the events of a connection whose server sends these bytes in segments; `end` sends the rest.
+/// Returns the events of a connection; the server sends these bytes in segments and `end` sends the rest.
 fn replay_server(server: &[u8], end: impl FnOnce(&mut TcpConversation)) -> Vec<Value> {
     let mut conversation = TcpConversation::new();
     conversation.handshake().client(&client_hello(Shape::Browser));
@@ -47,7 +44,7 @@ fn complete_certificates_of_a_truncated_chain_are_fingerprinted_at_any_end() {
     let whole = replay_server(&flight(usize::MAX, &[]), |conversation| _ = conversation.close());
     let both = values(&whole, "ja4x");
     assert_eq!((both.len(), incomplete(&whole)), (2, 0));
-    let ends: [(&str, End); 4] = [
+    let ends: [(&str, SendEnd); 4] = [
         ("FIN", |conversation| _ = conversation.close()),
         ("RST", |conversation| _ = conversation.server_reset()),
         ("the capture", |_| ()),
@@ -124,10 +121,10 @@ fn complete_certificates_of_a_truncated_dtls_chain_are_fingerprinted() {
     let chain = [certificate::leaf("www.example.org").build(), certificate::authority().build()];
     let body = certificate::message(&[&chain[0], &chain[1]]);
     let hello = |random: u8| {
-        let hello = tests::hello_builder::HelloBuilder::new(0xfefd, &[0xc02b]).random([random; 32]);
+        let hello = tests::hello_builder::HelloMessageBuilder::new(0xfefd, &[0xc02b]).random([random; 32]);
         dtls::datagrams(1, 0, &hello.dtls_client(&[]), 2000).remove(0)
     };
-    let server_hello = tests::hello_builder::HelloBuilder::new(0xfefd, &[0xc02b]).server_body();
+    let server_hello = tests::hello_builder::HelloMessageBuilder::new(0xfefd, &[0xc02b]).server_body();
     let pieces = dtls::datagrams(11, 1, &body, 100);
     let whole = (3 + 3 + chain[0].len()).div_ceil(100);
     // End of the association: the capture, another association, messages over the limit.
@@ -179,7 +176,7 @@ fn complete_certificates_of_a_chain_over_the_limit_are_fingerprinted() {
         assert_eq!(values(&tls, "ja4x").len(), expected, "{count} of {size} over TCP");
         assert_eq!(incomplete(&tls), u64::from(body.len() > 65_536));
 
-        let hello = tests::hello_builder::HelloBuilder::new(0xfefd, &[0xc02b]);
+        let hello = tests::hello_builder::HelloMessageBuilder::new(0xfefd, &[0xc02b]);
         for piece in [1200, 150] {
             let mut conversation = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
             conversation.client(&dtls::datagrams(1, 0, &hello.dtls_client(&[]), 2000)[0]);
@@ -209,7 +206,8 @@ fn truncated(packets: &[TimedFrame], snap: usize) -> Vec<Value> {
 #[test]
 fn a_truncated_quic_hello_has_no_value_but_its_names_are_reported() {
     // 45 bytes before the extensions, then the extensions; the cut is in the last one.
-    let hello = tests::hello_builder::HelloBuilder::new(0x0303, &[0x1301]).extension(0, b"\0\x0e\0\0\x0bexample.org");
+    let hello =
+        tests::hello_builder::HelloMessageBuilder::new(0x0303, &[0x1301]).extension(0, b"\0\x0e\0\0\x0bexample.org");
     let hello = hello.versions(&[0x0304]).alpn(&[b"h3"]).extension(21, &[0; 1500]).client();
     let keys = quic::QuicEnds::new(b"\x83\x94\xc8\xf0\x3e\x51\x57\x08", b"server");
     let server_hello = quic::crypto(0, &hello::server_hello_13(&mut SplitMix64::new(2)));

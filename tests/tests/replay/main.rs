@@ -41,6 +41,9 @@ use tests::packets::{self, Envelope, Extension, PcapWriter, TimedFrame};
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, events, fingerprints, privilege, process, require_tools, values};
 
+/// Sends the end of a conversation.
+type SendEnd = fn(&mut TcpConversation);
+
 /// Returns a `ClientHello` for `example.org` in one record.
 fn client_hello(shape: Shape) -> Vec<u8> {
     hello::records(&shape.client_hello("example.org", &mut SplitMix64::new(5)), usize::MAX)

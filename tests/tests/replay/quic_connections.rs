@@ -4,7 +4,7 @@ use super::*;
 
 use tests::conversation::UdpConversation;
 use tests::dtls::{datagrams, record};
-use tests::hello_builder::HelloBuilder;
+use tests::hello_builder::HelloMessageBuilder;
 use tests::packets::Sender;
 use tests::quic::{QuicEnds, ack, crypto};
 
@@ -217,7 +217,7 @@ fn a_decoy_does_not_hide_the_server() {
 
 /// Returns a hello with suites `c02b,c02f`, extensions `000a,000d,0017` and algorithms `0403,0804`.
 fn dtls_hello() -> Vec<u8> {
-    let hello = HelloBuilder::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
+    let hello = HelloMessageBuilder::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
     let hello = hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804]);
     datagrams(1, 0, &hello.dtls_client(&[]), 1000).remove(0)
 }

@@ -68,7 +68,7 @@ fn dhcp_requests() -> UdpConversation {
 }
 
 fn dtls_hello() -> UdpConversation {
-    let hello = tests::hello_builder::HelloBuilder::new(0xfefd, &[0xc02b]).extension(0x0017, &[]);
+    let hello = tests::hello_builder::HelloMessageBuilder::new(0xfefd, &[0xc02b]).extension(0x0017, &[]);
     let mut conversation = UdpConversation::between("[2001:db8::1]:51234", "[2001:db8::2]:4433");
     conversation.client(&datagrams(CLIENT_HELLO, 0, &hello.dtls_client(&[]), 1000)[0]);
     conversation

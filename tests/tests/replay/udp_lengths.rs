@@ -1,11 +1,11 @@
-//! UDP datagrams whose UDP length and IP length differ (RFC 768): the payload ends at the UDP length.
+//! UDP datagrams in which the UDP length and the IP length differ (RFC 768): the payload ends at the UDP length.
 
 use super::*;
 
 use tests::conversation::UdpConversation;
 use tests::dtls::datagrams;
 use tests::fragment::Fragments;
-use tests::hello_builder::HelloBuilder;
+use tests::hello_builder::HelloMessageBuilder;
 use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
 use tests::packets::Sender;
 use tests::quic::{QuicEnds, crypto};
@@ -112,7 +112,7 @@ fn a_hello_after_the_datagram_is_ignored() {
     assert_eq!(printed(quic.packets()), one("ja4", "q13d1311h2_f57a46bbacb6_8ae82214aac3"));
 
     let record = |random: u8| {
-        let hello = HelloBuilder::new(0xfefd, &[0xc02f]).random([random; 32]).extension(0x0017, &[]);
+        let hello = HelloMessageBuilder::new(0xfefd, &[0xc02f]).random([random; 32]).extension(0x0017, &[]);
         datagrams(1, 0, &hello.dtls_client(&[]), usize::MAX).concat()
     };
     let mut dtls = UdpConversation::between("[fd00::1]:51234", "[fd00::2]:443").with_surplus(&record(2));

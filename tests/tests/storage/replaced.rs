@@ -1,4 +1,4 @@
-//! A database whose file is deleted, moved or replaced while the sensor writes it.
+//! A database file that is deleted, moved or replaced while the sensor writes it.
 
 use std::fs;
 use std::io::Write;

@@ -19,7 +19,7 @@ use crate::{assert_intact, query_number};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Connections whose output exceeds the pipe and all buffers.
+/// Number of connections with more output than the pipe and all buffers hold.
 const MANY: u32 = 5000;
 
 fn spawn(arguments: &[&str], stdin: Stdio, stdout: Stdio) -> Child {

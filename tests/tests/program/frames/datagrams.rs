@@ -106,7 +106,7 @@ pub(super) fn short(setting: &Setting) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Returns datagrams whose UDP length differs from the length of the IP payload: handshakes and DHCP messages with
+/// Returns datagrams with a UDP length that differs from the length of the IP payload: handshakes and DHCP messages with
 /// trailing bytes, and all kinds of lengths.
 pub(super) fn lengths(setting: &Setting) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();

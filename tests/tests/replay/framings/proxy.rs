@@ -15,7 +15,7 @@ fn headers() -> Vec<Vec<u8>> {
     headers
 }
 
-/// Asserts the fingerprints of a connection whose client sends these bytes in segments that end at these offsets.
+/// Asserts the fingerprints of a connection; the client sends these bytes in segments that end at these offsets.
 fn assert_tls(stream: &[u8], ends: &[usize], case: &str) {
     let mut conversation = TcpConversation::new();
     conversation.handshake();

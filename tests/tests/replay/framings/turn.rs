@@ -4,7 +4,7 @@ use tests::certificate;
 use tests::conversation::UdpConversation;
 use tests::dtls::{datagrams, record};
 use tests::framing::{channel_data, counted, indication, padded_channel_data, stun};
-use tests::hello_builder::HelloBuilder;
+use tests::hello_builder::HelloMessageBuilder;
 
 use super::*;
 
@@ -23,7 +23,7 @@ const SERVER_HELLO_DONE: u8 = 14;
 const MEDIA: [&[u8]; 2] = [&[0x80; 160], &[23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1, 0, 3, 7, 7, 7]];
 
 fn hello(cookie: &[u8]) -> Vec<u8> {
-    let hello = HelloBuilder::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
+    let hello = HelloMessageBuilder::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
     hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804]).dtls_client(cookie)
 }
 
@@ -33,7 +33,8 @@ fn message(kind: u8, seq: u16, body: &[u8], size: usize) -> Vec<Vec<u8>> {
 }
 
 fn flight(size: usize) -> Vec<Vec<u8>> {
-    let hello = HelloBuilder::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]).server_body();
+    let hello =
+        HelloMessageBuilder::new(0xfefd, &[0xc02b]).extension(0xff01, &[0]).extension(0x0017, &[]).server_body();
     let chain = certificate::message(&[&certificate::leaf("example.org").build()]);
     let mut all = message(SERVER_HELLO, 1, &hello, size);
     all.extend(message(CERTIFICATE, 2, &chain, size));
