@@ -117,7 +117,7 @@ fn settings_are_read() {
 
 #[test]
 fn all_errors_are_reported_with_their_positions() {
-    let told = errors(
+    let errors = errors(
         "[captur]\nx = 1\n[capture]\nshards = 'many'\nhook = 'xpd'\ninterfaces = ['a', 1]\nmax_connections = -1\n\
          ring_size = '1KiB'\n[builtin.beacon]\ninterval = 3\ncooldown = '1 hour'\nintervals = 99\nvariation = 2\n\
          [builtin.many_ja4]\nthreshold = 0\n\
@@ -146,10 +146,10 @@ fn all_errors_are_reported_with_their_positions() {
         "s.toml:26:12: lookup.remote.methods 1: unknown value 'ja5'; did you mean 'ja4'?",
         "s.toml:28:10: http.listen: 'localhost' is not an address with a port; write \"127.0.0.1:9418\", or \"off\"",
     ];
-    for (told, expected) in told.iter().zip(expected) {
-        assert!(told.starts_with(expected), "{told}\nis not\n{expected}");
+    for (error, expected) in errors.iter().zip(expected) {
+        assert!(error.starts_with(expected), "{error}\nis not\n{expected}");
     }
-    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    assert_eq!(errors.len(), expected.len(), "{errors:#?}");
 }
 
 #[test]
@@ -164,8 +164,9 @@ fn syntax_errors_are_reported() {
 
 #[test]
 fn secrets_are_in_no_message() {
-    let told = errors("[[alerts.sink]]\ntype = 'webhook'\nurl = 'https://h/hidden'\nhmac_key = 'hidden'\nqueue = 'x'");
-    assert!(!told.concat().contains("hidden"), "{told:?}");
+    let errors =
+        errors("[[alerts.sink]]\ntype = 'webhook'\nurl = 'https://h/hidden'\nhmac_key = 'hidden'\nqueue = 'x'");
+    assert!(!errors.concat().contains("hidden"), "{errors:?}");
     let config = parse("[[alerts.sink]]\ntype = 'webhook'\nurl = 'https://h/hidden'").unwrap();
     assert!(!format!("{config:?}").contains("hidden"));
 }
@@ -230,7 +231,7 @@ fn the_errors_of_all_files_are_reported_at_once() {
     file("r.toml", "[[rule]]\nname = 'r'\n");
     file("a.toml", "[[netwrk]]\n");
     let report = open(Some(&folder.path().join("s.toml")), |_| {}).unwrap_err();
-    let told = report.to_string().replace(&format!("{}/", folder.path().display()), "");
+    let report = report.to_string().replace(&format!("{}/", folder.path().display()), "");
     for expected in [
         "s.toml:2:1: capture.shards: 0 is out of range; expected a value from 1 to 64",
         "d.toml:1:1: entry 1: missing key 'value' or 'prefix'",
@@ -242,7 +243,7 @@ fn the_errors_of_all_files_are_reported_at_once() {
         "s.toml:12:1: alerts.sink 1: url: is http to another host",
         "s.toml:13:1: alerts.sink 1: queue: 0 is out of range; expected a value from 1 to 65536",
     ] {
-        assert!(told.lines().any(|line| line.starts_with(expected)), "{expected}\nis not in\n{told}");
+        assert!(report.lines().any(|line| line.starts_with(expected)), "{expected}\nis not in\n{report}");
     }
 }
 
@@ -268,10 +269,13 @@ fn overrides_apply_to_every_kind_of_rule() {
     assert!(builtin.new_chain.enabled && profiles.enabled, "enabled again");
     assert_eq!((profiles.severity.name(), builtin.first_seen.severity.name()), ("high", "critical"));
     assert!(rules.iter().all(|rule| &*rule.name != "port_scan") && rules.len() > 5);
-    let told: Vec<_> = warnings.iter().map(|warning| warning.message.as_str()).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told.contains(&"override: rule 'first_seen' has no threshold"), "{told:?}");
-    assert!(told.iter().any(|told| told.contains("unknown rule 'beakon'; did you mean 'beacon'?")), "{told:?}");
+    let messages: Vec<_> = warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages.contains(&"override: rule 'first_seen' has no threshold"), "{messages:?}");
+    assert!(
+        messages.iter().any(|message| message.contains("unknown rule 'beakon'; did you mean 'beacon'?")),
+        "{messages:?}"
+    );
 }
 
 #[test]
@@ -289,16 +293,16 @@ fn missing_interfaces_and_directories_are_reported_by_examine() {
     fs::write(&path, "[capture]\ninterfaces = ['lo', 'ja4-none']\n[storage]\npath = 'no/h.db'\n[attach]\nsocket = '.'")
         .unwrap();
     assert!(open(Some(&path), |_| {}).is_ok());
-    let told = examine(Some(&path), |_| {}).unwrap_err().to_string();
-    let told = told.replace(&format!("{}/", folder.path().display()), "");
-    let lines: Vec<_> = told.lines().collect();
-    assert_eq!(lines.len(), 3, "{told}");
+    let report = examine(Some(&path), |_| {}).unwrap_err().to_string();
+    let report = report.replace(&format!("{}/", folder.path().display()), "");
+    let lines: Vec<_> = report.lines().collect();
+    assert_eq!(lines.len(), 3, "{report}");
     assert!(
         lines[0].starts_with("s.toml:2:21: capture.interfaces 2: cannot find interface \"ja4-none\"; expected one of "),
-        "{told}"
+        "{report}"
     );
-    assert!(lines[1].starts_with("s.toml:4:1: storage.path: there is no directory no; create it"), "{told}");
-    assert!(lines[2].starts_with("s.toml:6:1: attach.socket: . is a directory"), "{told}");
+    assert!(lines[1].starts_with("s.toml:4:1: storage.path: there is no directory no; create it"), "{report}");
+    assert!(lines[2].starts_with("s.toml:6:1: attach.socket: . is a directory"), "{report}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::document::documented_type;
 
-/// The networks whose hosts are local, in the configuration an array of prefixes such as `10.0.0.0/8`.
+/// The networks of the local hosts, in the configuration an array of prefixes such as `10.0.0.0/8`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalNetworks(Vec<IpNet>);
 

@@ -9,7 +9,7 @@ settings! {
     /// Section `[network]`: the local network.
     #[derive(Eq)]
     pub struct NetworkSettings {
-        /// Networks whose hosts are local.
+        /// Networks of local hosts.
         pub local: LocalNetworks = LocalNetworks::default();
     }
 }

@@ -17,7 +17,7 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 use super::key_path::KeyPath;
 use super::suggestion::{one_of, suggestion};
 
-/// The key whose value selects the variant of an enum.
+/// The key that selects the variant of an enum.
 pub(super) const TAG: &str = "type";
 
 /// The name under which [`Located`](super::Located) asks for a value with its offset.
@@ -419,7 +419,7 @@ type KeyValue<'t, 'a> = (&'t Spanned<DeString<'a>>, &'t Spanned<DeValue<'a>>);
 /// The keys and values of a table.
 struct Entries<'t, 'a, I> {
     entries: I,
-    /// The entry whose key was read.
+    /// The value of the entry, after its key was read.
     value: Option<KeyValue<'t, 'a>>,
     path: &'t KeyPath<'t>,
     skipped: &'t HashSet<usize>,

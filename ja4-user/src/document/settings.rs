@@ -90,7 +90,7 @@ pub(crate) fn help_text(attributes: &[&str]) -> String {
     attributes.iter().filter_map(line).collect::<Vec<_>>().join(" ")
 }
 
-/// Implements [`SettingType`] for types whose TOML is that of their `Display`, quoted or not.
+/// Implements [`SettingType`] for types that `Display` formats as TOML, without or with quotes.
 macro_rules! documented_type {
     ($($type:ty: $name:expr, |$value:ident| $toml:expr;)*) => {
         $(impl $crate::document::SettingType for $type {

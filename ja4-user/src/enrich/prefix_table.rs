@@ -65,7 +65,7 @@ impl<T> Default for PrefixTable<T> {
     }
 }
 
-/// Returns the first of a row and its parents whose prefix `text` has.
+/// Returns the first row, from `from` to its parents, with a prefix of `text`.
 fn climb<T>(rows: &[PrefixNode<T>], from: Option<u32>, text: &str) -> Option<u32> {
     std::iter::successors(from, |row| rows.get(*row as usize).and_then(|row| row.parent))
         .find(|row| rows.get(*row as usize).is_some_and(|row| text.starts_with(&*row.prefix)))

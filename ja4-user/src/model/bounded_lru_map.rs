@@ -49,8 +49,8 @@ impl<K: Hash + Eq, V> BoundedLruMap<K, V> {
         self.map.to_back(key)
     }
 
-    /// Returns the entry whose key hashes as `key` does and for which `same` is true; `same` must be equality. So an
-    /// entry is found without constructing an owned key. Counts as a use.
+    /// Returns the entry that has the hash of `key` and for which `same` is true; `same` must be equality. The lookup
+    /// does not need an owned key. Counts as a use.
     #[inline]
     pub(crate) fn find_mut<Q: Hash>(&mut self, key: &Q, mut same: impl FnMut(&K) -> bool) -> Option<(&K, &mut V)> {
         let hash = self.map.hasher().hash_one(key);

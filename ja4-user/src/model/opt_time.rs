@@ -2,8 +2,8 @@
 
 use crate::model::Time;
 
-/// `Option<Time>` in eight bytes: of these there are several in every connection. The last nanosecond of the year
-/// 2554 cannot be told from a time that is not known.
+/// An `Option<Time>` in eight bytes, to save memory in every connection. The last nanosecond of the range, in the year
+/// 2554, means that the time is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptTime(u64);
 
@@ -14,20 +14,20 @@ impl Default for OptTime {
 }
 
 impl OptTime {
-    /// Not known.
+    /// No time.
     pub const UNKNOWN: Self = Self(u64::MAX);
 
-    /// The time, if it is known.
+    /// Returns the time, if it is known.
     pub fn get(self) -> Option<Time> {
         self.is_known().then_some(Time(self.0))
     }
 
-    /// Whether it is known.
+    /// Whether the time is known.
     pub fn is_known(self) -> bool {
         self != Self::UNKNOWN
     }
 
-    /// Is that time from now on, unless it is known.
+    /// Sets the time, unless it is known already.
     pub fn set_first(&mut self, time: Time) {
         if !self.is_known() {
             *self = time.into();

@@ -17,7 +17,7 @@ counter_set! {
         counter opened as shard_connections_opened,
         /// Messages and streams.
         flatten protocol: ProtocolStats,
-        /// Connections whose incomplete messages were evicted under memory pressure.
+        /// Connections that lost incomplete messages to eviction under memory pressure.
         counter memory_evicted,
         /// Bytes in reassembly buffers and incomplete messages.
         gauge buffered_bytes,

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! Threshold rules do not count events that an entry covers; other rules raise no alert about them. Known-bad alerts are
-//! suppressed only by an entry whose `rules` contains `known_bad`. An entry for fingerprints covers a fingerprint, never a
+//! suppressed only by an entry with `known_bad` in its `rules`. An entry for fingerprints covers a fingerprint, never a
 //! whole connection.
 
 mod entry;
@@ -41,7 +41,7 @@ use crate::document::Diagnostics;
 use crate::enrich::glob::STAR;
 use crate::model::{ConnectionRecord, Method};
 
-/// Entries whose counters are listed: each is a metric.
+/// Entries with counters of their own in the statistics: each is a metric.
 const MAX_LISTED: usize = 64;
 
 /// An allowlist. All detectors share it; its counters are atomic.

@@ -499,7 +499,7 @@ fn count_firing_of<'v>(
     allowlist.suppresses(rule.name(), record, fingerprints)
 }
 
-/// Returns the JA4T of an established TCP connection whose client has shown no other fingerprint. A connection that a RST
+/// Returns the JA4T of an established TCP connection if it is the client's only fingerprint. A connection that a RST
 /// ended before it carried data is a probe.
 fn only_syn(record: &ConnectionRecord) -> Option<&FingerprintRecord> {
     let is_established = record.latency().client.is_some() && HandshakeState::of(record) != HandshakeState::Failed;

@@ -12,7 +12,7 @@ use crate::model::Time;
 use crate::model::bounded_lru_map::BoundedLruMap;
 use crate::units::HumanDuration;
 
-/// Tracked hosts: 100 bytes for a host with a few values, 2 KiB for one whose set is full.
+/// Tracked hosts: 100 bytes for a host with a few values, 2 KiB for one with a full set.
 const MAX_HOSTS: usize = 50_000;
 
 /// Tracked values of a host.

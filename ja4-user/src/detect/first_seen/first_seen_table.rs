@@ -124,7 +124,7 @@ impl FirstSeenTable {
         self.insert(key, FirstSeenEntry { first, last, count, dirty: false }, &mut Vec::new());
     }
 
-    /// Inserts an entry whose text is counted in `bytes`, and evicts entries until the table is within its bounds.
+    /// Inserts an entry (`bytes` already includes its text), and evicts entries until the table is within its bounds.
     fn insert(&mut self, key: FirstSeenKey, entry: FirstSeenEntry, evicted: &mut Vec<FirstSeenFact>) {
         let removed = self.entries.insert(key, entry);
         self.account_removed(removed, evicted);
@@ -156,7 +156,7 @@ impl FirstSeenTable {
         }
     }
 
-    /// Expires at most `max` entries. An entry whose last time is in the future, after a wrong timestamp, is skipped so
+    /// Expires at most `max` entries. An entry with a last time in the future, after a wrong timestamp, is skipped so
     /// that the entries behind it expire.
     pub(super) fn expire(&mut self, now: Time, max: usize, evicted: &mut Vec<FirstSeenFact>) {
         for _ in 0..max {

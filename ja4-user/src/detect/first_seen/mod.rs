@@ -33,13 +33,13 @@ const MAX_ENTRIES: usize = 1 << 26;
 settings! {
     /// Section `[first_seen]`: which values are first-seen facts, and for how long.
     pub struct FirstSeenSettings {
-        /// Methods whose values are tracked network-wide: those that identify software. `ja4l` and `ja4ls` measure
+        /// Methods with values tracked network-wide: those that identify software. `ja4l` and `ja4ls` measure
         /// distances and `ja4ssh` measures sessions, so that most of their values are new.
         pub methods: Methods = {
             use Method::{Ja4, Ja4d, Ja4d6, Ja4h, Ja4s, Ja4t, Ja4ts, Ja4x};
             Methods::of(&[Ja4, Ja4s, Ja4t, Ja4ts, Ja4h, Ja4x, Ja4d, Ja4d6])
         };
-        /// Methods whose values are tracked per local host.
+        /// Methods with values tracked per local host.
         pub host_methods: Methods = Methods::of(&[Method::Ja4, Method::Ja4t]);
         /// Learning period, in packet time: every value is known from then on and raises no alert; `"0"`: none. A live
         /// sensor learns from its first packet; the database stores when that was. A replay learns from the first packet

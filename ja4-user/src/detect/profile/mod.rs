@@ -26,7 +26,7 @@ use crate::model::bounded_lru_map::BoundedLruMap;
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, Method, Severity, Time, counter_set};
 use crate::units::HumanDuration;
 
-/// Sensors whose counts are stored separately. Rows of further sensors are counted and ignored.
+/// Sensors with separate counts. Rows of further sensors are counted and ignored.
 const MAX_SOURCES: usize = 256;
 
 /// Rows of evicted profiles that are not stored yet; further rows are counted as lost.

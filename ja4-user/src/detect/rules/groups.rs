@@ -249,7 +249,7 @@ mod tests {
             assert_eq!(add(&mut groups, 1, time), GroupOutcome::Below);
         }
         assert_eq!(fires(add(&mut groups, 1, MAX_SHARD_SKEW + 3)), Some(0));
-        // A group whose newest time was wrong is evicted like others.
+        // A group with a wrong newest time is evicted like others.
         add(&mut groups, 2, u64::MAX);
         add(&mut groups, 1, 2 * MAX_SHARD_SKEW);
         add(&mut groups, 3, 2 * MAX_SHARD_SKEW);

@@ -8,7 +8,7 @@
 //! - `ja4tscan` has values of an active scanner, which never completes a handshake. They have the syntax of JA4TS, and a
 //!   sensor that observes such a scan emits the same values. They are read as JA4TS values of lower confidence, since the
 //!   server answers differently to the TCP options of other clients. A window scale of `0` is written `00`, as in JA4TS.
-//! - The `ja4t` of a row whose note begins with `JA4TS` is read as both, since the table has no column for JA4TS.
+//! - The `ja4t` of a row with a note that begins with `JA4TS` is read as both, since the table has no column for JA4TS.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ enum CsvColumn {
     Other,
 }
 
-/// Columns of names, and the category of a row whose first name is there.
+/// Columns of names. The first column with a name gives the row's category.
 const NAMES: [(&str, &str); 4] =
     [("application", "application"), ("library", "library"), ("device", "device"), ("os", "os")];
 

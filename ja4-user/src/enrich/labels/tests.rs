@@ -245,7 +245,7 @@ proptest! {
     ) {
         let text = |rows: &[&(String, bool, u8, u8)]| -> String {
             rows.iter().map(|(value, is_prefix, name, confidence)| {
-                // A JA4T whose window has the letters as digits.
+                // A JA4T; its window has a digit for each letter.
                 let window: String = value.chars().map(|letter| if letter == 'a' { '1' } else { '2' }).collect();
                 let (key, value) = if *is_prefix { ("prefix", window) } else { ("value", format!("{window}_2_1460_00")) };
                 entry("ja4t", key, &value, &format!("n{name}"), *confidence)

@@ -141,8 +141,8 @@ impl Remote {
         Ok(Self { settings, cache, queries, replies, stats: RemoteStats::default() })
     }
 
-    /// Returns the cached answer for a value. `None`: there is none; unless it is pending or the queue is full, a request is
-    /// queued, whose answer [`Self::drain`] returns. Does not wait.
+    /// Returns the cached answer for a value. Otherwise returns `None` and queues a request, unless one is pending or the
+    /// queue is full; [`Self::drain`] returns the answer. Does not wait.
     pub fn lookup(&mut self, method: Method, value: &str) -> Option<RemoteAnswer> {
         if !self.settings.methods.has(method) {
             return None;

@@ -22,7 +22,7 @@ settings! {
         pub enabled: bool = false;
         /// URL of the database; the value is appended. https, or http to this host.
         pub endpoint: String = "https://ja4db.com/api/read/".to_owned();
-        /// Methods whose values are looked up: those that ja4db lists.
+        /// Methods to look up: those that ja4db lists.
         pub methods: Methods = {
             use Method::{Ja4, Ja4h, Ja4s, Ja4t, Ja4ts, Ja4x};
             Methods::of(&[Ja4, Ja4s, Ja4h, Ja4x, Ja4t, Ja4ts])
@@ -41,8 +41,8 @@ settings! {
         pub max_body: ByteSize = ByteSize(1 << 20), in ByteSize(1)..;
         /// Consecutive failures that open the circuit breaker.
         pub breaker_failures: u32 = 5, in 1..;
-        /// How long the circuit breaker stays open before one request probes the endpoint. A value whose lookup failed is
-        /// not looked up again for as long.
+        /// How long the circuit breaker stays open before one request probes the endpoint. After a failed lookup, the
+        /// value is not looked up again for as long.
         pub breaker_reset: HumanDuration = HumanDuration::seconds(60);
     }
 }

@@ -7,7 +7,7 @@ use crate::model::{
     Side, Time, TlsAttributes,
 };
 
-/// The event whose fields are read.
+/// Reference to the event that the fields are read from.
 #[derive(Clone, Copy, Debug)]
 pub enum EventRef<'a> {
     /// None: a record alone.

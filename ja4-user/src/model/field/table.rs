@@ -347,7 +347,8 @@ fields! {
         |s| text(Some(&s.known_bad()?.category));
     known_bad.confidence => KnownBadConfidence FieldKind::Number, END, OF_CONNECTION | FINGERPRINT,
         "Confidence of the pattern, 0 to 100.", |s| count(Some(s.known_bad()?.confidence));
-    known_bad.note => KnownBadNote FieldKind::Text, END, OF_CONNECTION | FINGERPRINT, "What it is, and what else has the value.",
+    known_bad.note => KnownBadNote FieldKind::Text, END, OF_CONNECTION | FINGERPRINT,
+        "Description of the pattern, and other software with the same value.",
         |s| text(Some(&*s.known_bad()?.note).filter(|note| !note.is_empty()));
     os => Os FieldKind::Text, SYN, OF_CONNECTION, "Operating system of the client, inferred from its SYN.",
         |s| text(s.record?.os());

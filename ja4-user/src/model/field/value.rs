@@ -80,8 +80,8 @@ impl Hash for FieldValue<'_> {
     }
 }
 
-/// As it stands in an alert: lists joined with commas, nothing for what is absent. Text of the wire is
-/// not escaped here.
+/// Formats the value as in an alert: lists joined with commas, and an empty string for an absent value. Text from the wire
+/// is not escaped.
 impl fmt::Display for FieldValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.comparable() {

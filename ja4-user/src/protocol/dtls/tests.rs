@@ -318,8 +318,8 @@ fn the_receiver_decides_where_an_association_begins() {
     let forged = record(22, 0, &fragment(CLIENT_HELLO, 0, 900, 0, &hello_of(3, 10)));
     assert_eq!(take(&mut association, client, &forged, true).0, []);
     assert_eq!(take(&mut association, client, &third[0], true).0, []);
-    let told = vec![(CLIENT_HELLO, "another"), (CERTIFICATE, "start"), (CLIENT_HELLO, "first")];
-    assert_eq!(take(&mut association, client, &third[1], true), (told, 0));
+    let delivered = vec![(CLIENT_HELLO, "another"), (CERTIFICATE, "start"), (CLIENT_HELLO, "first")];
+    assert_eq!(take(&mut association, client, &third[1], true), (delivered, 0));
     assert_eq!(take(&mut association, client, &third.concat(), true).0, []);
     assert_eq!(take(&mut association, server, &hello, true).0, [(SERVER_HELLO, "message")]);
 }

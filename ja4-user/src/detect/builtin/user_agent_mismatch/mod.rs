@@ -11,7 +11,7 @@
 //! | Chrome 70, Firefox 63, Safari 14 or newer | no JA4 offers TLS 1.3 |
 //! | Windows, Linux or Apple | TTL, window and options of the same connection are those of another of them |
 //!
-//! False positives: a proxy or a NAT gateway, whose clients share one address; a browser whose TLS bypasses the sensor.
+//! False positives: clients that share the address of a proxy or a NAT gateway; a browser with TLS that bypasses the sensor.
 //! Behind a proxy, the operating system is the proxy's.
 
 mod claim;

@@ -108,7 +108,7 @@ impl RuleEngine {
     /// - for each fingerprint, once it is labelled and in the record's history (`event`),
     /// - when it has ended (`event` is `None`, `record.ended` is not).
     ///
-    /// A connection whose first event is its end gets both calls. `now` is the time of windows, cooldowns and the alert.
+    /// If a connection's first event is its end, it gets both calls. `now` is the time of windows, cooldowns and the alert.
     /// `packet` is the packet number in a replay.
     ///
     /// At the end of a capture, open connections should be passed in the order of their last packets with those times as

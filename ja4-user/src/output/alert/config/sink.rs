@@ -1,4 +1,4 @@
-//! A sink whose settings are valid.
+//! A sink with validated settings.
 
 use std::collections::BTreeMap;
 use std::fmt;

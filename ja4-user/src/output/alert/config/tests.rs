@@ -76,7 +76,7 @@ fn every_type_with_every_key() {
 
 #[test]
 fn all_errors_are_reported_at_once() {
-    let told = errors(
+    let errors = errors(
         r#"
         [[sink]]
         type = "webhook"
@@ -123,17 +123,17 @@ fn all_errors_are_reported_at_once() {
         "alerts.sink 5 (to a file): transport: needs an address, not a path",
     ];
     for start in starts {
-        assert!(told.iter().any(|told| told.starts_with(start)), "{start}\nin {told:#?}");
+        assert!(errors.iter().any(|error| error.starts_with(start)), "{start}\nin {errors:#?}");
     }
-    assert_eq!(told.len(), starts.len(), "{told:#?}");
-    assert!(!told.concat().contains("secret"));
+    assert_eq!(errors.len(), starts.len(), "{errors:#?}");
+    assert!(!errors.concat().contains("secret"));
 }
 
 #[test]
 fn urls_are_https_or_http_to_this_host() {
     let refused = |url: &str| {
-        let told = check_sinks(&parse(&format!("[[sink]]\ntype = \"webhook\"\nurl = \"{url}\"")));
-        told.err().map(|told| told[0].reason.clone())
+        let checked = check_sinks(&parse(&format!("[[sink]]\ntype = \"webhook\"\nurl = \"{url}\"")));
+        checked.err().map(|errors| errors[0].reason.clone())
     };
     for good in ["https://h/", "http://127.0.0.1:1/x", "http://[::1]/", "http://LOCALHOST:8080/x?y"] {
         assert_eq!(refused(good), None, "{good}");
