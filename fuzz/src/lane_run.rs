@@ -6,7 +6,7 @@ use ja4::Forms;
 use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::parse::ParseStart;
-use ja4_user::encode::{Context, Format, Formatter};
+use ja4_user::encode::{EncodeContext, Format, Formatter};
 use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Time};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{Now, ShardBuffers, ShardLimits};
@@ -33,7 +33,7 @@ impl LaneRun {
         /// Reused for all inputs, since their construction is slow.
         static BUFFERS: LazyLock<Mutex<ShardBuffers>> = LazyLock::new(|| Mutex::new(ShardBuffers::new(Forms::All)));
 
-        let formatter = Formatter::new(Format::Json, Arc::new(Context::default()));
+        let formatter = Formatter::new(Format::Json, Arc::new(EncodeContext::default()));
         Self {
             lane: Lane::new(&LIMITS),
             filter_config: FilterConfig::new([1, 2]),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::parse::ParseStart;
-use ja4_user::encode::{Context, Format, Formatter};
+use ja4_user::encode::{EncodeContext, Format, Formatter};
 use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Time};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{ShardBuffers, ShardLimits};
@@ -148,7 +148,7 @@ impl WarmLane {
             filter_config: FilterConfig::new([1, 2]),
             engines: ShardBuffers::default(),
             sink: FormattingHandler {
-                formatter: Formatter::new(Format::Json, Arc::new(Context::default())),
+                formatter: Formatter::new(Format::Json, Arc::new(EncodeContext::default())),
                 text: Vec::with_capacity(1 << 16),
                 events: 0,
             },

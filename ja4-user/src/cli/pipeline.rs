@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::cli::delivery_log::DeliveryLog;
 use crate::cli::failure::Failure;
 use crate::config::{Config, LoadedFiles};
-use crate::encode::{Context, Filter, Format, Formatter};
+use crate::encode::{EncodeContext, Filter, Format, Formatter};
 use crate::enrich::remote::Remote;
 use crate::model::{CounterGroup, CounterSet, Time};
 use crate::output::alert::{AlertSinks, SinkStats};
@@ -51,7 +51,7 @@ pub(super) struct PipelineMode {
 pub(super) fn start(
     config: &Config,
     loaded: LoadedFiles,
-    context: &Arc<Context>,
+    context: &Arc<EncodeContext>,
     mode: PipelineMode,
 ) -> Result<(Engine, Outputs), Failure> {
     let PipelineMode { connections, files, shutdown } = mode;
@@ -196,7 +196,7 @@ impl Outputs {
 
     /// Ends all outputs after the engine has ended. `stats` are stored as the last counters of the run; the counters of the
     /// outputs are added to them. Returns a description of the rows that the database lost.
-    pub(super) fn finish(self, context: &Context, at: Time, stats: &mut CounterGroup) -> Option<String> {
+    pub(super) fn finish(self, context: &EncodeContext, at: Time, stats: &mut CounterGroup) -> Option<String> {
         let Self { storage, alerts, attach, log } = self;
         // Attached readers, sinks and database finish concurrently.
         if let Some(attach) = &attach {
@@ -223,8 +223,8 @@ impl Outputs {
 }
 
 /// Encodes the counters as a JSON object.
-fn counters(context: &Context, at: Time, stats: &CounterGroup) -> String {
-    let context = Context { filter: Filter::default(), ..context.clone() };
+fn counters(context: &EncodeContext, at: Time, stats: &CounterGroup) -> String {
+    let context = EncodeContext { filter: Filter::default(), ..context.clone() };
     let mut line = Vec::new();
     Formatter::new(Format::Json, Arc::new(context)).stats(at, stats, &mut line);
     String::from_utf8_lossy(line.trim_ascii_end()).into_owned()

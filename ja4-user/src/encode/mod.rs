@@ -30,7 +30,7 @@ use crate::model::{Alert, ConnectionEvent, FingerprintEvent, StatsRecord, Time};
 
 /// What all lines of a run share.
 #[derive(Clone, Debug, Default)]
-pub struct Context {
+pub struct EncodeContext {
     /// Name of this sensor.
     pub sensor: Option<String>,
     /// Names of the interfaces, by the index in events; empty in a replay.
@@ -39,7 +39,7 @@ pub struct Context {
     pub filter: Filter,
 }
 
-impl Context {
+impl EncodeContext {
     /// Returns the subject of an event.
     fn subject<'a>(&'a self, event: EventRef<'a>) -> Subject<'a> {
         Subject::of_event(event, self.sensor.as_deref(), &self.interfaces)
@@ -51,7 +51,7 @@ impl Context {
 pub struct Formatter {
     filter: Filter,
     form: Form,
-    context: Arc<Context>,
+    context: Arc<EncodeContext>,
     /// Ends lines; `None`: the lines stay open, and the engine ends them.
     ends: Option<Additions>,
 }
@@ -67,7 +67,7 @@ enum Form {
 impl Formatter {
     /// Creates a formatter.
     #[must_use]
-    pub fn new(format: Format, context: Arc<Context>) -> Self {
+    pub fn new(format: Format, context: Arc<EncodeContext>) -> Self {
         let filter = context.filter;
         let form = match format {
             Format::Json => Form::Json(Json::new(context.sensor.clone())),
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn the_filter_holds_in_every_format() {
         for format in Format::ALL {
-            let context = Context { filter: "ja4s".parse().unwrap(), ..context() };
+            let context = EncodeContext { filter: "ja4s".parse().unwrap(), ..context() };
             let mut formatter = Formatter::new(format, Arc::new(context));
             let (flow, attributes, mut out) = (flow(), attributes(tls()), Vec::new());
 
@@ -243,7 +243,7 @@ mod tests {
         use std::net::{IpAddr, Ipv4Addr};
         use std::sync::Arc;
 
-        use crate::encode::Context;
+        use crate::encode::EncodeContext;
         use crate::model::path::Syn;
         use crate::model::{
             Alert, Attributes, CertificateAttributes, CommunityId, ConnectionEvent, ConnectionRecord, CowArc,
@@ -255,11 +255,11 @@ mod tests {
         /// 2026-11-23T07:00:00.123456789Z
         pub(crate) const TIME: Time = Time(1_795_417_200_123_456_789);
 
-        pub(crate) fn context() -> Context {
-            Context {
+        pub(crate) fn context() -> EncodeContext {
+            EncodeContext {
                 sensor: Some("web1".to_owned()),
                 interfaces: vec!["lo".to_owned(), "eth0".to_owned()],
-                ..Context::default()
+                ..EncodeContext::default()
             }
         }
 

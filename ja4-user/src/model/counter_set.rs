@@ -47,7 +47,7 @@ pub struct LabelledMetric {
 
 /// Arguments of a row with a help text.
 #[derive(Clone, Copy, Debug)]
-pub struct CounterRow {
+pub struct CounterSetRow {
     /// How it is exposed.
     pub kind: CounterKind,
     /// The key in the `stats` event. Its suffix is the unit: `_s`, `_ms`, `_us` or `bytes`.
@@ -155,8 +155,8 @@ impl CounterDeclarations {
     }
 
     /// Declares a row of a set.
-    pub fn row(&mut self, row: CounterRow) {
-        let CounterRow { kind, key, label, prefix, metric, help, sum_help } = row;
+    pub fn row(&mut self, row: CounterSetRow) {
+        let CounterSetRow { kind, key, label, prefix, metric, help, sum_help } = row;
         let help = sum_help.filter(|_| self.sum_prefix.is_some()).unwrap_or(help).trim_ascii_start();
         let prefix = self.sum_prefix.unwrap_or(prefix);
         let metric = metric.map_or_else(|| default_metric(prefix, key), str::to_owned);
@@ -209,7 +209,7 @@ fn default_metric(prefix: &str, key: &str) -> String {
 }
 
 /// Functions of a row: they add the declaration and the current number.
-pub type CounterRowFns<T> = (fn(&mut CounterDeclarations), fn(&T, &mut CounterGroup));
+pub type CounterSetRowFns<T> = (fn(&mut CounterDeclarations), fn(&T, &mut CounterGroup));
 
 /// Declares a struct of counters, and implements [`CounterSet`] for it. A field is the key in the `stats` event.
 ///
@@ -345,7 +345,7 @@ macro_rules! counter_set {
         $($head)* { $($fields)* }
 
         impl $Name {
-            const COUNTER_ROWS: &'static [$crate::model::CounterRowFns<Self>] = &[$($row)*];
+            const COUNTER_ROWS: &'static [$crate::model::CounterSetRowFns<Self>] = &[$($row)*];
         }
 
         impl $crate::model::CounterSet for $Name {
@@ -372,7 +372,7 @@ macro_rules! counter_set {
 
     // The function that declares a number.
     (@row [$prefix:expr] $kind:ident $name:ident [$($label:ident)?] [$($metric:ident)?] $help:literal [$($sum:literal)?]) => {
-        |to| to.row($crate::model::CounterRow {
+        |to| to.row($crate::model::CounterSetRow {
             kind: $crate::model::counter_set!(@kind $kind),
             key: stringify!($name),
             label: $crate::model::counter_set!(@option $(stringify!($label))?),

@@ -22,7 +22,7 @@ pub use self::community_id::CommunityId;
 pub use self::connection_record::*;
 pub(crate) use self::counter_set::counter_set;
 pub use self::counter_set::{
-    AddCounters, CounterDeclaration, CounterDeclarations, CounterKind, CounterRow, CounterRowFns, CounterSet,
+    AddCounters, CounterDeclaration, CounterDeclarations, CounterKind, CounterSet, CounterSetRow, CounterSetRowFns,
     LabelledMetric,
 };
 pub use self::counters::{CounterGroup, CounterValue, StatsRecord};

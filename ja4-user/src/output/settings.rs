@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use ja4::Forms;
 
 use crate::document::{documented_type, settings};
-use crate::encode::{Context, Filter, Format};
+use crate::encode::{EncodeContext, Filter, Format};
 use crate::enrich::ssh_session::DEFAULT_WINDOW;
 use crate::units::HumanDuration;
 
@@ -37,8 +37,8 @@ impl OutputSettings {
 
     /// Returns what all lines share.
     #[must_use]
-    pub fn context(&self, interfaces: Vec<String>) -> Context {
-        Context { sensor: self.sensor.clone(), interfaces, filter: self.types }
+    pub fn context(&self, interfaces: Vec<String>) -> EncodeContext {
+        EncodeContext { sensor: self.sensor.clone(), interfaces, filter: self.types }
     }
 }
 

@@ -11,7 +11,7 @@ use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
 
 use crate::capture::{CaptureError, CaptureFile, FrameRef, StopFlag};
-use crate::encode::{Context, Format, Formatter};
+use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{AddCounters, Time};
 use crate::runtime::batches::{Batches, DealtBatch, OnProgress, ReadSummary, captured};
 use crate::runtime::connection_limit::{self, ConnectionLimit};
@@ -54,7 +54,7 @@ pub struct ReplayOptions {
     /// Format of the lines.
     pub format: Format,
     /// Context of all lines.
-    pub context: Arc<Context>,
+    pub context: Arc<EncodeContext>,
     /// Whether the replay continues after a write error, because other outputs need the results.
     pub continue_without_output: bool,
     /// Flag that ends the replay early.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use ja4_user::config::Config;
-use ja4_user::encode::Context;
+use ja4_user::encode::EncodeContext;
 use ja4_user::model::{Alert, Method, Severity, Time};
 use ja4_user::output::alert::{AlertLine, AlertSinks, check_sinks};
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ fn through(what: &str, mut sink: Value, alerts: u32) -> Result<Figure> {
     extend(&mut sink, "queue", json!(65_536));
     let config = Config::parse(Path::new("sinks.toml"), &sinks_toml(&json!([sink])))?;
     let checked = check_sinks(&config.alerts.sink).map_err(|errors| anyhow!("{errors:?}"))?;
-    let sinks = AlertSinks::start(checked, Arc::new(Context::default()))?;
+    let sinks = AlertSinks::start(checked, Arc::new(EncodeContext::default()))?;
     let line = alert();
     let begun = Instant::now();
     for _ in 0..alerts {

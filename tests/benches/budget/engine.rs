@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow, ensure};
 use ja4_user::config;
 use ja4_user::detect::first_seen::{FirstSeen, FirstSeenSettings};
 use ja4_user::detect::local_networks::LocalNetworks;
-use ja4_user::encode::{Context, Format, Formatter};
+use ja4_user::encode::{EncodeContext, Format, Formatter};
 use ja4_user::model::{
     ConnectionEvent, EndReason, EventContext, EventHandler, FingerprintEvent, Latency, Method, SharedAttributes, Side,
     Time,
@@ -78,7 +78,7 @@ fn tracker(scale: Scale) -> f64 {
 /// Returns the best round over the chunks of all connections, nanoseconds per event. All rounds use one engine, so that
 /// after the first round every value is known.
 fn whole(scale: Scale) -> Result<f64> {
-    let context = Arc::new(Context::default());
+    let context = Arc::new(EncodeContext::default());
     let opened = config::open(None, |_| {}).map_err(|report| anyhow!("{report}"))?;
     let settings = EngineSettings { connections: CONNECTIONS as usize, ..EngineSettings::default() };
     let outlets = EngineOutputs::new(&context, false);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ja4_user::config::Config;
-use ja4_user::encode::Context;
+use ja4_user::encode::EncodeContext;
 use ja4_user::model::{Alert, Method, Severity, Time};
 use ja4_user::output::alert::{AlertLine, AlertSinks, SinkStats, check_sinks};
 use serde_json::Value;
@@ -59,7 +59,7 @@ fn parse_sinks(configs: Value) -> Vec<ja4_user::output::alert::Sink> {
 }
 
 fn start_sinks(configs: Value) -> AlertSinks {
-    let context = Context { sensor: Some("sensor-1".to_owned()), ..Context::default() };
+    let context = EncodeContext { sensor: Some("sensor-1".to_owned()), ..EncodeContext::default() };
     AlertSinks::start(parse_sinks(configs), Arc::new(context)).unwrap()
 }
 

@@ -20,7 +20,7 @@ use crate::capture::attach::Attachment;
 use crate::capture::ebpf::Kernel;
 use crate::cli::failure::Failure;
 use crate::cli::pipeline::Outputs;
-use crate::encode::{Context, Formatter};
+use crate::encode::{EncodeContext, Formatter};
 use crate::model::{AddCounters, CounterGroup, CounterSet};
 use crate::output::stdout::{StdoutError, StdoutWriter, is_closed};
 use crate::runtime::message::EngineMessage;
@@ -52,7 +52,7 @@ pub(super) struct LiveSensor {
     /// Resolves when standard output is closed.
     pub(super) gone: tokio::sync::oneshot::Receiver<()>,
     pub(super) formatter: Formatter,
-    pub(super) context: Arc<Context>,
+    pub(super) context: Arc<EncodeContext>,
     pub(super) outputs: Outputs,
     pub(super) shutdown: Shutdown,
     /// Reloads the configuration; `None` once the sensor stops.

@@ -27,7 +27,7 @@ use crate::capture::object;
 use crate::cli::failure::Failure;
 use crate::cli::pipeline::{self, Outputs, PipelineMode};
 use crate::config::{Config, LoadedFiles};
-use crate::encode::{Context, Formatter};
+use crate::encode::{EncodeContext, Formatter};
 use crate::output::stdout::StdoutWriter;
 use crate::runtime::engine::Engine;
 use crate::runtime::live::LiveShard;
@@ -84,7 +84,7 @@ pub(super) struct PreparedSensor {
     pub(super) setup: SensorSetup,
     pub(super) interfaces: Vec<Interface>,
     pub(super) server: Option<HttpServer>,
-    pub(super) context: Arc<Context>,
+    pub(super) context: Arc<EncodeContext>,
     pub(super) pipeline_parts: (Engine, Outputs),
     pub(super) kernel: Kernel,
     pub(super) filter_config: FilterConfig,
@@ -167,7 +167,7 @@ impl SensorSetup {
         mut kernel: Kernel,
         filter_config: FilterConfig,
         interfaces: &[u32],
-        context: Arc<Context>,
+        context: Arc<EncodeContext>,
         (engine_itself, outputs): (Engine, Outputs),
         shutdown: Shutdown,
     ) -> Result<LiveSensor, Failure> {

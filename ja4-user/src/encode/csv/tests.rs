@@ -6,7 +6,7 @@ use super::*;
 use crate::encode::tests::samples::{
     alert, attributes, certificate, connection, context, fingerprint, flow, known, tls,
 };
-use crate::encode::{Context, Format, Formatter};
+use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{
     Alert, Attributes, CertificateAttributes, ConnectionEvent, CowArc, DhcpAttributes, FingerprintEvent,
     HttpAttributes, Latency, SharedAttributes, SshAttributes, TlsAttributes,
@@ -20,7 +20,7 @@ fn shown(text: &str) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn csv(context: Context, write: impl FnOnce(&mut Formatter, &mut Vec<u8>)) -> String {
+fn csv(context: EncodeContext, write: impl FnOnce(&mut Formatter, &mut Vec<u8>)) -> String {
     let mut out = Vec::new();
     write(&mut Formatter::new(Format::Csv, Arc::new(context)), &mut out);
     String::from_utf8(out).unwrap()
@@ -102,7 +102,7 @@ fn a_fingerprint() {
 fn the_end_of_a_connection() {
     let (flow, attributes) = (flow(), SharedAttributes::default());
     let event = connection(&flow, &attributes);
-    let columns = by_column(&csv(Context::default(), |csv, out| csv.connection(&event, out)));
+    let columns = by_column(&csv(EncodeContext::default(), |csv, out| csv.connection(&event, out)));
     for (column, expected) in [
         ("event_type", "connection"),
         ("sensor", ""),
@@ -238,7 +238,7 @@ proptest! {
         alpn in any::<Vec<String>>(),
     ) {
         let [interface, value, raw, original, raw_original] = &strings;
-        let context = Context { interfaces: vec![String::new(), interface.clone()], ..Context::default() };
+        let context = EncodeContext { interfaces: vec![String::new(), interface.clone()], ..EncodeContext::default() };
         let tls = TlsAttributes { sni: Some(sni.clone().into()), alpn: alpn.iter().cloned().map(Into::into).collect(), ..tls() };
         let (flow, attributes) = (flow(), attributes(tls));
         let event = FingerprintEvent {

@@ -5,14 +5,14 @@ use super::*;
 use crate::encode::tests::samples::{
     TIME, alert, attributes, cause, certificate, connection, context, fingerprint, flow, known, record, tls,
 };
-use crate::encode::{Context, Format, Formatter};
+use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{
     Alert, Attributes, CertificateAttributes, ConnectionEvent, CowArc, DhcpAttributes, EventContext, FingerprintEvent,
     Hook, HttpAttributes, Latency, Method, SharedAttributes, Side, SshAttributes, TlsAttributes,
 };
 use std::sync::Arc;
 
-fn line(context: &Context, write: impl FnOnce(&mut Formatter, &mut Vec<u8>)) -> String {
+fn line(context: &EncodeContext, write: impl FnOnce(&mut Formatter, &mut Vec<u8>)) -> String {
     let mut out = Vec::new();
     write(&mut Formatter::new(Format::Json, Arc::new(context.clone())), &mut out);
     let line = String::from_utf8(out).unwrap();
@@ -62,7 +62,7 @@ fn what_is_absent_has_no_field() {
         ..fingerprint(&flow, &nothing)
     };
     assert_eq!(
-        line(&Context::default(), |json, out| json.fingerprint(&event, out)),
+        line(&EncodeContext::default(), |json, out| json.fingerprint(&event, out)),
         concat!(
             r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"fingerprint","#,
             r#""flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","src_ip":"2001:db8::1","src_port":1,"#,
@@ -112,7 +112,7 @@ fn a_certificate_stands_beside_its_fingerprint_and_latency_beside_its_connection
         certificate: Some(&certificate),
         ..fingerprint(&flow, &attributes)
     };
-    let printed = line(&Context::default(), |json, out| json.fingerprint(&event, out));
+    let printed = line(&EncodeContext::default(), |json, out| json.fingerprint(&event, out));
     assert!(
         printed.ends_with(concat!(
             r#""fingerprint":{"type":"ja4x","value":"a_b_c","side":"server","count":1},"#,
@@ -125,7 +125,7 @@ fn a_certificate_stands_beside_its_fingerprint_and_latency_beside_its_connection
 
     let latency = Latency { client: Some(100), ..Latency::default() };
     let event = ConnectionEvent { latency, ..connection(&flow, &attributes) };
-    let printed = line(&Context::default(), |json, out| json.connection(&event, out));
+    let printed = line(&EncodeContext::default(), |json, out| json.connection(&event, out));
     assert!(
         printed.ends_with(r#""state":"fin"},"latency":{"client_us":100},"tls":{"sni":"example.org"}}"#),
         "{printed}"
@@ -149,7 +149,7 @@ fn an_alert_with_everything() {
     );
     let bare = Alert { flow: None, fingerprint: None, group: Vec::new(), category: None, confidence: None, ..alert() };
     assert_eq!(
-        line(&Context::default(), |json, out| json.alert(&bare, None, out)),
+        line(&EncodeContext::default(), |json, out| json.alert(&bare, None, out)),
         concat!(
             r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"alert","pcap_cnt":12,"#,
             r#""alert":{"action":"allowed","signature":"a fingerprint is known to be bad","severity":2,"#,
@@ -184,10 +184,10 @@ proptest! {
         sni: Option<String>,
     ) {
         let [sensor, interface, value, raw, original, raw_original] = &strings;
-        let context = Context {
+        let context = EncodeContext {
             sensor: Some(sensor.clone()),
             interfaces: vec![String::new(), interface.clone()],
-            ..Context::default()
+            ..EncodeContext::default()
         };
         let offered = alpn.iter().cloned().map(Into::into).collect();
         let tls = TlsAttributes { sni: sni.clone().map(Into::into), alpn: offered, ..TlsAttributes::default() };

@@ -28,7 +28,7 @@ pub use self::counters::SinkStats;
 use self::counters::{SinkCounters, count};
 pub use self::line::AlertLine;
 use self::worker::{SinkControl, SinkWorker};
-use crate::encode::Context;
+use crate::encode::EncodeContext;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// Time in which a sink removed by a reload delivers its queue.
@@ -37,7 +37,7 @@ const REMOVED_GRACE: Duration = Duration::from_secs(10);
 /// The running sinks.
 #[derive(Debug)]
 pub struct AlertSinks {
-    context: Arc<Context>,
+    context: Arc<EncodeContext>,
     sinks: ArcSwap<Vec<Arc<SinkHandle>>>,
     /// Held while the list of sinks is replaced.
     reloading: Mutex<()>,
@@ -74,7 +74,7 @@ impl AlertSinks {
     ///
     /// # Errors
     /// If a thread cannot be started, or TLS cannot be set up.
-    pub fn start(sinks: Vec<Sink>, context: Arc<Context>) -> io::Result<Self> {
+    pub fn start(sinks: Vec<Sink>, context: Arc<EncodeContext>) -> io::Result<Self> {
         let handles = sinks.into_iter().map(|sink| start(sink, &context, Arc::default()));
         let handles = handles.collect::<io::Result<Vec<_>>>()?;
         let deadline = ShutdownDeadline::default();
@@ -214,7 +214,7 @@ impl SinkHandle {
     }
 }
 
-fn start(sink: Sink, context: &Context, counters: Arc<SinkCounters>) -> io::Result<Arc<SinkHandle>> {
+fn start(sink: Sink, context: &EncodeContext, counters: Arc<SinkCounters>) -> io::Result<Arc<SinkHandle>> {
     let sink = Arc::new(sink);
     let (queue, alerts) = bounded(sink.queue);
     let (ending, end) = bounded(0);

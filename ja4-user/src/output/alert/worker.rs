@@ -13,7 +13,7 @@ use super::format::AlertFormat;
 use super::line::AlertLine;
 use super::rate_limit::AlertLimiter;
 use super::transport::{AlertFile, AlertTransport, DeliveryError, JournaldClient, SyslogClient, WebhookClient};
-use crate::encode::Context;
+use crate::encode::EncodeContext;
 
 /// Requests to a worker.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl SinkWorker {
     /// If TLS or the URL cannot be set up.
     pub(super) fn new(
         sink: Arc<Sink>,
-        context: &Context,
+        context: &EncodeContext,
         counters: Arc<SinkCounters>,
         control: Arc<SinkControl>,
         ending: Receiver<()>,

@@ -38,7 +38,7 @@ use crate::detect::first_seen::{self, FirstSeen, Sighting};
 use crate::detect::local_networks::LocalNetworks;
 use crate::detect::profile::Profiles;
 use crate::detect::rules::{GroupLimits, RuleEngine};
-use crate::encode::{Additions, Context, Format, Formatter};
+use crate::encode::{Additions, EncodeContext, Format, Formatter};
 use crate::enrich::remote::{Remote, RemoteAnswer};
 use crate::model::{
     Alert, ConnectionRecord, EndReason, EngineQuery, EventContext, FingerprintRecord, FlowIdentity, Latency, Method,
@@ -120,7 +120,7 @@ impl Engine {
         content: DetectionContent,
         memory: SavedState,
         remote: Option<Remote>,
-        context: &Arc<Context>,
+        context: &Arc<EncodeContext>,
         outputs: EngineOutputs,
     ) -> Self {
         let locals = &settings.locals;

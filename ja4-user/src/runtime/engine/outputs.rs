@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hashbrown::HashSet;
 
 use super::tracker::Tracker;
-use crate::encode::{Additions, Context, Filter, Format, Formatter};
+use crate::encode::{Additions, EncodeContext, Filter, Format, Formatter};
 use crate::model::{Alert, ConnectionEvent, ConnectionRecord, EndReason, EventContext, FingerprintRecord};
 use crate::output::alert::{AlertLine, AlertSinks};
 use crate::output::attach::AttachServer;
@@ -91,8 +91,8 @@ pub(super) fn open_connection(
 impl EngineOutputs {
     /// Creates an engine without further outputs. `waits` is set in a replay.
     #[must_use]
-    pub fn new(context: &Context, waits: bool) -> Self {
-        let context = Context { filter: Filter::default(), ..context.clone() };
+    pub fn new(context: &EncodeContext, waits: bool) -> Self {
+        let context = EncodeContext { filter: Filter::default(), ..context.clone() };
         let json = JsonLines {
             formatter: Formatter::new(Format::Json, Arc::new(context)).open(),
             additions: Additions::new(Format::Json),

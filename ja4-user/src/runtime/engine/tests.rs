@@ -24,7 +24,7 @@ fn begin(path: &Path) -> (Engine, Writer) {
         ..WriterOptions::default()
     };
     let (handle, writer) = Writer::start(path, options, &run).unwrap();
-    let context = Arc::new(Context::default());
+    let context = Arc::new(EncodeContext::default());
     let settings = EngineSettings { connections: 16, ..EngineSettings::default() };
     let outputs = EngineOutputs::new(&context, false).with_storage(handle);
     (Engine::new(&settings, DetectionContent::default(), SavedState::default(), None, &context, outputs), writer)
@@ -164,7 +164,7 @@ fn a_late_response_for_any_client_value_names_the_application() {
         methods: crate::model::method_set::Methods::of(&[Method::Ja4, Method::Ja4t]),
         ..remote::RemoteSettings::default()
     };
-    let context = Arc::new(Context::default());
+    let context = Arc::new(EncodeContext::default());
     let outputs = EngineOutputs::new(&context, false);
     let remote = Some(Remote::start(settings).unwrap());
     let settings = EngineSettings { connections: 16, ..EngineSettings::default() };

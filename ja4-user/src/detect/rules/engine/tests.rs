@@ -95,7 +95,7 @@ fn a_cooldown_suppresses_alerts_and_counts_them() {
 
 #[test]
 fn each_builtin_rule_fires_at_its_threshold_and_not_below() {
-    type Step = fn(&mut RuleRun, usize);
+    type RuleStep = fn(&mut RuleRun, usize);
     fn end(run: &mut RuleRun, record: &mut ConnectionRecord, ended: EndReason) {
         record.ended = Some(ended);
         run.connection(record);
@@ -104,7 +104,7 @@ fn each_builtin_rule_fires_at_its_threshold_and_not_below() {
         let mut record = record("10.1.0.1", &host(number), 443);
         run.fingerprint(&mut record, seen(method, &format!("value{number}"), first));
     }
-    let table: [(&str, usize, Step); 11] = [
+    let table: [(&str, usize, RuleStep); 11] = [
         ("port_scan", 100, |run, n| run.connection(&record("10.1.0.1", "10.2.0.1", n as u16))),
         ("host_sweep", 50, |run, n| run.connection(&record("10.1.0.1", &host(n), 445))),
         ("dst_port_spread", 300, |run, n| run.connection(&record("10.1.0.1", &host(n), n as u16))),

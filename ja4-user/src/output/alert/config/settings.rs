@@ -192,7 +192,7 @@ macro_rules! sink_types {
             }
 
             /// The settings of the type.
-            pub(super) fn section(&self) -> &dyn Section {
+            pub(super) fn section(&self) -> &dyn SettingsSection {
                 match self {
                     $(Self::$variant(sink) => sink,)*
                 }
@@ -238,12 +238,12 @@ sink_types! {
 }
 
 /// The ranges of a section, whatever its type.
-pub(super) trait Section {
+pub(super) trait SettingsSection {
     /// Calls `report` with the key and the message of every value out of range.
     fn report_ranges(&self, report: &mut dyn FnMut(String, String));
 }
 
-impl<T: SettingType> Section for T {
+impl<T: SettingType> SettingsSection for T {
     fn report_ranges(&self, report: &mut dyn FnMut(String, String)) {
         self.check_ranges("", report);
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::text::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, visible};
-use crate::encode::Context;
+use crate::encode::EncodeContext;
 use crate::model::{Alert, Severity};
 
 /// Writes alerts as CEF.
@@ -14,7 +14,7 @@ pub(super) struct CefFormat {
 }
 
 impl CefFormat {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(super) fn new(context: &EncodeContext) -> Self {
         Self { sensor: context.sensor.clone(), interfaces: context.interfaces.clone() }
     }
 

@@ -2,7 +2,7 @@
 //! (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>). `journalctl -t ja4sensor` lists them.
 
 use super::text::{self, sentence, visible};
-use crate::encode::Context;
+use crate::encode::EncodeContext;
 use crate::encode::clock::Clock;
 use crate::model::Alert;
 
@@ -18,7 +18,7 @@ pub(super) struct JournaldFormat {
 }
 
 impl JournaldFormat {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(super) fn new(context: &EncodeContext) -> Self {
         Self { sensor: context.sensor.clone(), interfaces: context.interfaces.clone(), clock: Clock::new() }
     }
 

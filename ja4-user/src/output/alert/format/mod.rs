@@ -16,7 +16,7 @@ use self::journald::JournaldFormat;
 use self::syslog::SyslogFormat;
 pub(super) use self::syslog::{SyslogContent, SyslogHeader};
 use super::line::AlertLine;
-use crate::encode::{Context, Format, Formatter};
+use crate::encode::{EncodeContext, Format, Formatter};
 
 /// The format of a sink.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ enum FormatKind {
 
 impl AlertFormat {
     /// Creates the JSON format: the `alert` events of the output.
-    pub(super) fn json(raw: bool, context: &Context) -> Self {
-        let context = Context { filter: crate::encode::Filter::default(), ..context.clone() };
+    pub(super) fn json(raw: bool, context: &EncodeContext) -> Self {
+        let context = EncodeContext { filter: crate::encode::Filter::default(), ..context.clone() };
         Self { raw, kind: FormatKind::Json(Box::new(Formatter::new(Format::Json, Arc::new(context)))) }
     }
 
@@ -48,17 +48,17 @@ impl AlertFormat {
     }
 
     /// Creates a syslog format.
-    pub(super) fn syslog(raw: bool, header: SyslogHeader, content: SyslogContent, context: &Context) -> Self {
+    pub(super) fn syslog(raw: bool, header: SyslogHeader, content: SyslogContent, context: &EncodeContext) -> Self {
         Self { raw, kind: FormatKind::Syslog(Box::new(SyslogFormat::new(header, content, context))) }
     }
 
     /// Creates the CEF format.
-    pub(super) fn cef(raw: bool, context: &Context) -> Self {
+    pub(super) fn cef(raw: bool, context: &EncodeContext) -> Self {
         Self { raw, kind: FormatKind::Cef(CefFormat::new(context)) }
     }
 
     /// Creates the format of journald.
-    pub(super) fn journald(raw: bool, context: &Context) -> Self {
+    pub(super) fn journald(raw: bool, context: &EncodeContext) -> Self {
         Self { raw, kind: FormatKind::Journald(JournaldFormat::new(context)) }
     }
 

@@ -2,7 +2,7 @@
 
 use super::cef::CefFormat;
 use super::text::{fields, sentence, syslog_severity, visible};
-use crate::encode::Context;
+use crate::encode::EncodeContext;
 use crate::encode::clock::Clock;
 use crate::model::Alert;
 
@@ -44,7 +44,7 @@ const MAX_MSGID: usize = 32;
 const MAX_SD_NAME: usize = 32;
 
 impl SyslogFormat {
-    pub(super) fn new(header: SyslogHeader, content: SyslogContent, context: &Context) -> Self {
+    pub(super) fn new(header: SyslogHeader, content: SyslogContent, context: &EncodeContext) -> Self {
         let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = context.sensor.clone().or_else(kernel).unwrap_or_default();
         let mut origin = vec![b' '];

@@ -10,8 +10,8 @@ use crate::model::{Alert, Method, Severity, Time};
 /// 2026-11-23T07:00:00.123456789Z
 const TIME: Time = Time(1_795_417_200_123_456_789);
 
-fn context() -> Context {
-    Context { sensor: Some("web 1".to_owned()), ..Context::default() }
+fn context() -> EncodeContext {
+    EncodeContext { sensor: Some("web 1".to_owned()), ..EncodeContext::default() }
 }
 
 fn line(text: &str) -> AlertLine {
