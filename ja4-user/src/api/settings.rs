@@ -47,7 +47,7 @@ impl ListenAddress {
     /// Whether the address is configured: then the sensor does not start without it. The default address may be in use,
     /// which is a warning.
     #[must_use]
-    pub const fn is_configured(self) -> bool {
+    pub(crate) const fn is_configured(self) -> bool {
         matches!(self, Self::Configured(_))
     }
 }

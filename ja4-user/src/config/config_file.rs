@@ -35,7 +35,7 @@ pub fn open(path: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Result<Open
 ///
 /// # Errors
 /// All errors.
-pub fn examine(path: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Result<OpenedConfig, Diagnostics> {
+pub(crate) fn examine(path: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Result<OpenedConfig, Diagnostics> {
     let mut file = path.map_or_else(ConfigFile::default, ConfigFile::read);
     flags(&mut file.config);
     file.errors.extend(system::errors(&file.config, &file.positions));

@@ -19,7 +19,8 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-pub use self::config_file::{OpenedConfig, examine, open};
+pub(crate) use self::config_file::examine;
+pub use self::config_file::{OpenedConfig, open};
 pub use self::loaded::{KnownBadSources, LoadedFiles};
 pub use self::sections::Config;
 use crate::document::{KeyReference, SettingType as _};

@@ -50,7 +50,7 @@ settings! {
 impl Config {
     /// Returns the names of sections that differ in settings which a reload cannot change.
     #[must_use]
-    pub fn fixed_sections(&self, other: &Self) -> Vec<&'static str> {
+    pub(crate) fn fixed_sections(&self, other: &Self) -> Vec<&'static str> {
         let differs = [
             ("capture", self.capture != other.capture),
             ("output", self.output != other.output),

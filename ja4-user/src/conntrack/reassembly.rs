@@ -18,7 +18,7 @@ const BUFFERED_RANGES: usize = 128;
 
 /// Memory of a buffered range besides its bytes, at most: a lone one has a list with capacity for four, and the heap
 /// adds a header and rounding to each allocation. A flood of one-byte ranges is charged for the memory that it takes.
-pub const RANGE_OVERHEAD: usize = 192;
+pub(crate) const RANGE_OVERHEAD: usize = 192;
 
 /// The furthest a window can reach (RFC 7323, section 2.3). Below 2^31, so that buffered bytes are always ahead in
 /// sequence space.
@@ -160,14 +160,14 @@ impl Reassembly {
     }
 
     /// Gives up the gap: at the next push, the stream continues with the buffered bytes after it.
-    pub fn skip_gap(&mut self) {
+    pub(crate) fn skip_gap(&mut self) {
         if let Some(seq) = self.first_buffered() {
             self.next = seq;
         }
     }
 
     /// Gives up the gap, and delivers the buffered bytes up to the next one. Returns false if nothing is buffered.
-    pub fn deliver_past_gap(
+    pub(crate) fn deliver_past_gap(
         &mut self,
         budget: &mut Budget,
         outcome: &mut SegmentOutcome,
@@ -180,7 +180,7 @@ impl Reassembly {
     }
 
     /// Continues the stream at `seq`, ahead of `next`: bytes before it will not come. Ranges after it stay buffered.
-    pub fn resume_at(&mut self, seq: u32, budget: &mut Budget) {
+    pub(crate) fn resume_at(&mut self, seq: u32, budget: &mut Budget) {
         self.next = seq;
         let Some(mut buffer) = self.buffer.take() else {
             return;

@@ -25,7 +25,7 @@ impl Session {
     }
 
     /// The attributes of its handshake.
-    pub fn tls_mut(&mut self) -> Option<&mut TlsAttributes> {
+    pub(crate) fn tls_mut(&mut self) -> Option<&mut TlsAttributes> {
         self.tls.as_deref_mut()
     }
 
@@ -35,12 +35,12 @@ impl Session {
     }
 
     /// Whether the server has sent its ServerHello.
-    pub fn is_answered(&self) -> bool {
+    pub(crate) fn is_answered(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
     }
 
     /// Order of relevance: an answered handshake before others, then the latest.
-    pub fn relevance(&self) -> (bool, Time) {
+    pub(crate) fn relevance(&self) -> (bool, Time) {
         (self.is_answered(), self.last)
     }
 }

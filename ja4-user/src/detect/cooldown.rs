@@ -11,7 +11,7 @@ use crate::model::{Time, counter_set};
 
 /// Tracked groups of all rules, some 80 bytes each. Beyond that, the group that fired longest ago is evicted and may fire
 /// again before its cooldown ends.
-pub const MAX_COOLDOWNS: usize = 100_000;
+pub(crate) const MAX_COOLDOWNS: usize = 100_000;
 
 /// The groups that fired recently.
 ///

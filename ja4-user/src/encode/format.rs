@@ -24,15 +24,6 @@ impl Format {
     /// Every format.
     pub const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Table];
 
-    /// Number of bytes that end a line; later fields precede them.
-    #[must_use]
-    pub const fn terminator(self) -> usize {
-        match self {
-            Self::Json => b"}\n".len(),
-            Self::Csv | Self::Table => b"\n".len(),
-        }
-    }
-
     /// The name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -35,7 +35,7 @@ const BUILTIN_NAME: &str = "built-in known-bad list";
 const MAX_FILE: u64 = 8 << 20;
 
 /// Patterns of a method with a `*` before their end: a check tries all of them.
-pub const MAX_GLOBS: usize = 1000;
+pub(crate) const MAX_GLOBS: usize = 1000;
 
 /// A table `[[pattern]]`.
 #[derive(Deserialize)]

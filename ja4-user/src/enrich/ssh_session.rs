@@ -18,7 +18,7 @@ use std::num::NonZeroU16;
 use crate::model::SshSession;
 
 /// SSH packets of a window, unless configured otherwise. The thresholds apply to windows of this length.
-pub const DEFAULT_WINDOW: NonZeroU16 = ja4::SshWindow::DEFAULT_SIZE;
+pub(crate) const DEFAULT_WINDOW: NonZeroU16 = ja4::SshWindow::DEFAULT_SIZE;
 
 /// The same as a number of packets.
 const WINDOW: u64 = DEFAULT_WINDOW.get() as u64;
@@ -40,12 +40,6 @@ const TWICE: u64 = 70;
 
 /// Segments of a transfer are longer than this, bytes.
 const LARGE: u64 = 1000;
-
-/// Whether windows of this many packets can reach the thresholds; shorter ones are never classified.
-#[must_use]
-pub const fn can_classify(window: NonZeroU16) -> bool {
-    window.get() as u64 > MANY
-}
 
 /// Returns the use of the window with this value; `None`: unknown, the result of an earlier window is used.
 #[must_use]
@@ -104,7 +98,6 @@ mod tests {
     fn a_short_last_window_is_not_classified() {
         assert_eq!(of("c0s1460_c0s53_c6s0"), None);
         assert_eq!(of("c36s36_c10s20_c61s0"), None);
-        assert!(!can_classify(NonZeroU16::MIN));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use arcstr::ArcStr;
 use crate::model::{FlowIdentity, Method, Time};
 
 /// Name of the alert that is raised when the database cannot be written.
-pub const STORAGE_FAILURE: &str = "storage_failure";
+pub(crate) const STORAGE_FAILURE: &str = "storage_failure";
 
 /// Severity of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +41,7 @@ impl Severity {
 
     /// Suricata's number: 1 is the highest.
     #[must_use]
-    pub const fn eve(self) -> u8 {
+    pub(crate) const fn eve(self) -> u8 {
         match self {
             Self::Critical => 1,
             Self::High => 2,

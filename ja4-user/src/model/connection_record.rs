@@ -12,10 +12,10 @@ use crate::model::{EndReason, FlowIdentity, Latency, Method, PerSide, SharedAttr
 
 /// Most fingerprints of a method in a record: the first one and the newest ones. A long connection has any number of
 /// JA4SSH windows and HTTP requests.
-pub const MAX_VALUES: usize = 16;
+pub(crate) const MAX_VALUES: usize = 16;
 
 /// Most descriptions of alerts in a record.
-pub const MAX_FIRED: usize = 16;
+pub(crate) const MAX_FIRED: usize = 16;
 
 /// Nanoseconds.
 const HALF_MINUTE: u64 = 30_000_000_000;
@@ -212,7 +212,7 @@ impl ConnectionRecord {
     }
 
     /// Adds the description of an alert.
-    pub fn note_fired(&mut self, words: &ArcStr) {
+    pub(crate) fn note_fired(&mut self, words: &ArcStr) {
         if self.fired.len() < MAX_FIRED && !self.fired.contains(words) {
             self.fired.push(ArcStr::clone(words));
         }

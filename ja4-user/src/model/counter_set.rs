@@ -178,7 +178,7 @@ impl CounterDeclarations {
     }
 
     /// Declares a number without a metric, with the reason.
-    pub fn left_out(&mut self, key: &str, why: &'static str) {
+    pub(crate) fn left_out(&mut self, key: &str, why: &'static str) {
         self.add(CounterKind::LeftOut, key, "", why);
     }
 
@@ -190,7 +190,7 @@ impl CounterDeclarations {
 
     /// Returns the declarations.
     #[must_use]
-    pub fn into_vec(self) -> Vec<CounterDeclaration> {
+    pub(crate) fn into_vec(self) -> Vec<CounterDeclaration> {
         self.declared
     }
 

@@ -17,7 +17,8 @@ pub mod path;
 mod per_side;
 mod query;
 
-pub use self::alert::{Alert, STORAGE_FAILURE, Severity};
+pub(crate) use self::alert::STORAGE_FAILURE;
+pub use self::alert::{Alert, Severity};
 pub use self::community_id::CommunityId;
 pub use self::connection_record::*;
 pub(crate) use self::counter_set::counter_set;

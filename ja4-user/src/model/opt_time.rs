@@ -28,7 +28,7 @@ impl OptTime {
     }
 
     /// Sets the time, unless it is known already.
-    pub fn set_first(&mut self, time: Time) {
+    pub(crate) fn set_first(&mut self, time: Time) {
         if !self.is_known() {
             *self = time.into();
         }

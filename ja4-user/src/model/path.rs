@@ -140,7 +140,7 @@ pub const fn hops(ttl: u8) -> Option<u8> {
 
 /// Infers the initial TTL of a packet.
 #[must_use]
-pub const fn initial_ttl(ttl: u8) -> u8 {
+pub(crate) const fn initial_ttl(ttl: u8) -> u8 {
     match ttl {
         0..=64 => 64,
         65..=128 => 128,

@@ -15,11 +15,6 @@ pub struct PerSide<T> {
 }
 
 impl<T> PerSide<T> {
-    /// The value that `value` returns for each side.
-    pub fn from_fn(mut value: impl FnMut(Side) -> T) -> Self {
-        Self { client: value(Side::Client), server: value(Side::Server) }
-    }
-
     /// Swaps the two values.
     pub fn swap(&mut self) {
         mem::swap(&mut self.client, &mut self.server);
@@ -69,7 +64,7 @@ mod tests {
 
     #[test]
     fn each_side_has_its_own_value() {
-        let mut pair = PerSide::from_fn(|side| side.name());
+        let mut pair = PerSide { client: "client", server: "server" };
         assert_eq!((pair[Side::Client], pair[Side::Server]), ("client", "server"));
         pair.swap();
         assert_eq!(pair, PerSide { client: "server", server: "client" });

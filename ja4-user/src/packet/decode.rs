@@ -114,7 +114,7 @@ impl Segment<'_> {
 }
 
 /// The key of the flow between two ends, in either order.
-pub fn flow_key(one: (IpAddr, u16), other: (IpAddr, u16), proto: u8) -> FlowKey {
+pub(crate) fn flow_key(one: (IpAddr, u16), other: (IpAddr, u16), proto: u8) -> FlowKey {
     let version = if one.0.is_ipv4() { 4 } else { 6 };
     let ends = Headers {
         src: halves(one.0),

@@ -5,5 +5,6 @@ pub mod defrag;
 mod frame;
 pub(crate) mod range_buffer;
 
-pub use self::decode::{DecodeError, Decoded, Segment, TransportHeader, decode, flow_key};
+pub(crate) use self::decode::flow_key;
+pub use self::decode::{DecodeError, Decoded, Segment, TransportHeader, decode};
 pub use self::frame::Packet;

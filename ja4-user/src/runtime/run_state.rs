@@ -29,7 +29,7 @@ pub struct RunState {
 
 impl RunState {
     /// Counts a message that a full queue rejected.
-    pub fn lose(&self, message: &EngineMessage) {
+    pub(crate) fn lose(&self, message: &EngineMessage) {
         self.lines_dropped.fetch_add(message.lines(), Ordering::Relaxed);
         if let EngineMessage::Chunk(chunk) = message {
             self.observations_dropped.fetch_add(chunk.observations.len() as u64, Ordering::Relaxed);

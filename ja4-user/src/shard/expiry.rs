@@ -50,7 +50,7 @@ impl Core {
 
     /// Reports connections if their packets pass the filter unselected: their counters are only in the filter until they end. A
     /// call examines some of the connections, and the next call continues after them.
-    pub fn refresh_counters<F: FlowLookup, S: EventHandler>(&mut self, env: &mut ShardEnv<'_, F, S>) {
+    pub(crate) fn refresh_counters<F: FlowLookup, S: EventHandler>(&mut self, env: &mut ShardEnv<'_, F, S>) {
         for _ in 0..self.connections.slots().min(REFRESHED) {
             if self.next_refresh >= self.connections.slots() {
                 self.next_refresh = 0;
@@ -69,7 +69,7 @@ impl Core {
     }
 
     /// Closes connections that are idle.
-    pub fn evict_idle<F: FlowLookup, S: EventHandler>(&mut self, now: Now, env: &mut ShardEnv<'_, F, S>) {
+    pub(crate) fn evict_idle<F: FlowLookup, S: EventHandler>(&mut self, now: Now, env: &mut ShardEnv<'_, F, S>) {
         while let Some(connection) = self.connections.oldest() {
             let (key, hash) = (connection.key(), connection.hash);
             if now.time.0.saturating_sub(connection.last.0) < self.idle {

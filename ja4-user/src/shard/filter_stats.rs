@@ -16,7 +16,7 @@ pub struct FilterStats {
 impl FilterStats {
     /// Counters of a live run.
     #[must_use]
-    pub fn of_hooks(hooks: [FilterCounters; 2]) -> Self {
+    pub(crate) fn of_hooks(hooks: [FilterCounters; 2]) -> Self {
         let mut total = FilterCounters::default();
         hooks.iter().for_each(|hook| total.add(hook));
         Self { total, hooks: Some(hooks) }

@@ -10,7 +10,7 @@ use crate::enrich::glob;
 use crate::model::Method;
 
 /// The rule that an entry must name to suppress its alerts.
-pub const KNOWN_BAD: &str = "known_bad";
+pub(crate) const KNOWN_BAD: &str = "known_bad";
 
 /// An entry and the number of alerts that it suppressed.
 #[derive(Debug)]

@@ -32,7 +32,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use self::entry::KNOWN_BAD;
+pub(crate) use self::entry::KNOWN_BAD;
 use self::entry::{AllowlistEntry, EntryScope, EntryTarget, NetworkSide, network_key};
 use self::parse::ParsedAllowlist;
 pub use self::parse::RuleOverride;
@@ -129,7 +129,7 @@ impl Allowlist {
     }
 
     /// The overrides of rules.
-    pub fn overrides(&self) -> impl Iterator<Item = &RuleOverride> {
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = &RuleOverride> {
         self.overrides.iter()
     }
 
@@ -141,7 +141,7 @@ impl Allowlist {
     /// The counters that statistics list: at most `MAX_LISTED` entries, those that suppress most, in the order of the
     /// files. Equal entries are summed; the sum of further entries is last, as `others`.
     #[must_use]
-    pub fn listed_counts(&self) -> Vec<(String, u64)> {
+    pub(crate) fn listed_counts(&self) -> Vec<(String, u64)> {
         let mut counts: Vec<_> =
             self.entries.iter().map(|entry| entry.suppressed.load(Ordering::Relaxed)).enumerate().collect();
         // A stable sort: the first of the entries that suppressed nothing are listed.

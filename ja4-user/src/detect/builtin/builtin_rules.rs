@@ -213,18 +213,23 @@ impl BuiltinRules {
 
     /// Returns a flow with a `first_seen` alert that is due: the one due for longest, or else `flow`.
     #[must_use]
-    pub fn first_seen_due(&self, flow: Option<u64>, now: Time) -> Option<u64> {
+    pub(crate) fn first_seen_due(&self, flow: Option<u64>, now: Time) -> Option<u64> {
         self.pending.due(flow, now)
     }
 
     /// Drops the new values of a flow without an alert.
-    pub fn drop_first_seen(&mut self, flow: u64) {
+    pub(crate) fn drop_first_seen(&mut self, flow: u64) {
         self.pending.take(flow);
     }
 
     /// Raises the pending `first_seen` alert of a connection, if it has one. `now` is the time of its end if it ends
     /// before the alert is due. Returns the raw form of the first value, if raw forms are output.
-    pub fn raise_first_seen(&mut self, record: &ConnectionRecord, now: Time, out: &mut Vec<Alert>) -> Option<ArcStr> {
+    pub(crate) fn raise_first_seen(
+        &mut self,
+        record: &ConnectionRecord,
+        now: Time,
+        out: &mut Vec<Alert>,
+    ) -> Option<ArcStr> {
         let alert = self.pending.take(record.identity.id)?;
         let first = alert.values.first().filter(|_| self.settings.first_seen.enabled)?;
         let (client, server) = (record.identity.client.0.to_string(), record.identity.server.0.to_string());

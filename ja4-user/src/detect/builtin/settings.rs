@@ -91,7 +91,7 @@ impl BuiltinSettings {
     ///
     /// # Errors
     /// The threshold is out of range, or the rule is `first_seen`, which has none. Then nothing is changed.
-    pub fn set_threshold(&mut self, rule: BuiltinRule, threshold: u32) -> Result<(), String> {
+    pub(crate) fn set_threshold(&mut self, rule: BuiltinRule, threshold: u32) -> Result<(), String> {
         let mut changed = self.clone();
         match rule {
             BuiltinRule::KnownBad => changed.known_bad.confidence = u8::try_from(threshold).unwrap_or(u8::MAX),

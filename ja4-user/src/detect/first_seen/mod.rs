@@ -152,7 +152,7 @@ impl FirstSeen {
     }
 
     /// Restores stored rows after the start of the run, merging the rows of this run into them.
-    pub fn restore(&mut self, since: Option<Time>, rows: impl IntoIterator<Item = FirstSeenFact>) {
+    pub(crate) fn restore(&mut self, since: Option<Time>, rows: impl IntoIterator<Item = FirstSeenFact>) {
         let of_this_run = [self.network.take(), self.hosts.take()];
         self.load(rows);
         for (entries, of_this_run) in [&mut self.network, &mut self.hosts].into_iter().zip(of_this_run) {
@@ -215,26 +215,26 @@ impl FirstSeen {
 
     /// Whether a time is in the learning period.
     #[must_use]
-    pub fn was_learning(&self, at: Time) -> bool {
+    pub(crate) fn was_learning(&self, at: Time) -> bool {
         self.started.is_some_and(|start| at.0.saturating_sub(start.0) < self.learning)
     }
 
     /// The rest of the learning period; 0: it is over.
     #[must_use]
-    pub fn learning_left(&self, now: Time) -> HumanDuration {
+    pub(crate) fn learning_left(&self, now: Time) -> HumanDuration {
         let elapsed = self.started.map_or(0, |start| now.0.saturating_sub(start.0));
         HumanDuration(std::time::Duration::from_nanos(self.learning.saturating_sub(elapsed)))
     }
 
     /// The time before which last sightings are expired; storage may delete such rows.
     #[must_use]
-    pub fn horizon(&self, now: Time) -> Time {
+    pub(crate) fn horizon(&self, now: Time) -> Time {
         self.network.horizon(now)
     }
 
     /// Returns at most `max` rows that changed since they were stored, one per value. Called again while it returns
     /// `max`.
-    pub fn drain_dirty(&mut self, max: usize) -> Vec<FirstSeenFact> {
+    pub(crate) fn drain_dirty(&mut self, max: usize) -> Vec<FirstSeenFact> {
         let mut rows = if self.evicted_rows.len() <= max {
             mem::take(&mut self.evicted_rows)
         } else {
@@ -248,7 +248,7 @@ impl FirstSeen {
 
     /// Returns the rows that a sighting has just inserted, to be stored at once: a lost row would be first-seen again.
     /// [`Self::drain_dirty`] returns them again after a change.
-    pub fn drain_entered(
+    pub(crate) fn drain_entered(
         &mut self,
         method: Method,
         value: &str,
@@ -263,7 +263,7 @@ impl FirstSeen {
     }
 
     /// Marks every row as changed, because storage may have lost rows.
-    pub fn store_again(&mut self) {
+    pub(crate) fn store_again(&mut self) {
         self.network.store_again();
         self.hosts.store_again();
     }

@@ -36,7 +36,7 @@ const MAX_EVICTED_ROWS: usize = 50_000;
 pub const RULE: &str = "unusual_pair";
 
 /// The description in alerts.
-pub const DESCRIPTION: &str = "a pair of values was never seen before";
+pub(crate) const DESCRIPTION: &str = "a pair of values was never seen before";
 
 settings! {
     /// Section `[profiles]`: which pairs of values are learned, and when an unusual pair raises an alert.
@@ -148,7 +148,7 @@ impl Profiles {
 
     /// Restores the rows of this sensor's storage, of any source, after the start of the run. `own` is the id under which
     /// storage has this sensor's counts. The larger count of each pair is used.
-    pub fn restore(&mut self, own: Arc<str>, rows: impl IntoIterator<Item = ProfileRow>) {
+    pub(crate) fn restore(&mut self, own: Arc<str>, rows: impl IntoIterator<Item = ProfileRow>) {
         if let Some(first) = self.sources.first_mut() {
             *first = own;
         }
@@ -288,7 +288,7 @@ impl Profiles {
 
     /// Returns at most `max` rows that changed since they were stored. The rows of a profile are not split, so there may
     /// be up to `max_values` rows more. Called again while it returns `max`.
-    pub fn drain_dirty(&mut self, max: usize) -> Vec<ProfileRow> {
+    pub(crate) fn drain_dirty(&mut self, max: usize) -> Vec<ProfileRow> {
         let mut rows: Vec<ProfileRow> = self.evicted_rows.drain(..self.evicted_rows.len().min(max)).collect();
         while rows.len() < max
             && let Some(id) = self.dirty.pop_front()
@@ -301,7 +301,7 @@ impl Profiles {
     }
 
     /// Marks every row as changed, because storage may have lost rows.
-    pub fn store_again(&mut self) {
+    pub(crate) fn store_again(&mut self) {
         self.dirty.clear();
         for (id, profile) in self.profiles.iter_mut() {
             profile.mark_dirty();

@@ -110,16 +110,6 @@ mod nanoseconds {
     }
 }
 
-impl ProfileRow {
-    /// Merges another row of the same source and pair by the larger count, so that a row may be imported any number of
-    /// times.
-    pub fn merge(&mut self, other: &Self) {
-        self.count = self.count.max(other.count);
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-    }
-}
-
 /// Writes rows as JSON lines. Returns their number.
 ///
 /// # Errors

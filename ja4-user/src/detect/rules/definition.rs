@@ -47,7 +47,7 @@ pub enum RuleThreshold {
 impl RuleThreshold {
     /// Returns the least measure that fires.
     #[must_use]
-    pub const fn needed(self) -> u32 {
+    pub(crate) const fn needed(self) -> u32 {
         match self {
             Self::MoreThan(number) => number.saturating_add(1),
             Self::AtLeast(number) => number,
@@ -113,7 +113,7 @@ impl RuleDefinition {
 
     /// Whether both rules count the same, so that their windows are interchangeable.
     #[must_use]
-    pub fn counts_like(&self, other: &Self) -> bool {
+    pub(crate) fn counts_like(&self, other: &Self) -> bool {
         self.on == other.on
             && self.conditions == other.conditions
             && self.group_by == other.group_by

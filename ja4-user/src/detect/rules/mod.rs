@@ -39,5 +39,5 @@ pub use self::condition::{Operand, Operator, RuleCondition};
 pub use self::definition::{RuleDefinition, RuleEvent, RuleMeasure, RuleThreshold, WindowMode};
 pub use self::engine::RuleEngine;
 pub use self::groups::GroupLimits;
-pub use self::rule_set::{MAX_RULES, RuleSet};
+pub use self::rule_set::RuleSet;
 pub use self::stats::{RuleEngineStats, RuleStats};

@@ -107,7 +107,7 @@ impl LabelDatabaseBuilder {
 
     /// Returns the rows as a TOML file.
     #[must_use]
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         label_toml::write(self.entries.iter().map(|(entry, _)| entry))
     }
 

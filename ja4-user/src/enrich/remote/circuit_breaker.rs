@@ -34,7 +34,7 @@ impl CircuitBreaker {
     }
 
     /// Whether a request may be sent now. Each request is followed by [`Self::succeeded`] or [`Self::failed`].
-    pub fn admits(&mut self, now: Instant) -> bool {
+    pub(crate) fn admits(&mut self, now: Instant) -> bool {
         match self.state {
             BreakerState::Closed => true,
             BreakerState::HalfOpen => false,
@@ -49,7 +49,7 @@ impl CircuitBreaker {
     }
 
     /// Records a success.
-    pub fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         self.state = BreakerState::Closed;
         self.failures = 0;
         self.until = None;

@@ -14,7 +14,7 @@ mod tests;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
@@ -185,20 +185,6 @@ impl Remote {
             }
         }
         None
-    }
-
-    /// Looks a value up and waits for the answer: for commands, not for the engine. `Unknown` if there is none within `limit`.
-    pub fn lookup_blocking(&mut self, method: Method, value: &str, limit: Duration) -> RemoteAnswer {
-        let deadline = Instant::now() + limit;
-        loop {
-            if let Some(answer) = self.lookup(method, value) {
-                return answer;
-            }
-            match self.replies.recv_deadline(deadline) {
-                Ok(reply) => drop(self.cache_reply(reply)),
-                Err(_) => return RemoteAnswer::Unknown,
-            }
-        }
     }
 
     /// The counters.

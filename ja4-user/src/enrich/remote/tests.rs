@@ -4,12 +4,29 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::time::Duration;
 
 use super::*;
 use crate::units::HumanDuration;
 
 const CURL: &str = r#"[{"application":"curl","ja4_fingerprint":null}]"#;
 const LONG: Duration = Duration::from_secs(20);
+
+impl Remote {
+    /// Looks a value up and waits for the answer. `Unknown` if there is none within `limit`.
+    fn lookup_blocking(&mut self, method: Method, value: &str, limit: Duration) -> RemoteAnswer {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(answer) = self.lookup(method, value) {
+                return answer;
+            }
+            match self.replies.recv_deadline(deadline) {
+                Ok(reply) => drop(self.cache_reply(reply)),
+                Err(_) => return RemoteAnswer::Unknown,
+            }
+        }
+    }
+}
 
 /// What a server does with a request.
 enum ServerAction {

@@ -54,7 +54,7 @@ impl Subject<'_> {
 impl<'a> Subject<'a> {
     /// A record, and one of its fingerprints where the subject is one.
     #[must_use]
-    pub const fn of_record(
+    pub(crate) const fn of_record(
         record: &'a ConnectionRecord,
         seen: Option<&'a FingerprintRecord>,
         interfaces: &'a [String],
@@ -64,7 +64,7 @@ impl<'a> Subject<'a> {
 
     /// An event.
     #[must_use]
-    pub const fn of_event(event: EventRef<'a>, sensor: Option<&'a str>, interfaces: &'a [String]) -> Self {
+    pub(crate) const fn of_event(event: EventRef<'a>, sensor: Option<&'a str>, interfaces: &'a [String]) -> Self {
         Self { event, record: None, seen: None, sensor, interfaces }
     }
 

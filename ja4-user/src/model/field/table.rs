@@ -25,7 +25,7 @@ pub mod place {
     /// In the JSON object that the SQL column `attributes` holds.
     pub const ATTRIBUTES: u8 = 1 << 5;
     /// The engine adds it to the line that a shard has begun.
-    pub const ENGINE: u8 = 1 << 6;
+    pub(crate) const ENGINE: u8 = 1 << 6;
 }
 use place::{ALERT, ATTRIBUTES, COLUMN, CONNECTION, ENGINE, FINGERPRINT, RULE};
 
@@ -138,7 +138,7 @@ impl FieldRow {
 
     /// The path of the JSON object that contains it.
     #[must_use]
-    pub fn parents(&self) -> &'static [&'static str] {
+    pub(crate) fn parents(&self) -> &'static [&'static str] {
         self.path.split_last().map_or(&[], |(_, parents)| parents)
     }
 }

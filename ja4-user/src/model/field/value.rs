@@ -42,7 +42,7 @@ impl FieldValue<'_> {
     /// The value as rules compare it: times are whole seconds.
     #[must_use]
     #[inline]
-    pub fn comparable(self) -> Self {
+    pub(crate) fn comparable(self) -> Self {
         match self {
             Self::Hex(number) => Self::Number(number.into()),
             Self::QuicVersion(version) => Self::Number(version.into()),

@@ -51,7 +51,7 @@ impl Association {
     }
 
     /// Reports incomplete Certificate messages and their senders.
-    pub fn report_starts(&self, mut report: impl FnMut(Side, HandshakeMessage<'_>)) {
+    pub(crate) fn report_starts(&self, mut report: impl FnMut(Side, HandshakeMessage<'_>)) {
         for (side, direction) in self.directions.iter() {
             direction.report_starts(|start| report(side, start));
         }

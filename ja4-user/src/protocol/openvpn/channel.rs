@@ -144,7 +144,7 @@ impl ControlDirection {
 impl ControlChannel {
     /// Whether the high end of the flow's key is the client.
     #[must_use]
-    pub fn client_is_high(&self) -> bool {
+    pub(crate) fn client_is_high(&self) -> bool {
         self.client_is_high.unwrap_or_default()
     }
 

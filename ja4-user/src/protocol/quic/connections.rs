@@ -71,7 +71,7 @@ impl<T> QuicConnections<T> {
     }
 
     /// Ends the sides with an incomplete message, of all connections.
-    pub fn drop_incomplete(&mut self, budget: &mut Budget) {
+    pub(crate) fn drop_incomplete(&mut self, budget: &mut Budget) {
         self.list.iter_mut().for_each(|entry| entry.state.drop_incomplete(budget));
     }
 

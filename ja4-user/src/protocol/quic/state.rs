@@ -89,19 +89,19 @@ impl QuicState {
 
     /// Time and TTL of the client's first Initial.
     #[must_use]
-    pub fn first_initial(&self) -> (Time, u8) {
+    pub(crate) fn first_initial(&self) -> (Time, u8) {
         self.first_initial
     }
 
     /// Whether the client is the high end of the flow's key.
     #[must_use]
-    pub fn client_is_high(&self) -> bool {
+    pub(crate) fn client_is_high(&self) -> bool {
         self.client_is_high
     }
 
     /// Whether no further Initials of this connection are of interest.
     #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.done.client && self.done.server
     }
 
@@ -134,7 +134,7 @@ impl QuicState {
 
     /// The start of the client's incomplete message.
     #[must_use]
-    pub fn incomplete_message(&self) -> Option<HandshakeMessage<'_>> {
+    pub(crate) fn incomplete_message(&self) -> Option<HandshakeMessage<'_>> {
         self.handshake.as_deref()?.client.crypto.incomplete_message()
     }
 

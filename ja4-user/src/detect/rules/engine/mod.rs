@@ -73,7 +73,7 @@ impl RuleEngine {
     }
 
     /// Sets the names of the interfaces, by the index in records.
-    pub fn set_interfaces(&mut self, names: Vec<String>) {
+    pub(crate) fn set_interfaces(&mut self, names: Vec<String>) {
         self.interfaces = names;
     }
 
@@ -179,7 +179,7 @@ impl RuleEngine {
     }
 
     /// The counters of each rule.
-    pub fn rule_stats(&self) -> impl Iterator<Item = (&RuleDefinition, RuleStats)> {
+    pub(crate) fn rule_stats(&self) -> impl Iterator<Item = (&RuleDefinition, RuleStats)> {
         self.rules.iter().map(|rule| (&*rule.definition, rule.stats()))
     }
 }

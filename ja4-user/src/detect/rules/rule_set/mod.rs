@@ -19,7 +19,7 @@ const BUILTIN: &str = include_str!("../../builtin_rules.toml");
 const BUILTIN_NAME: &str = "built-in rules";
 
 /// Rules in force: each costs memory and time for every connection.
-pub const MAX_RULES: usize = 256;
+pub(crate) const MAX_RULES: usize = 256;
 
 /// Longest file, bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -148,7 +148,7 @@ impl RuleSet {
     ///
     /// Returns warnings about unknown rules and about thresholds out of range.
     #[must_use]
-    pub fn overridden(mut self, allowlist: &Allowlist, others: &[&str]) -> (Self, Vec<Diagnostic>) {
+    pub(crate) fn overridden(mut self, allowlist: &Allowlist, others: &[&str]) -> (Self, Vec<Diagnostic>) {
         let others: Vec<_> = others.iter().copied().chain([KNOWN_BAD]).collect();
         let unknown = |rules: &[Arc<RuleDefinition>], name: &str| {
             let names = || rules.iter().map(|rule| &*rule.name).chain(others.iter().copied());

@@ -178,7 +178,7 @@ macro_rules! sink_types {
         impl SinkSettings {
             /// The type, as in the configuration.
             #[must_use]
-            pub const fn type_name(&self) -> &'static str {
+            pub(crate) const fn type_name(&self) -> &'static str {
                 match self {
                     $(Self::$variant(_) => $name,)*
                 }
@@ -199,7 +199,7 @@ macro_rules! sink_types {
             }
 
             /// The paths among the settings.
-            pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+            pub(crate) fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
                 let paths = match self {
                     $(Self::$variant(sink) => vec![$(&mut sink.$path),*],)*
                 };
