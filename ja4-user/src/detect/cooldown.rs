@@ -50,7 +50,7 @@ counter_set! {
 }
 
 impl Cooldowns {
-    /// Returns cooldowns of at most `max` groups, usually [`MAX_COOLDOWNS`].
+    /// Returns cooldowns of at most `max` groups, usually `MAX_COOLDOWNS`.
     #[must_use]
     pub fn new(max: usize) -> Self {
         let seeds = [RandomState::default(), RandomState::default()];

@@ -87,7 +87,7 @@ impl KnownBadList {
     /// Adds another list to this one. Its entries replace those of the same pattern.
     ///
     /// # Errors
-    /// The method for which both lists together have more than [`MAX_GLOBS`] patterns with a `*` before their end.
+    /// The method for which both lists together have more than `MAX_GLOBS` patterns with a `*` before their end.
     pub fn extended(self, extra: Self) -> Result<Self, Method> {
         let mut tables = self.tables;
         for ((table, extra), method) in tables.iter_mut().zip(extra.tables).zip(Method::ALL) {

@@ -145,7 +145,7 @@ pub struct ConnectionRecord {
     pub latency: Option<Box<Latency>>,
     /// Attributes of its messages.
     pub attributes: SharedAttributes,
-    /// Fingerprints in the order of their packets, at most [`MAX_VALUES`] of a method.
+    /// Fingerprints in the order of their packets, at most `MAX_VALUES` of a method.
     pub history: ThinVec<FingerprintRecord>,
     /// Hops between sensor and endpoint, inferred from TTLs.
     pub hops: PerSide<Option<u8>>,
@@ -162,7 +162,7 @@ pub struct ConnectionRecord {
     pub known_bad: Option<Arc<KnownBad>>,
     /// Whether one of its values was never seen on this network before.
     pub is_new: bool,
-    /// Descriptions of its alerts, at most [`MAX_FIRED`].
+    /// Descriptions of its alerts, at most `MAX_FIRED`.
     pub fired: ThinVec<ArcStr>,
     /// Age when it was last stored, in units of 30 s; 0: only its fingerprints are stored.
     pub stored_at: u16,
