@@ -187,7 +187,7 @@ impl Attributes {
     /// Application protocols: Suricata's names, and `dtls`, which Suricata lacks.
     pub(crate) const PROTOCOLS: [&str; 7] = ["quic", "tls", "dtls", "ssh", "http", "http2", "dhcp"];
 
-    /// Returns the application protocol of a connection over this IP protocol, one of [`Self::PROTOCOLS`]. Of several
+    /// Returns the application protocol of a connection over this IP protocol, one of `PROTOCOLS`. Of several
     /// protocols it is the innermost: QUIC contains TLS, and a CONNECT tunnel contains another protocol than HTTP.
     #[must_use]
     #[inline]
