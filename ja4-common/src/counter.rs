@@ -93,7 +93,7 @@ counters! {
     emitted: Records by class of RecordClass,
     /// Records lost because the ring of the shard was full.
     ring_full: Records by class of RecordClass,
-    /// Records dropped by the rate limiter.
+    /// Records dropped by the limits of their class: its rate, or its mark in the ring.
     rate_limited: Records by class of RecordClass,
     /// Records that hold less of the frame than was selected.
     truncated: Records,

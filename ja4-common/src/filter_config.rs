@@ -1,6 +1,5 @@
 //! Configuration of the filter, fixed when the programs are loaded.
 
-use crate::reason::RecordClass;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Configuration of the filter. In the kernel it is read-only data, so the verifier removes code that is switched off.
@@ -13,13 +12,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// | 24 | 4 | budget of a stream of unknown protocol, payload bytes |
 /// | 28 | 4 | budget of the TLS handshake of one direction, payload bytes |
 /// | 32 | 4 | 1: count packets and bytes of every tracked flow |
-/// | 36 | 4 | 1: the rate limiter is on |
-/// | 40 | 4 | log2 of the length of an epoch, ns |
-/// | 44 | 4 | budget of an HTTP/2 client, payload bytes |
-/// | 48 | 4 | budget of an HTTP/1 request, payload bytes |
-/// | 52 | 4 | budget of one side of an SSH handshake, payload bytes |
-/// | 56 | 8 × classes | rate limit: records per second, for each class and CPU |
-/// | 56 + 8 × classes | 8 × classes | rate limit: burst, records |
+/// | 36 | 4 | log2 of the length of an epoch, ns |
+/// | 40 | 4 | budget of an HTTP/2 client, payload bytes |
+/// | 44 | 4 | budget of an HTTP/1 request, payload bytes |
+/// | 48 | 4 | budget of one side of an SSH handshake, payload bytes |
+/// | 52 | 4 | zero |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FilterConfig {
@@ -35,8 +32,6 @@ pub struct FilterConfig {
     pub handshake_budget: u32,
     /// 1: count packets and bytes of every tracked flow. 0: look up only flows with payload to select.
     pub accounting: u32,
-    /// 1: limit every class to `rate`.
-    pub rate_limit: u32,
     /// Log2 of the length of an epoch, nanoseconds.
     pub epoch_shift: u32,
     /// Payload bytes selected of an HTTP/2 client. Its requests share one compression state, so they can only be
@@ -46,17 +41,15 @@ pub struct FilterConfig {
     pub http_budget: u32,
     /// Payload bytes selected of one side of an SSH handshake.
     pub ssh_budget: u32,
-    /// Records per second and CPU of each class; 0: no limit.
-    pub rate: [u64; RecordClass::COUNT],
-    /// Burst of each class, records.
-    pub burst: [u64; RecordClass::COUNT],
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// Epochs without a packet after which a flow is no longer in the membership filter. The loader chooses the length of
 /// an epoch so that this exceeds the idle timeout of a flow.
 pub const MAX_IDLE_EPOCHS: u8 = 10;
 
-const _: () = assert!(size_of::<FilterConfig>() == 56 + 16 * RecordClass::COUNT);
+const _: () = assert!(size_of::<FilterConfig>() == 56);
 
 impl FilterConfig {
     /// Default of [`Self::undecided_budget`]: an initial window (RFC 6928), because the first bytes may arrive last.
@@ -81,13 +74,11 @@ impl FilterConfig {
             undecided_budget: Self::UNDECIDED_BUDGET,
             handshake_budget: Self::HANDSHAKE_BUDGET,
             accounting: 1,
-            rate_limit: 0,
             epoch_shift: 34,
             http2_budget: Self::HTTP2_BUDGET,
             http_budget: Self::HTTP_BUDGET,
             ssh_budget: Self::SSH_BUDGET,
-            rate: [0; RecordClass::COUNT],
-            burst: [0; RecordClass::COUNT],
+            reserved: 0,
         }
     }
 }

@@ -23,6 +23,7 @@
 //! | [`flow`] | flow key, symmetric hash, entry of a flow |
 //! | [`headers`] | header fields of one packet |
 //! | [`counter`] | one counter for every outcome, and the laws they obey |
+//! | [`limit`] | limits of records by class, which userspace adapts |
 //! | [`filter_config`] | configuration, fixed when the programs are loaded |
 //! | [`reason`] | why a frame is selected, not selected or malformed |
 //! | [`bytes`] | checked reads from one frame |
@@ -40,6 +41,7 @@ pub mod flow;
 pub mod flow_table;
 pub mod framing;
 pub mod headers;
+pub mod limit;
 pub mod parse;
 pub mod reason;
 pub mod record;

@@ -11,9 +11,10 @@ use crate::datagram::{self, DatagramKind};
 use crate::duplicate::{self, DuplicateStage};
 use crate::fast_path::{self, FastPath};
 use crate::filter_config::FilterConfig;
-use crate::flow::{DirectionState, FlowCounters, FlowEntry, FlowKey, seen};
+use crate::flow::{DirectionState, FlowCounters, FlowEntry, FlowKey, client, seen};
 use crate::flow_table::Flows;
 use crate::headers::{PROTO_GRE, PROTO_IPV4, PROTO_IPV6, PROTO_TCP, PROTO_UDP, PacketHeaders, tcp_flag};
+use crate::limit;
 use crate::parse::{self, ParseOutcome, ParseStages, ParseStart};
 use crate::reason::{Malformed, PassReason, RecordClass};
 use crate::record::{FrameInfo, flag};
@@ -307,6 +308,9 @@ impl Scratch {
         self.selection.counters = entry.counters();
         flows.touch(hash);
         self.select_datagram(kind, from_client, flag::TRACKED);
+        // From memory: the stack of the kernel has no room for another value.
+        let [low, high] = self.selection.counters.packets;
+        self.selection.limit = limit::index(self.selection.class, low != 0 && high != 0);
         PacketOutcome::Selected
     }
 
@@ -500,9 +504,11 @@ impl Scratch {
                 PacketOutcome::Selecting
             };
         };
+        let is_assured = is_assured(entry);
         self.selection.counters = entry.counters();
         let resync = if interest == SegmentInterest::Resync as u8 { flag::RESYNC } else { 0 };
         self.fill_selection(class as u8, from_client, is_selected, point, flag::TRACKED | resync);
+        self.selection.limit = limit::index(class as u8, is_assured);
         PacketOutcome::Selected
     }
 
@@ -603,7 +609,21 @@ impl Scratch {
         self.selection.capture = if end > frame_end { frame_end } else { end };
         self.selection.flags = flags | client | high | only;
         self.selection.class = class;
+        self.selection.limit = limit::index(class, false);
         self.selection.latency_point = point as u8;
+    }
+}
+
+/// Whether the flow of a TCP packet is assured: the client has acknowledged the SYN-ACK, or both sides have sent packets
+/// and the SYN-ACK was not captured.
+#[inline(always)]
+fn is_assured(entry: &FlowEntry) -> bool {
+    let FlowEntry { low, high, client, .. } = entry;
+    let (client, server) = if *client == client::LOW { (low, high) } else { (high, low) };
+    if server.seen & seen::ISN != 0 {
+        client.seen & seen::ACKED != 0
+    } else {
+        client.packets != 0 && server.packets != 0
     }
 }
 

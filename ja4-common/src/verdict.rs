@@ -72,4 +72,6 @@ pub struct Selection {
     pub class: u8,
     /// Number of a [`LatencyPoint`].
     pub latency_point: u8,
+    /// Index of its limit, see [`crate::limit::index`].
+    pub limit: u8,
 }

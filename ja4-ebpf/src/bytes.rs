@@ -5,11 +5,11 @@
 use core::marker::PhantomData;
 use core::ptr;
 
-use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use aya_ebpf::bindings::{__sk_buff, BPF_RB_AVAIL_DATA, xdp_md};
 use aya_ebpf::btf_maps::RingBuf;
 use aya_ebpf::helpers::generated::{
-    bpf_ktime_get_boot_ns, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes, bpf_xdp_get_buff_len,
-    bpf_xdp_load_bytes,
+    bpf_ktime_get_boot_ns, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes,
+    bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use ja4_common::bytes::{FrameBytes, HeaderWindow, MAX_HEADERS};
@@ -17,11 +17,12 @@ use ja4_common::duplicate::{BUCKETS, RecentBucket};
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::{DirectionState, FlowEntry, FlowKey};
 use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP};
+use ja4_common::limit::RecordLimit;
 use ja4_common::parse::ParseStart;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
 use ja4_common::segment::SegmentPayload;
 
-use crate::maps::{ASLEEP, CPU, CpuState, FLOWS, MAX_SHARDS, MEMBERSHIP, RECENT};
+use crate::maps::{CPU, CpuState, FLOWS, LIMITS, MAX_SHARDS, MEMBERSHIP, RECENT, SHARDS};
 
 /// Configuration, which the loader sets and freezes.
 #[unsafe(no_mangle)]
@@ -504,15 +505,37 @@ pub(crate) fn coarse_now() -> u64 {
     unsafe { ptr::read_volatile(&raw const CLOCK) }
 }
 
+/// The limit with an index. It may change at any time.
+#[inline(always)]
+pub(crate) fn limit(index: u8) -> Option<RecordLimit> {
+    LIMITS.get(0).and_then(|limits| limits.by_index.get(opaque(index.into())).copied())
+}
+
+/// Bytes in a ring that its shard has not read.
+#[inline(always)]
+pub(crate) fn queued<T, const BYTES: usize>(ring: &RingBuf<T, BYTES>) -> u64 {
+    // SAFETY: the ring is a map.
+    unsafe { bpf_ringbuf_query(ptr::from_ref(ring).cast_mut().cast(), BPF_RB_AVAIL_DATA.into()) }
+}
+
+/// Reports the bytes in the ring of a shard.
+#[inline(always)]
+pub(crate) fn report_queued(shard: u32, queued: u64) {
+    if let Some(state) = SHARDS.get_ptr_mut(shard) {
+        // SAFETY: the map keeps the memory of the element. The number is written at once.
+        unsafe { ptr::write_volatile(&raw mut (*state).queued, queued) };
+    }
+}
+
 /// Clears the sleep flag of a shard. Returns true if the thread of the shard slept and must be woken.
 #[inline(always)]
 pub(crate) fn take_wakeup(shard: u32) -> bool {
-    let Some(asleep) = ASLEEP.get_ptr_mut(shard) else {
+    let Some(state) = SHARDS.get_ptr_mut(shard) else {
         return false;
     };
     // SAFETY: the map keeps the memory of the element. The flag is written at once, so a race costs one more wakeup.
     unsafe {
-        let flag = &raw mut (*asleep).flag;
+        let flag = &raw mut (*state).asleep;
         let sleeps = ptr::read_volatile(flag) != 0;
         if sleeps {
             ptr::write_volatile(flag, 0);

@@ -3,8 +3,8 @@
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::btf_maps::RingBuf;
 use ja4_common::counter::FilterCounters;
-use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::shard_of;
+use ja4_common::limit::{RecordLimit, RecordLimits};
 use ja4_common::parse::ParseStart;
 use ja4_common::reason::RecordClass;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader, SIZE_CLASSES, flag};
@@ -65,23 +65,30 @@ fn increment<const N: usize>(counters: &mut [u64; N], index: usize) {
     }
 }
 
-/// Emits the record of the current frame unless its class is over the rate limit. Returns the class.
+/// Emits the record of the current frame unless it is over the limit of its class. Returns the class.
 #[inline(always)]
 pub(crate) fn emit<C: Context>(frame: &Frame<C>, cpu: &mut CpuState, egress: bool) -> u8 {
     let CpuState { counters: [ingress, outgoing], buckets, scratch, .. } = cpu;
     let counters = if egress { outgoing } else { ingress };
     let config = bytes::config();
-    let Selection { class, hash, flags, .. } = scratch.selection;
+    let Selection { class, hash, flags, limit, .. } = scratch.selection;
     increment(&mut counters.selected, class.into());
     if flags & flag::TRACKED == 0 && has_flow(class) {
         counters.flow_insert_failed += 1;
     }
+    let shard = shard_of(hash, config.shards);
+    let Some(ring) = RINGS.get(shard) else {
+        increment(&mut counters.ring_full, class.into());
+        return class;
+    };
     let now = bytes::now();
-    if config.rate_limit != 0 && !take_token(class, buckets, now, config) {
-        increment(&mut counters.rate_limited, class.into());
+    let queued = bytes::queued(ring);
+    bytes::report_queued(shard, queued);
+    if admits(limit, queued, buckets, now) {
+        let emission = Emission { frame, info: &scratch.info, selection: &scratch.selection, ring, shard, now };
+        write(&emission, counters);
     } else {
-        let shard = shard_of(hash, config.shards);
-        write(&Emission { frame, info: &scratch.info, selection: &scratch.selection, shard, now }, counters);
+        increment(&mut counters.rate_limited, class.into());
     }
     class
 }
@@ -97,6 +104,7 @@ struct Emission<'a, C> {
     frame: &'a Frame<C>,
     info: &'a FrameInfo,
     selection: &'a Selection,
+    ring: &'a RingBuf<[u8; 8], 4096>,
     shard: u32,
     now: u64,
 }
@@ -106,12 +114,14 @@ struct Emission<'a, C> {
 fn write<C: Context>(emission: &Emission<'_, C>, counters: &mut FilterCounters) {
     let Selection { class, capture, .. } = *emission.selection;
     let size = HEADER + capture as usize;
-    let written = match RINGS.get(emission.shard) {
-        None => false,
-        Some(ring) if size <= SIZE_CLASSES[0] => emission.write::<{ SIZE_CLASSES[0] }>(ring, counters),
-        Some(ring) if size <= SIZE_CLASSES[1] => emission.write::<{ SIZE_CLASSES[1] }>(ring, counters),
-        Some(ring) if size <= SIZE_CLASSES[2] => emission.write::<{ SIZE_CLASSES[2] }>(ring, counters),
-        Some(ring) => emission.write::<{ SIZE_CLASSES[3] }>(ring, counters),
+    let written = if size <= SIZE_CLASSES[0] {
+        emission.write::<{ SIZE_CLASSES[0] }>(counters)
+    } else if size <= SIZE_CLASSES[1] {
+        emission.write::<{ SIZE_CLASSES[1] }>(counters)
+    } else if size <= SIZE_CLASSES[2] {
+        emission.write::<{ SIZE_CLASSES[2] }>(counters)
+    } else {
+        emission.write::<{ SIZE_CLASSES[3] }>(counters)
     };
     if written {
         increment(&mut counters.emitted, class.into());
@@ -123,8 +133,8 @@ fn write<C: Context>(emission: &Emission<'_, C>, counters: &mut FilterCounters) 
 impl<C: Context> Emission<'_, C> {
     /// Writes a record of `SIZE` bytes. Returns false if the ring is full.
     #[inline(always)]
-    fn write<const SIZE: usize>(&self, ring: &RingBuf<[u8; 8], 4096>, counters: &mut FilterCounters) -> bool {
-        let Some(mut record) = ReservedRecord::<SIZE>::new(ring) else {
+    fn write<const SIZE: usize>(&self, counters: &mut FilterCounters) -> bool {
+        let Some(mut record) = ReservedRecord::<SIZE>::new(self.ring) else {
             return false;
         };
         let captured = record.fill(self.frame, self.selection.capture);
@@ -141,30 +151,36 @@ impl<C: Context> Emission<'_, C> {
     }
 }
 
-/// Takes a token from the bucket of a class. Returns false if there is none.
+/// Whether a limit admits a record while the ring holds `queued` bytes. Takes a token of the limit's bucket if it does.
 #[inline(always)]
-fn take_token(class: u8, buckets: &mut [TokenBucket; RecordClass::COUNT], now: u64, config: &FilterConfig) -> bool {
-    let index = usize::from(class);
+fn admits(index: u8, queued: u64, buckets: &mut [TokenBucket; RecordLimits::COUNT], now: u64) -> bool {
     // Each index is opaque: LLVM would compare one register and index with a copy, and old verifiers do not
     // know the bound of the copy.
-    let (Some(&rate), Some(&burst), Some(bucket)) = (
-        config.rate.get(bytes::opaque(index)),
-        config.burst.get(bytes::opaque(index)),
-        buckets.get_mut(bytes::opaque(index)),
-    ) else {
+    let (Some(limit), Some(bucket)) = (bytes::limit(index), buckets.get_mut(bytes::opaque(index.into()))) else {
         return true;
     };
+    let RecordLimit { rate, burst, mark, .. } = limit;
+    if mark != 0 && queued >= u64::from(mark) {
+        bucket.limited += 1;
+        return false;
+    }
     if rate == 0 {
+        bucket.admitted += 1;
         return true;
     }
     let elapsed = now.saturating_sub(bucket.filled);
     let elapsed = if elapsed > MAX_REFILL { MAX_REFILL } else { elapsed };
-    // rate < 2^32, which the loader checks, and elapsed <= 2^30 ns. 2^20 units / 10^9 ns is 1/954.
-    let filled = bucket.tokens + elapsed * rate / 954;
-    let full = burst * TOKEN;
+    // rate < 2^32 and elapsed <= 2^30 ns. 2^20 units / 10^9 ns is 1/954.
+    let filled = bucket.tokens + elapsed * u64::from(rate) / 954;
+    let full = u64::from(burst) * TOKEN;
     let tokens = if filled > full { full } else { filled };
     bucket.filled = now;
-    let enough = tokens >= TOKEN;
-    bucket.tokens = if enough { tokens - TOKEN } else { tokens };
-    enough
+    if tokens < TOKEN {
+        bucket.tokens = tokens;
+        bucket.limited += 1;
+        return false;
+    }
+    bucket.tokens = tokens - TOKEN;
+    bucket.admitted += 1;
+    true
 }

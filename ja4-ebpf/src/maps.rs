@@ -5,7 +5,7 @@ use aya_ebpf::macros::btf_map;
 use ja4_common::counter::FilterCounters;
 use ja4_common::duplicate::{self, BUCKETS};
 use ja4_common::flow::FlowEntry;
-use ja4_common::reason::RecordClass;
+use ja4_common::limit::RecordLimits;
 use ja4_common::select::Scratch;
 
 /// Greatest number of shards, and so of rings.
@@ -29,9 +29,13 @@ pub(crate) static MEMBERSHIP: Array<u64, 1024> = Array::new();
 #[btf_map]
 pub(crate) static RECENT: Array<duplicate::RecentBucket, { BUCKETS as usize }> = Array::new();
 
-/// Sleep state of the shards.
+/// State of the shards.
 #[btf_map]
-pub(crate) static ASLEEP: Array<ShardSleep, MAX_SHARDS> = Array::new();
+pub(crate) static SHARDS: Array<ShardState, MAX_SHARDS> = Array::new();
+
+/// Limits of records, which userspace writes.
+#[btf_map]
+pub(crate) static LIMITS: Array<RecordLimits, 1> = Array::new();
 
 /// State of each CPU.
 #[btf_map]
@@ -45,13 +49,13 @@ pub(crate) struct CpuState {
     pub(crate) no_link: u64,
     /// Counters of ingress and egress. Userspace reads them.
     pub(crate) counters: [FilterCounters; 2],
-    /// Token buckets of the rate limiter, by class.
-    pub(crate) buckets: [TokenBucket; RecordClass::COUNT],
+    /// Token buckets of the limits, by index. Userspace reads their counters.
+    pub(crate) buckets: [TokenBucket; RecordLimits::COUNT],
     /// Scratch memory for the current frame.
     pub(crate) scratch: Scratch,
 }
 
-/// Token bucket of one class on one CPU.
+/// Token bucket of one limit on one CPU.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct TokenBucket {
@@ -59,14 +63,20 @@ pub(crate) struct TokenBucket {
     pub(crate) filled: u64,
     /// Tokens left, in units of 2^-20 records.
     pub(crate) tokens: u64,
+    /// Records within the limit.
+    pub(crate) admitted: u64,
+    /// Records over the limit.
+    pub(crate) limited: u64,
 }
 
-/// Sleep state of one shard. It fills a cache line, so that shards do not slow each other.
+/// State of one shard. It fills a cache line, so that shards do not slow each other.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(crate) struct ShardSleep {
+pub(crate) struct ShardState {
     /// 1: the thread of the shard sleeps, and the next record must wake it.
-    pub(crate) flag: u64,
+    pub(crate) asleep: u64,
+    /// Bytes in the ring before the last record. The shard sets it to 0 when it sleeps.
+    pub(crate) queued: u64,
     /// Always zero.
-    pub(crate) reserved: [u64; 7],
+    pub(crate) reserved: [u64; 6],
 }

@@ -12,7 +12,7 @@ use ja4_common::counter::FilterCounters;
 use ja4_common::duplicate::{self, RecentBucket};
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::{FlowEntry, FlowKey};
-use ja4_common::reason::RecordClass;
+use ja4_common::limit::RecordLimits;
 use ja4_common::select::Scratch;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -22,9 +22,12 @@ pub(crate) const MAX_SHARDS: u32 = 64;
 /// `BPF_MAP_TYPE_RINGBUF`.
 const RINGBUF: u32 = 27;
 
+/// Words of a token bucket: time, tokens, and two counters.
+const BUCKET_WORDS: usize = 4;
+
 /// `CpuState` of the kernel half in words: the flag `no_link`, counters of both hooks, token buckets, and
 /// the scratch memory for a frame.
-const CPU_WORDS: usize = 1 + 2 * FilterCounters::WORDS + 2 * RecordClass::COUNT + size_of::<Scratch>() / 8;
+const CPU_WORDS: usize = 1 + 2 * FilterCounters::WORDS + BUCKET_WORDS * RecordLimits::COUNT + size_of::<Scratch>() / 8;
 
 const _: () = assert!(size_of::<Scratch>().is_multiple_of(8));
 
@@ -123,7 +126,8 @@ pub struct Kernel {
     consumers: Vec<Option<RingBuf<MapData>>>,
     cpu: PerCpuArray<MapData, [u64; CPU_WORDS]>,
     clock: Array<MapData, u64>,
-    asleep: MapData,
+    limits: Array<MapData, [u8; size_of::<RecordLimits>()]>,
+    shards: MapData,
     flows: MapData,
     recent: MapData,
     /// Log of the programs, in their debug build.
@@ -165,9 +169,10 @@ impl Kernel {
             consumers,
             cpu: take(&mut ebpf, "CPU")?,
             clock: take(&mut ebpf, ".bss")?,
-            asleep: match ebpf.take_map("ASLEEP") {
-                Some(Map::Array(asleep)) => asleep,
-                _ => return Err(KernelError::Missing("ASLEEP")),
+            limits: take(&mut ebpf, "LIMITS")?,
+            shards: match ebpf.take_map("SHARDS") {
+                Some(Map::Array(shards)) => shards,
+                _ => return Err(KernelError::Missing("SHARDS")),
             },
             flows: match ebpf.take_map("FLOWS") {
                 Some(Map::LruHashMap(flows)) => flows,
@@ -257,8 +262,7 @@ impl Kernel {
     /// # Errors
     /// If no file descriptor is left.
     pub(crate) fn asleep(&self, shard: u32) -> Result<AsleepFlag, KernelError> {
-        let map = another(&self.asleep).and_then(Array::try_from);
-        map.map(|map| AsleepFlag { map, shard }).map_err(|error| map_error("ASLEEP", error))
+        shard_states(&self.shards).map(|map| AsleepFlag { map, shard })
     }
 
     /// Returns the counters of ingress and egress, summed over all CPUs.
@@ -277,6 +281,43 @@ impl Kernel {
         Ok(sums)
     }
 
+    /// Returns the counters of every limit, by CPU.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub(crate) fn limit_counters(&self) -> Result<Vec<LimitCounters>, KernelError> {
+        let per_cpu = self.cpu.get(&0, 0).map_err(|error| map_error("CPU", error))?;
+        let of_cpu = |words: &[u64; CPU_WORDS]| {
+            let buckets = words.get(1 + 2 * FilterCounters::WORDS..).unwrap_or_default();
+            let mut counters = LimitCounters::default();
+            let buckets = buckets.as_chunks::<BUCKET_WORDS>().0;
+            for (counts, [_, _, admitted, limited]) in counters.by_index.iter_mut().zip(buckets) {
+                *counts = [*admitted, *limited];
+            }
+            counters
+        };
+        Ok(per_cpu.iter().map(of_cpu).collect())
+    }
+
+    /// Sets the limits of records.
+    ///
+    /// # Errors
+    /// If the map cannot be written.
+    pub fn set_limits(&mut self, limits: &RecordLimits) -> Result<(), KernelError> {
+        let bytes: [u8; size_of::<RecordLimits>()] = zerocopy::transmute!(*limits);
+        self.limits.set(0, bytes, 0).map_err(|error| map_error("LIMITS", error))
+    }
+
+    /// Returns the bytes in the ring of each shard, as the program that wrote the last record found them.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub(crate) fn queued(&self, shards: u32) -> Result<Vec<u64>, KernelError> {
+        let map = shard_states(&self.shards)?;
+        let queued = |shard| map.get(&shard, 0).map(|[_, queued, ..]| queued);
+        (0..shards).map(queued).collect::<Result<_, _>>().map_err(|error| map_error("SHARDS", error))
+    }
+
     /// Sets the coarse clock of the kernel half, boot-clock nanoseconds.
     ///
     /// # Errors
@@ -284,6 +325,13 @@ impl Kernel {
     pub fn set_clock(&mut self, now: u64) -> Result<(), KernelError> {
         self.clock.set(0, now, 0).map_err(|error| map_error(".bss", error))
     }
+}
+
+/// Records within and over each limit, on one CPU.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LimitCounters {
+    /// Records that a limit has admitted, and records that it has dropped; see [`ja4_common::limit::index`].
+    pub(crate) by_index: [[u64; 2]; RecordLimits::COUNT],
 }
 
 /// Prints log lines of the programs' debug build on standard error.
@@ -307,16 +355,24 @@ fn another(map: &MapData) -> Result<Map, MapError> {
     Map::from_map_data(MapData::from_fd(fd)?)
 }
 
+/// The state of a shard in the kernel half: whether it sleeps, and the bytes in its ring.
+type ShardStates = Array<MapData, [u64; 8]>;
+
+fn shard_states(shards: &MapData) -> Result<ShardStates, KernelError> {
+    another(shards).and_then(Array::try_from).map_err(|error| map_error("SHARDS", error))
+}
+
 /// The flag that asks the kernel half to wake a sleeping shard at the next record.
 pub struct AsleepFlag {
-    map: Array<MapData, [u64; 8]>,
+    map: ShardStates,
     shard: u32,
 }
 
 impl AsleepFlag {
     /// Sets the flag. The program that submits the next record clears it.
     pub fn set(&mut self, asleep: bool) {
-        // If the write fails, the shard wakes by its timeout.
+        // It also resets the bytes in the ring: a shard that sleeps or wakes has read them all. If the write fails, the shard
+        // wakes by its timeout.
         let _written = self.map.set(self.shard, [u64::from(asleep), 0, 0, 0, 0, 0, 0, 0], 0);
     }
 }

@@ -8,6 +8,7 @@ pub mod handoff;
 pub mod live;
 mod merge;
 pub mod message;
+pub mod overload;
 pub mod replay;
 pub mod run_state;
 pub mod sensor_stats;

@@ -41,6 +41,7 @@ impl RunState {
         OutputStats {
             lines_dropped: self.lines_dropped.load(Ordering::Relaxed),
             observations_dropped: self.observations_dropped.load(Ordering::Relaxed),
+            queued_chunks: 0,
         }
     }
 }
@@ -55,6 +56,8 @@ counter_set! {
         counter lines_dropped,
         /// Observations dropped because the engine's queue was full.
         counter observations_dropped,
+        /// Chunks of observations in the engine's queue.
+        gauge queued_chunks,
     }
 }
 
@@ -66,6 +69,8 @@ counter_set! {
         counter bad_record_version,
         /// Age of the last record when its shard read it; maximum over the shards.
         gauge lag_us,
+        /// Bytes in the ring when the last record was written; maximum over the shards.
+        gauge queued_bytes,
     }
 }
 
@@ -74,6 +79,7 @@ impl RingStats {
     pub(crate) fn add(&mut self, other: &Self) {
         self.bad_record_version += other.bad_record_version;
         self.lag_us = self.lag_us.max(other.lag_us);
+        self.queued_bytes = self.queued_bytes.max(other.queued_bytes);
     }
 }
 

@@ -12,9 +12,7 @@ pub(crate) fn measure(_: Scale) -> Result<Vec<Figure>> {
     if !tests::require_bpf() {
         bail!("needs root and BPF");
     }
-    let mut filter_config = FilterConfig::new([3, 5]);
-    // Enabling the rate limiter adds code paths to verify.
-    filter_config.rate_limit = 1;
+    let filter_config = FilterConfig::new([3, 5]);
     let mut kernel =
         Kernel::load(object::bytes(), &KernelSettings { filter_config, ring_bytes: 1 << 16, flows: 1024 })?;
     [Program::Xdp, Program::TcIngress, Program::TcEgress]

@@ -7,12 +7,17 @@ use aya::maps::{MapData, RingBuf};
 use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::shard_of;
+use ja4_common::limit::{self, RecordLimit, RecordLimits};
 use ja4_common::reason::RecordClass;
+use ja4_common::record::flag;
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
+use ja4_user::runtime::overload;
+use tests::conversation::TcpConversation;
+use tests::hello::Shape;
 use tests::privilege::require_bpf;
 
 use crate::comparison::{PROGRAMS, SEED, record_of};
-use crate::frames::{client_hello, syn};
+use crate::frames::{client_hello, hello_record, syn};
 
 /// Ring size that a burst overflows, bytes.
 const RING_BYTES: usize = 1 << 16;
@@ -23,11 +28,18 @@ const BURST: u32 = 2000;
 /// Bytes of a SYN record in a ring: the smallest size class and the ring's own header.
 const SYN_IN_RING: usize = 192 + 8;
 
+/// Bytes of a ClientHello record in a ring: the second size class and the ring's own header.
+const HELLO_IN_RING: usize = 768 + 8;
+
 fn load(filter_config: FilterConfig) -> (Kernel, RingBuf<MapData>) {
     let settings = KernelSettings { filter_config, ring_bytes: RING_BYTES as u32, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     let ring = kernel.take_ring(0).unwrap();
     (kernel, ring)
+}
+
+fn limit_of(class: RecordClass, is_assured: bool) -> usize {
+    limit::index(class as u8, is_assured).into()
 }
 
 /// Returns the number of records in the ring, by class.
@@ -113,13 +125,13 @@ fn the_rate_limiter_counts_dropped_records() {
     if !require_bpf() {
         return;
     }
-    let mut filter_config = FilterConfig::new(SEED);
-    filter_config.rate_limit = 1;
-    filter_config.rate[RecordClass::Syn as usize] = RATE;
-    filter_config.burst[RecordClass::Syn as usize] = BUCKET;
+    let mut limits = RecordLimits::NONE;
+    limits.by_index[limit_of(RecordClass::Syn, false)] =
+        RecordLimit { rate: RATE as u32, burst: BUCKET as u32, ..RecordLimit::default() };
     let hellos = 10;
     for program in PROGRAMS {
-        let (mut kernel, mut ring) = load(filter_config);
+        let (mut kernel, mut ring) = load(FilterConfig::new(SEED));
+        kernel.set_limits(&limits).unwrap();
         let start = Instant::now();
         kernel.test_run(program, &syn(), BURST).unwrap();
         // Token buckets are per CPU, and the kernel may move a long run to another CPU.
@@ -139,5 +151,65 @@ fn the_rate_limiter_counts_dropped_records() {
         let later = counters(&kernel, program);
         assert_eq!(later.emitted[RecordClass::Syn as usize], emitted + 1, "{}", program.name());
         assert_eq!(drain(&mut ring)[RecordClass::Syn as usize], 1);
+    }
+}
+
+/// Returns the frames of a connection up to its ClientHello.
+fn opened_connection(client: &str) -> Vec<Vec<u8>> {
+    let mut conversation = TcpConversation::between(client, "10.0.0.2:443");
+    conversation.handshake().client(&hello_record(Shape::Curl));
+    conversation.packets().iter().map(|packet| packet.frame.clone()).collect()
+}
+
+#[test]
+fn a_flood_leaves_the_ring_to_more_valuable_classes() {
+    if !require_bpf() {
+        return;
+    }
+    let limits = overload::ceilings(Some(0), RING_BYTES as u32);
+    for program in PROGRAMS {
+        let (mut kernel, mut ring) = load(FilterConfig::new(SEED));
+        kernel.set_limits(&limits).unwrap();
+        let assured = opened_connection("10.0.0.9:50001");
+        for frame in &assured[..3] {
+            kernel.test_run(program, frame, 1).unwrap();
+        }
+        drain(&mut ring);
+        let before = counters(&kernel, program);
+        let unassured = opened_connection("10.0.0.9:50002");
+        // Each flood fills the ring to its mark, and the next one still gets records.
+        let floods = [
+            (RecordClass::Syn, &syn(), RING_BYTES / 4),
+            (RecordClass::Tls, &unassured[3], RING_BYTES / 2),
+            (RecordClass::Tls, &assured[3], RING_BYTES),
+        ];
+        let mut used = 0;
+        for (class, frame, mark) in floods {
+            let class = class as usize;
+            let start = counters(&kernel, program);
+            kernel.test_run(program, frame, BURST).unwrap();
+            let after = counters(&kernel, program);
+            let emitted = after.emitted[class] - start.emitted[class];
+            let bytes = if class == RecordClass::Syn as usize { SYN_IN_RING } else { HELLO_IN_RING };
+            let room = mark - used;
+            let expected = if mark == RING_BYTES { (room - 1) / bytes } else { room.div_ceil(bytes) };
+            assert_eq!(emitted, expected as u64, "{}, class {class}, mark {mark}", program.name());
+            used += emitted as usize * bytes;
+        }
+        let after = counters(&kernel, program);
+        let limited = |class| after.rate_limited[class as usize] - before.rate_limited[class as usize];
+        assert!(limited(RecordClass::Syn) > 0 && limited(RecordClass::Tls) > 0, "{after:?}");
+        assert_eq!(after.ring_full[RecordClass::Syn as usize], 0, "{after:?}");
+        assert!(after.ring_full[RecordClass::Tls as usize] > 0, "{after:?}");
+        drain(&mut ring);
+        // A flow is tracked although the record of its SYN was dropped.
+        let [.., flow] = &opened_connection("10.0.0.9:50003")[..] else { unreachable!() };
+        kernel.test_run(program, &syn(), BURST).unwrap();
+        kernel.test_run(program, &opened_connection("10.0.0.9:50003")[0], 1).unwrap();
+        drain(&mut ring);
+        kernel.test_run(program, flow, 1).unwrap();
+        let (header, _) = record_of(&ring.next().unwrap());
+        assert_ne!(header.flags & flag::TRACKED, 0);
+        assert_eq!(header.counters.packets.iter().sum::<u64>(), 2, "SYN and ClientHello");
     }
 }

@@ -16,9 +16,7 @@ fn verified_instructions_stay_below_the_limit() {
     if !require_bpf() {
         return;
     }
-    let mut filter_config = FilterConfig::new(SEED);
-    // The rate limiter increases the number of verified instructions.
-    filter_config.rate_limit = 1;
+    let filter_config = FilterConfig::new(SEED);
     let settings = KernelSettings { filter_config, ring_bytes: 1 << 16, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     for program in PROGRAMS {

@@ -49,7 +49,10 @@ fn everything() -> CounterGroup {
     let mut stats = SensorStats {
         uptime_ms: 61_007,
         kernel: FilterStats { total: FilterCounters::default(), hooks: Some([hook; 2]) },
-        shards: ShardTotals { shards, rings: Some(RingStats { bad_record_version: 0, lag_us: 1_500_020 }) },
+        shards: ShardTotals {
+            shards,
+            rings: Some(RingStats { bad_record_version: 0, lag_us: 1_500_020, queued_bytes: 0 }),
+        },
         engine: Arc::new(engine),
         output: Some(OutputStats::default()),
         interfaces: Some(InterfaceModes(interfaces)),

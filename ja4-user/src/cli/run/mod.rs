@@ -47,15 +47,24 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
         let OpenedConfig { config, loaded, .. } = run.open()?;
         SensorSetup { config, run }.prepare(loaded, &ending, steps)
     };
-    let PreparedSensor { setup, interfaces, server, context, pipeline_parts, mut kernel, filter_config, policy } =
-        interruptible(&shutdown, prepare).await?;
+    let PreparedSensor {
+        setup,
+        interfaces,
+        server,
+        context,
+        pipeline_parts,
+        mut kernel,
+        filter_config,
+        overload,
+        policy,
+    } = interruptible(&shutdown, prepare).await?;
     let indices: Vec<_> = interfaces.iter().map(|interface| interface.index).collect();
     let mut attachments = Vec::new();
     for interface in interfaces {
         let attachment = Attachment::new(&mut kernel, interface, policy).map_err(attach_failure)?;
         attachments.push(attachment);
     }
-    let mut sensor = setup.start(kernel, filter_config, &indices, context, pipeline_parts, shutdown)?;
+    let mut sensor = setup.start(kernel, (filter_config, overload), &indices, context, pipeline_parts, shutdown)?;
     for attachment in &attachments {
         eprintln!("{}", attachment.describe());
     }

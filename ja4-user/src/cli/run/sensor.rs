@@ -1,7 +1,7 @@
 //! The control plane of a running sensor.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::encode::{EncodeContext, Formatter};
 use crate::model::{AddCounters, CounterGroup, CounterSet};
 use crate::output::stdout::{StdoutError, StdoutWriter, is_closed};
 use crate::runtime::message::EngineMessage;
+use crate::runtime::overload::{OverloadController, ShardLoad};
 use crate::runtime::run_state::{RingStats, RunState, ShardStatus};
 use crate::runtime::sensor_stats::{InterfaceModes, SensorStats, ShardTotals};
 use crate::shard::{FilterStats, ShardStats};
@@ -41,6 +42,7 @@ const DEFECT: &str = "a thread panicked; this is a bug";
 /// A running sensor.
 pub(super) struct LiveSensor {
     pub(super) kernel: Kernel,
+    pub(super) overload: OverloadController,
     pub(super) shared: Arc<RunState>,
     pub(super) threads: Vec<JoinHandle<()>>,
     pub(super) statuses: Vec<Arc<Mutex<ShardStatus>>>,
@@ -76,6 +78,7 @@ impl LiveSensor {
     ) -> Result<(), Failure> {
         let mut coarse = interval(COARSE_CLOCK);
         coarse.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut adapted = Instant::now();
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let period = if stats_interval.is_zero() { Duration::from_secs(1) } else { stats_interval };
@@ -93,6 +96,7 @@ impl LiveSensor {
                 _ = coarse.tick() => {
                     self.kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
                     self.kernel.flush_log();
+                    self.adapt_limits(&mut adapted)?;
                 }
                 _ = second.tick() => {
                     let offset = wall_clock().0.wrapping_sub(boot_clock());
@@ -115,6 +119,24 @@ impl LiveSensor {
                 }
             }
         }
+    }
+
+    /// Adapts the limits of records to the load. `adapted`: when that was done last.
+    fn adapt_limits(&mut self, adapted: &mut Instant) -> Result<(), Failure> {
+        let lag_us = self.statuses.iter().map(|status| lock(status).ring.lag_us).max().unwrap_or_default();
+        let load = ShardLoad { queued: self.queued_bytes()?, lag: Duration::from_micros(lag_us) };
+        let counters = self.kernel.limit_counters().map_err(kernel_failure)?;
+        if self.overload.step(load, counters, adapted.elapsed()) {
+            self.kernel.set_limits(self.overload.limits()).map_err(kernel_failure)?;
+        }
+        *adapted = Instant::now();
+        Ok(())
+    }
+
+    /// Bytes in the fullest ring.
+    fn queued_bytes(&self) -> Result<u64, Failure> {
+        let queued = self.kernel.queued(self.statuses.len() as u32).map_err(kernel_failure)?;
+        Ok(queued.into_iter().max().unwrap_or_default())
     }
 
     /// Detaches the programs, lets the shards finish, and prints the last statistics, all within one deadline.
@@ -193,8 +215,7 @@ impl LiveSensor {
     /// The time since shards and engine last reported.
     fn liveness(&self) -> Liveness {
         let since = |reported: Option<std::time::Instant>| reported.unwrap_or(self.started.into_std()).elapsed();
-        let shards =
-            self.statuses.iter().map(|status| since(status.lock().unwrap_or_else(PoisonError::into_inner).reported));
+        let shards = self.statuses.iter().map(|status| since(lock(status).reported));
         Liveness { shards: shards.collect(), engine: since(self.shared.engine_reported.load().as_deref().copied()) }
     }
 
@@ -213,21 +234,28 @@ impl LiveSensor {
     fn gather(&mut self, interfaces: InterfaceModes) -> Result<CounterGroup, Failure> {
         let (mut shards, mut rings) = (ShardStats::default(), RingStats::default());
         for status in &self.statuses {
-            let status = status.lock().unwrap_or_else(PoisonError::into_inner);
+            let status = lock(status);
             shards.add(&status.stats);
             rings.add(&status.ring);
         }
+        rings.queued_bytes = self.queued_bytes()?;
+        let mut output = self.shared.output_stats();
+        output.queued_chunks = self.engine.len() as u64;
         let stats = SensorStats {
             uptime_ms: self.started.elapsed().as_millis() as u64,
             kernel: FilterStats::of_hooks(self.kernel.counters().map_err(kernel_failure)?),
             shards: ShardTotals { shards, rings: Some(rings) },
             engine: self.shared.engine.load_full(),
-            output: Some(self.shared.output_stats()),
+            output: Some(output),
             interfaces: Some(interfaces),
             http: self.web.as_ref().map(HttpTask::stats),
         };
         Ok(stats.group())
     }
+}
+
+fn lock(status: &Mutex<ShardStatus>) -> MutexGuard<'_, ShardStatus> {
+    status.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Removes and logs the interfaces that vanished.

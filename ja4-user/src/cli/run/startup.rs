@@ -8,7 +8,6 @@ use std::thread;
 use anyhow::anyhow;
 use crossbeam_channel::bounded;
 use ja4_common::filter_config::{FilterConfig, MAX_IDLE_EPOCHS};
-use ja4_common::reason::RecordClass;
 use tokio::time::Instant;
 
 use super::args::RunCommand;
@@ -31,6 +30,7 @@ use crate::encode::{EncodeContext, Formatter};
 use crate::output::stdout::StdoutWriter;
 use crate::runtime::engine::Engine;
 use crate::runtime::live::LiveShard;
+use crate::runtime::overload::{self, OverloadController};
 use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::runtime::{engine_thread, handoff};
 use crate::shard::{ShardBuffers, ShardLimits};
@@ -46,32 +46,8 @@ const QUEUE: usize = 256;
 /// Chunks of observations in the queue of the engine.
 const CHUNKS: usize = 256;
 
-/// Burst of the rate limiter, in seconds of the rate.
-const BURST_SECONDS: u64 = 1;
-
 /// Idle time of a flow in the filter if bulk packets are not counted: long enough for a pause between requests.
 const UNCOUNTED: HumanDuration = HumanDuration::seconds(30);
-
-/// Rate limit of a class in records per second and CPU. A shard can process these rates, and no class takes more than a
-/// part of its time. A flood of one class drops records of this class only.
-const fn default_rate(class: RecordClass) -> u64 {
-    match class {
-        RecordClass::Syn
-        | RecordClass::SynAck
-        | RecordClass::Ack
-        | RecordClass::Latency
-        | RecordClass::End
-        | RecordClass::Ssh => 1_000_000,
-        RecordClass::Tls => 500_000,
-        RecordClass::Http => 250_000,
-        // Each needs a key derivation.
-        RecordClass::Quic => 200_000,
-        RecordClass::Dtls => 100_000,
-        RecordClass::Dhcp => 20_000,
-        // They may be bulk traffic, and most of them yield no fingerprint.
-        RecordClass::Fragment | RecordClass::Nested => 20_000,
-    }
-}
 
 /// The configuration of a sensor to start.
 pub(super) struct SensorSetup {
@@ -88,6 +64,7 @@ pub(super) struct PreparedSensor {
     pub(super) pipeline_parts: (Engine, Outputs),
     pub(super) kernel: Kernel,
     pub(super) filter_config: FilterConfig,
+    pub(super) overload: OverloadController,
     pub(super) policy: Policy,
 }
 
@@ -115,6 +92,8 @@ impl SensorSetup {
         steps.begin("loading BPF programs");
         let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
         kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
+        let limits = overload::ceilings(self.config.capture.rate_limit, settings.ring_bytes);
+        kernel.set_limits(&limits).map_err(kernel_failure)?;
         attach::load(&mut kernel, &interfaces, policy).map_err(attach_failure)?;
         Ok(PreparedSensor {
             setup: self,
@@ -124,6 +103,7 @@ impl SensorSetup {
             pipeline_parts,
             kernel,
             filter_config: settings.filter_config,
+            overload: OverloadController::new(limits, settings.ring_bytes),
             policy,
         })
     }
@@ -145,14 +125,10 @@ impl SensorSetup {
     }
 
     fn settings(&self) -> KernelSettings {
-        let CaptureSettings { accounting, rate_limit, idle_timeout, ring_size, max_connections, .. } =
-            self.config.capture;
+        let CaptureSettings { accounting, idle_timeout, ring_size, max_connections, .. } = self.config.capture;
         let mut filter_config = FilterConfig::new(seed());
         filter_config.shards = self.shard_count();
         filter_config.accounting = u32::from(accounting);
-        filter_config.rate_limit = 1;
-        filter_config.rate = RecordClass::ALL.map(|class| rate_limit.map_or(default_rate(class), u64::from));
-        filter_config.burst = filter_config.rate.map(|rate| rate * BURST_SECONDS);
         // MAX_IDLE_EPOCHS epochs outlast an idle flow.
         let idle = if accounting { idle_timeout } else { UNCOUNTED }.nanoseconds();
         filter_config.epoch_shift = (idle / u64::from(MAX_IDLE_EPOCHS - 2)).next_power_of_two().trailing_zeros();
@@ -165,7 +141,7 @@ impl SensorSetup {
     pub(super) fn start(
         &self,
         mut kernel: Kernel,
-        filter_config: FilterConfig,
+        (filter_config, overload): (FilterConfig, OverloadController),
         interfaces: &[u32],
         context: Arc<EncodeContext>,
         (engine_itself, outputs): (Engine, Outputs),
@@ -233,6 +209,7 @@ impl SensorSetup {
         let reloads = ReloadThread::start(reload, engine.clone()).map_err(Failure::run)?;
         Ok(LiveSensor {
             kernel,
+            overload,
             shared,
             threads,
             statuses,
