@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use ja4_common::flow::{FlowCounters, FlowKey};
+use ja4_common::flow::{FlowCounters, FlowEntry, FlowKey, seen};
 use ja4_common::headers::PROTO_TCP;
 use ja4_common::record::flag;
 
@@ -122,6 +122,29 @@ impl<A: AppState> Connection<A> {
             incomplete_since: OptTime::UNKNOWN,
             ended: None,
         }
+    }
+
+    /// Completes a connection without a SYN by the filter's entry, which has the numbers of SYN and SYN-ACK.
+    pub(crate) fn restore_client_syn(&mut self, entry: &FlowEntry) {
+        self.restore_isns(entry);
+        if let Some(first) = self.first_seq.client {
+            self.identity.id = flow_id(&entry.key, first.wrapping_sub(1));
+        }
+    }
+
+    /// Sets the first sequence numbers that are not known from the filter's entry.
+    pub(crate) fn restore_isns(&mut self, entry: &FlowEntry) {
+        let (client, server) = if self.client_is_high { (&entry.high, &entry.low) } else { (&entry.low, &entry.high) };
+        for (side, direction) in [(Side::Client, client), (Side::Server, server)] {
+            if direction.seen & seen::ISN != 0 {
+                self.first_seq[side].get_or_insert(direction.isn.wrapping_add(1));
+            }
+        }
+    }
+
+    /// Whether the start of a side's stream is unknown, and no stream of it has started.
+    pub(crate) fn needs_isn(&self, side: Side) -> bool {
+        self.first_seq[side].is_none() && self.streams[side].is_none() && self.read_ranges[side].is_none()
     }
 
     /// Allows methods that are emitted once to be emitted again, as another connection has begun on the same ports.

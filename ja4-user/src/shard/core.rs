@@ -3,9 +3,9 @@
 use std::num::NonZeroU16;
 
 use ja4::Hashers;
-use ja4_common::flow::FlowKey;
+use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::reason::RecordClass;
-use ja4_common::record::flag;
+use ja4_common::record::{RecordHeader, flag};
 use ja4_common::verdict::LatencyPoint;
 
 use super::env::{ShardBuffers, ShardEnv};
@@ -66,6 +66,14 @@ pub(super) fn event_ctx<'a, S>(
     PacketCtx { side: Side::Client, event, is_ssh: false, connection, hashers, stats, events }
 }
 
+/// The filter's entry of a packet's flow, if earlier packets of the flow were counted in it. Their records may have been
+/// dropped: the filter tracks a flow in any case.
+fn tracked_entry<F: FlowLookup, S>(packet: &Packet<'_>, key: &FlowKey, env: &ShardEnv<'_, F, S>) -> Option<FlowEntry> {
+    let RecordHeader { flags, hash, counters, .. } = *packet.header;
+    let has_earlier = flags & flag::TRACKED != 0 && counters.packets.iter().sum::<u64>() > 1;
+    if has_earlier { env.flows.entry(hash, key) } else { None }
+}
+
 impl Core {
     /// A core without connections.
     pub fn new(limits: &ShardLimits) -> Self {
@@ -117,6 +125,7 @@ impl Core {
             self.close_reused(packet, &decoded.key, env);
         }
         let slot = self.find_or_insert(packet, &decoded, env);
+        self.restore_syn_ack(packet, &decoded, slot, env);
         let before = self.budget.used();
         self.process(packet, &decoded, slot, env);
         if self.budget.used() != before {
@@ -124,6 +133,27 @@ impl Core {
         }
         if self.is_under_pressure() {
             self.evict_incomplete(packet.context(), env);
+        }
+    }
+
+    /// Completes the connection of a packet by the filter's entry if the record of its SYN-ACK was dropped.
+    fn restore_syn_ack<F: FlowLookup, S>(
+        &mut self,
+        packet: &Packet<'_>,
+        decoded: &Decoded<'_>,
+        slot: SlotId,
+        env: &ShardEnv<'_, F, S>,
+    ) {
+        if packet.header.flags & flag::FROM_CLIENT == 0
+            && !decoded.payload.is_empty()
+            && let TransportHeader::Tcp(segment) = &decoded.transport
+            && !segment.syn()
+            && let Some(connection) = self.connections.at_mut(slot)
+            && !connection.is_ssh
+            && connection.needs_isn(Side::Server)
+            && let Some(entry) = tracked_entry(packet, &decoded.key, env)
+        {
+            connection.restore_isns(&entry);
         }
     }
 
@@ -263,7 +293,14 @@ impl Core {
             return slot;
         }
         self.stats.opened += 1;
-        let inserted = self.connections.insert(hash, ProtocolConnection::new(packet, decoded));
+        let mut connection = ProtocolConnection::new(packet, decoded);
+        if let TransportHeader::Tcp(segment) = &decoded.transport
+            && !(segment.syn() && packet.header.flags & flag::FROM_CLIENT != 0)
+            && let Some(entry) = tracked_entry(packet, &decoded.key, env)
+        {
+            connection.restore_client_syn(&entry);
+        }
+        let inserted = self.connections.insert(hash, connection);
         if let Some(mut evicted) = inserted.displaced {
             let event = EventContext { hook: None, ..packet.context() };
             env.flows.remove(evicted.hash, &evicted.key());

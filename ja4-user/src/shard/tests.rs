@@ -7,10 +7,15 @@ use ::tests::random::SplitMix64;
 use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::parse::ParseStart;
+use ja4_common::reason::RecordClass;
+use ja4_common::record::{FrameInfo, RecordHeader};
+use ja4_common::select::{Scratch, select};
+use ja4_common::verdict::{Selection, Verdict};
 
 use super::lane::{CapturedFrame, Lane};
-use super::{Now, ShardBuffers, ShardLimits, ShardStats};
+use super::{Core, Now, ShardBuffers, ShardEnv, ShardLimits, ShardStats, UserFlows};
 use crate::model::{ConnectionEvent, EventHandler, FingerprintEvent, Method, Time};
+use crate::packet;
 
 /// Limit of connections of the lane under test, and the number of connections that it gets.
 const CONNECTIONS: usize = 500;
@@ -145,15 +150,68 @@ fn flows_that_the_core_cannot_decode_do_not_stay_in_the_filter() {
     assert_eq!(lane.flows(), CONNECTIONS / 10, "those with a connection stay");
 }
 
+/// Flow numbers and methods of the emitted fingerprints.
+#[derive(Default)]
+struct EmittedMethods(Vec<(u64, Method)>);
+
+impl EventHandler for EmittedMethods {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
+        self.0.push((event.flow.id, event.method));
+    }
+
+    fn connection(&mut self, _: &ConnectionEvent<'_>) {}
+}
+
+/// Filters a TLS connection, and processes its records except those of some classes. Returns the flow numbers of the JA4
+/// and JA4S values, and the number of stray segments.
+fn without_records_of(dropped: &[RecordClass]) -> (Vec<u64>, Vec<u64>, u64) {
+    let mut random = SplitMix64::new(1);
+    let mut talk = TcpConversation::new();
+    let hello = hello::records(&hello::Shape::PostQuantum.client_hello("h.example", &mut random), usize::MAX);
+    // The second segment arrives first.
+    talk.handshake().client_at(1400, &hello[1400..]).client_at(0, &hello[..1400]);
+    talk.server(&hello::server_flight_13(&mut random, 700));
+    let (mut flows, mut buffers) = (UserFlows::with_capacity(1), ShardBuffers::default());
+    let (mut core, mut scratch) = (Core::new(&limits(1, 1 << 20)), Scratch::default());
+    let mut emitted = EmittedMethods::default();
+    let config = FilterConfig::new([1, 2]);
+    for (number, packet) in (1..).zip(talk.packets()) {
+        let CapturedFrame { start, slice, .. } = frame(&packet.frame, packet.frame.len(), number);
+        flows.set_time(Time(number));
+        let verdict = select(&slice, start, FrameInfo::default, &mut flows, &config, &mut scratch);
+        let Selection { class, capture, .. } = scratch.selection;
+        if verdict != Verdict::Selected || dropped.iter().any(|dropped| *dropped as u8 == class) {
+            continue;
+        }
+        let header = RecordHeader::new(&FrameInfo::default(), &scratch.selection, number, capture);
+        let bytes = packet.frame.get(..capture as usize).unwrap_or_default();
+        let packet = packet::Packet { header: &header, bytes, interface: 0, number: None };
+        core.packet(&packet, &mut ShardEnv { flows: &mut flows, buffers: &mut buffers, events: &mut emitted });
+    }
+    let flows_of = |method| emitted.0.iter().filter(|(_, other)| *other == method).map(|(flow, _)| *flow).collect();
+    (flows_of(Method::Ja4), flows_of(Method::Ja4s), core.stats().protocol.stray_segments)
+}
+
+#[test]
+fn hellos_are_fingerprinted_although_the_records_of_the_tcp_handshake_were_dropped() {
+    let complete = without_records_of(&[]);
+    assert_eq!((complete.0.len(), complete.1.len(), complete.2), (1, 1, 0));
+    for dropped in [
+        &[RecordClass::Syn][..],
+        &[RecordClass::SynAck],
+        &[RecordClass::Syn, RecordClass::SynAck],
+        &[RecordClass::Syn, RecordClass::SynAck, RecordClass::Ack],
+    ] {
+        assert_eq!(without_records_of(dropped), complete, "without records of {dropped:?}");
+    }
+}
+
 #[cfg(feature = "ja4plus")]
 mod ssh {
     use ::tests::packets::TimedFrame;
-    use ja4_common::reason::RecordClass;
-    use ja4_common::record::{RecordHeader, flag};
+    use ja4_common::record::flag;
 
     use super::*;
-    use crate::packet;
-    use crate::shard::{Core, ShardEnv, UserFlows};
 
     #[test]
     fn windows_of_many_connections_stay_within_their_bound() {
