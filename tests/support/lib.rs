@@ -10,6 +10,7 @@
 //! | [`tunnel`] | a tunnel between the two hosts |
 //! | [`peers`], [`python`] | real clients and servers on those hosts |
 //! | [`scenes`] | traffic between the hosts, one function per protocol |
+//! | [`flood`] | floods from forged addresses, with real handshakes at the same time |
 //! | [`tcpdump`] | tcpdump capture in parallel with the sensor |
 //! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
 //! | [`hello_builder`] | TLS hellos built extension by extension |
@@ -28,6 +29,7 @@ pub mod datagram;
 pub mod dhcp;
 pub mod dtls;
 pub mod events;
+pub mod flood;
 pub mod fragment;
 pub mod framing;
 pub mod generate;

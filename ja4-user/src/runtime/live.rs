@@ -58,6 +58,10 @@ const NAPS: u32 = 2;
 /// run once per [`EVICT`]; only a blocked thread takes longer.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Longest time that records wait in the ring for a long queue of the engine. Then the shard reads a batch, and chunks may be
+/// dropped: a blocked engine does not block the shards.
+const LONGEST_HOLD: Duration = Duration::from_secs(1);
+
 /// Share of the connections that may be in a nested tunnel: one in this many.
 const NESTED_SHARE: usize = 8;
 
@@ -130,16 +134,20 @@ impl LiveShard {
         let mut bad_version = 0;
         let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
         let mut naps = 0;
+        let mut read = Instant::now();
         loop {
             // Read before the drain: records emitted before the flag was set are in the ring.
             let stopping = shared.stop.load(Ordering::Acquire);
             env.flows.offset = shared.clock_offset.load(Ordering::Relaxed);
             let mut newest = 0;
             let mut taken = 0;
+            // While the engine's queue is long, records wait in the ring, where the filter drops the least valuable ones.
+            let is_held = env.events.is_queue_long() && !stopping && read.elapsed() < LONGEST_HOLD;
+            let batch = if is_held { 0 } else { BATCH };
             // Datagrams of other shards are merged with the records by time: a reply in the ring may have woken this
             // shard, and its request may arrive by the hand-off queue.
             let mut routed = handed_off.next();
-            while taken < BATCH
+            while taken < batch
                 && let Some(record) = ring.next()
             {
                 taken += 1;
@@ -170,11 +178,14 @@ impl LiveShard {
                 routed = handed_off.next();
             }
             let now = Instant::now();
+            if !is_held {
+                read = now;
+            }
             if now.duration_since(flushed) >= FLUSH {
                 env.events.flush();
                 flushed = now;
             }
-            if now.duration_since(evicted) >= EVICT || newest != 0 && taken < BATCH {
+            if now.duration_since(evicted) >= EVICT || newest != 0 {
                 let wall = wall_clock();
                 let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
                 status.stats = encapsulated.stats(core.stats());
@@ -199,6 +210,10 @@ impl LiveShard {
             }
             if stopping {
                 break;
+            }
+            if is_held {
+                thread::sleep(NAP);
+                continue;
             }
             env.events.flush();
             if naps < NAPS {
@@ -368,6 +383,11 @@ impl ChunkSender {
     /// Whether the chunk is large enough to be sent at once.
     fn is_full(&self) -> bool {
         self.chunk.text.len() >= FULL || self.chunk.observations.len() >= MANY
+    }
+
+    /// Whether half of the engine's queue is in use.
+    fn is_queue_long(&self) -> bool {
+        self.engine.capacity().is_some_and(|capacity| self.engine.len() >= capacity / 2)
     }
 
     fn flush(&mut self) {

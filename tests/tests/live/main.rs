@@ -4,6 +4,7 @@ mod carriers;
 mod counters;
 mod detaching;
 mod every_method;
+mod floods;
 mod fragments;
 mod latencies;
 mod live_output_equals_replay;
