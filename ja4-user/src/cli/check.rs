@@ -9,6 +9,7 @@ use ja4_common::filter_config::FilterConfig;
 
 use super::failure::Failure;
 use super::lookup::print;
+use super::run::startup::memory_plan;
 use super::run::web;
 use super::settings::{refused, warn};
 use crate::capture::attach::{Attachment, HookChoice, Policy};
@@ -70,6 +71,7 @@ impl CheckCommand {
             prevented = prevented.or(check_unused(path).err().map(Failure::run));
         }
         let _ = writeln!(out, "{}", loaded.known_bad);
+        let _ = write!(out, "{}", memory_plan(&config));
         match path {
             Some(path) => out += &format!("{}: valid\n", path.display()),
             None => out += "no configuration file: built-in defaults\n",

@@ -10,6 +10,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::cli::delivery_log::DeliveryLog;
 use crate::cli::failure::Failure;
 use crate::config::{Config, LoadedFiles};
+use crate::detect::first_seen::FirstSeenSettings;
+use crate::detect::rules::GroupLimits;
 use crate::encode::{EncodeContext, Filter, Format, Formatter};
 use crate::enrich::remote::Remote;
 use crate::model::{CounterGroup, CounterSet, Time};
@@ -41,6 +43,10 @@ pub(super) struct Outputs {
 pub(super) struct PipelineMode {
     /// Maximum number of connections.
     pub(super) connections: usize,
+    /// Settings of first-seen.
+    pub(super) first_seen: FirstSeenSettings,
+    /// Limits of the groups of threshold rules.
+    pub(super) rule_groups: GroupLimits,
     /// The capture files of a replay, which waits for its outputs; `None` for a live sensor, which never waits.
     pub(super) files: Option<Vec<String>>,
     /// The shutdown that ends the process.
@@ -54,7 +60,7 @@ pub(super) fn start(
     context: &Arc<EncodeContext>,
     mode: PipelineMode,
 ) -> Result<(Engine, Outputs), Failure> {
-    let PipelineMode { connections, files, shutdown } = mode;
+    let PipelineMode { connections, first_seen, rule_groups, files, shutdown } = mode;
     let is_replay = files.is_some();
     let mut engine_outputs = EngineOutputs::new(context, is_replay);
     let mut outputs = Outputs::default();
@@ -79,7 +85,7 @@ pub(super) fn start(
         if let Some(migrated) = writer.migrated {
             eprintln!("ja4sensor: {}: {migrated}", path.display());
         }
-        let limits = SavedStateLimits::of(&config.first_seen, &loaded.content.profiles);
+        let limits = SavedStateLimits::of(&first_seen, &loaded.content.profiles);
         let read = DatabaseReader::open(path, None).and_then(|reader| SavedState::read(&reader, &limits));
         match (read, writer.open_error.take()) {
             (Err(error), None) => return Err(Failure::run(error)),
@@ -124,7 +130,8 @@ pub(super) fn start(
         connections,
         format: config.output.format,
         locals: config.network.local.clone(),
-        first_seen: config.first_seen.clone(),
+        first_seen,
+        rule_groups,
     };
     let engine = Engine::new(&settings, loaded.content, saved, remote, context, engine_outputs);
     Ok((engine.with_restored(restored), outputs))

@@ -16,6 +16,7 @@ use super::pipeline::{self, Outputs, PipelineMode};
 use super::settings::ConfigFlags;
 use crate::capture::{CaptureFile, ReadProgress, StopFlag, UnsupportedLinkNotice};
 use crate::config::OpenedConfig;
+use crate::detect::rules::GroupLimits;
 use crate::encode::Formatter;
 use crate::model::{CounterSet, Time};
 use crate::output::stdout::{ReplayOutput, is_closed};
@@ -91,7 +92,13 @@ impl ReplayCommand {
         let shutdown = Shutdown::watch(move || stop.set()).map_err(Failure::run)?;
         let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let connections = most_connections(options.limits.connections);
-        let mode = PipelineMode { connections, files: Some(names), shutdown: shutdown.clone() };
+        let mode = PipelineMode {
+            connections,
+            first_seen: config.first_seen.clone(),
+            rule_groups: GroupLimits::default(),
+            files: Some(names),
+            shutdown: shutdown.clone(),
+        };
         let pipeline_parts = pipeline::start(&config, loaded, &options.context, mode)?;
         options.continue_without_output = pipeline_parts.1.need_results();
         let out = ReplayOutput::start(&shutdown).map_err(Failure::run)?;

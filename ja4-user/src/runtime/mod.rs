@@ -6,6 +6,7 @@ pub mod engine;
 pub mod engine_thread;
 pub mod handoff;
 pub mod live;
+pub(crate) mod memory_plan;
 mod merge;
 pub mod message;
 pub mod overload;

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub(crate) mod loopback_host;
+pub(crate) mod memory;
 pub mod notify;
 pub mod privilege;
 pub mod shutdown;

@@ -9,7 +9,7 @@ mod reload;
 mod sensor;
 mod signals;
 mod start;
-mod startup;
+pub(super) mod startup;
 mod threads;
 pub(super) mod web;
 
@@ -45,7 +45,7 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
     let prepare = move |steps: &Steps| {
         steps.begin("reading the configuration");
         let OpenedConfig { config, loaded, .. } = run.open()?;
-        SensorSetup { config, run }.prepare(loaded, &ending, steps)
+        SensorSetup::new(config, run).prepare(loaded, &ending, steps)
     };
     let PreparedSensor {
         setup,

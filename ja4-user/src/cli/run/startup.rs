@@ -30,21 +30,17 @@ use crate::encode::{EncodeContext, Formatter};
 use crate::output::stdout::StdoutWriter;
 use crate::runtime::engine::Engine;
 use crate::runtime::live::LiveShard;
+use crate::runtime::memory_plan::MemoryPlan;
 use crate::runtime::overload::{self, OverloadController};
 use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::runtime::{engine_thread, handoff};
 use crate::shard::{ShardBuffers, ShardLimits};
 use crate::system::clock::{boot_clock, wall_clock};
+use crate::system::memory;
 use crate::system::notify::Notifier;
 use crate::system::privilege;
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::HumanDuration;
-
-/// Chunks of lines, 64 KiB each, in the queue of standard output.
-const QUEUE: usize = 256;
-
-/// Chunks of observations in the queue of the engine.
-const CHUNKS: usize = 256;
 
 /// Idle time of a flow in the filter if bulk packets are not counted: long enough for a pause between requests.
 const UNCOUNTED: HumanDuration = HumanDuration::seconds(30);
@@ -52,7 +48,8 @@ const UNCOUNTED: HumanDuration = HumanDuration::seconds(30);
 /// The configuration of a sensor to start.
 pub(super) struct SensorSetup {
     pub(super) config: Config,
-    pub(super) run: Arc<RunCommand>,
+    run: Arc<RunCommand>,
+    plan: MemoryPlan,
 }
 
 /// A sensor with loaded programs that are not attached yet.
@@ -69,10 +66,15 @@ pub(super) struct PreparedSensor {
 }
 
 impl SensorSetup {
+    pub(super) fn new(config: Config, run: Arc<RunCommand>) -> Self {
+        let plan = memory_plan(&config);
+        Self { config, run, plan }
+    }
+
     /// Opens the database and loads the programs; attaches nothing.
     pub(super) fn prepare(
         self,
-        loaded: LoadedFiles,
+        mut loaded: LoadedFiles,
         shutdown: &Shutdown,
         steps: &Steps,
     ) -> Result<PreparedSensor, Failure> {
@@ -82,8 +84,15 @@ impl SensorSetup {
         let server = web::bind(&self.config.http)?;
         let context = Arc::new(self.config.output.context(names));
         // The engine may receive the end of a connection after the shard has opened the next.
-        let connections = self.config.capture.max_connections as usize;
-        let mode = PipelineMode { connections: connections + connections / 8, files: None, shutdown: shutdown.clone() };
+        let connections = self.plan.connections as usize;
+        let mode = PipelineMode {
+            connections: connections + connections / 8,
+            first_seen: self.plan.first_seen.clone(),
+            rule_groups: self.plan.rule_groups,
+            files: None,
+            shutdown: shutdown.clone(),
+        };
+        loaded.content.profiles.max_keys = self.plan.profile_keys;
         steps.begin("opening the database and the alert sinks");
         let pipeline_parts = pipeline::start(&self.config, loaded, &context, mode)?;
         let settings = self.settings();
@@ -119,22 +128,15 @@ impl SensorSetup {
         names.map(|name| Interface::find(name).map_err(Failure::usage)).collect()
     }
 
-    fn shard_count(&self) -> u32 {
-        let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
-        self.config.capture.shards.unwrap_or(cpus).min(MAX_SHARDS)
-    }
-
     fn settings(&self) -> KernelSettings {
-        let CaptureSettings { accounting, idle_timeout, ring_size, max_connections, .. } = self.config.capture;
+        let CaptureSettings { accounting, idle_timeout, .. } = self.config.capture;
         let mut filter_config = FilterConfig::new(seed());
-        filter_config.shards = self.shard_count();
+        filter_config.shards = shard_count(&self.config.capture);
         filter_config.accounting = u32::from(accounting);
         // MAX_IDLE_EPOCHS epochs outlast an idle flow.
         let idle = if accounting { idle_timeout } else { UNCOUNTED }.nanoseconds();
         filter_config.epoch_shift = (idle / u64::from(MAX_IDLE_EPOCHS - 2)).next_power_of_two().trailing_zeros();
-        // At most a gigabyte, see RING_SIZE.
-        let ring_bytes = (ring_size.0 as u32).next_power_of_two();
-        KernelSettings { filter_config, ring_bytes, flows: max_connections }
+        KernelSettings { filter_config, ring_bytes: self.plan.ring_bytes, flows: self.plan.connections }
     }
 
     /// Starts the threads. `interfaces` are the kernel indices of the interfaces that the context names.
@@ -152,9 +154,9 @@ impl SensorSetup {
         let (gone_sender, gone) = tokio::sync::oneshot::channel();
         let mut header = Vec::new();
         Formatter::new(self.config.output.format, Arc::clone(&context)).header(&mut header);
-        let (lines, writer) = StdoutWriter::start(header, QUEUE, Some(gone_sender)).map_err(Failure::run)?;
+        let (lines, writer) = StdoutWriter::start(header, self.plan.chunks, Some(gone_sender)).map_err(Failure::run)?;
         shutdown.on_overdue(writer.on_overdue());
-        let (engine, observed) = bounded(CHUNKS);
+        let (engine, observed) = bounded(self.plan.chunks);
         let last_lines = lines.clone();
         let engine_thread = thread::Builder::new()
             .name("engine".to_owned())
@@ -184,9 +186,9 @@ impl SensorSetup {
                 asleep: kernel.asleep(index).map_err(kernel_failure)?,
                 interfaces: interfaces.to_vec(),
                 limits: ShardLimits {
-                    connections: self.config.capture.max_connections.div_ceil(shards) as usize,
+                    connections: self.plan.connections.div_ceil(shards) as usize,
                     idle: self.config.capture.idle_timeout.nanoseconds(),
-                    reassembly: ShardLimits::REASSEMBLY / shards as usize,
+                    reassembly: self.plan.reassembly / shards as usize,
                     ssh_window: self.config.output.ssh_window,
                 },
                 buffers: ShardBuffers::new(self.config.output.forms()),
@@ -231,6 +233,18 @@ impl SensorSetup {
             requests: tokio::sync::mpsc::channel(1).1,
         })
     }
+}
+
+/// Returns the number of shards.
+fn shard_count(capture: &CaptureSettings) -> u32 {
+    let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
+    capture.shards.unwrap_or(cpus).min(MAX_SHARDS)
+}
+
+/// Returns the bounds of a run with this configuration on this machine.
+pub(in crate::cli) fn memory_plan(config: &Config) -> MemoryPlan {
+    let shards = shard_count(&config.capture);
+    MemoryPlan::new(&config.capture, &config.first_seen, &config.profiles, shards, memory::limits())
 }
 
 /// Returns two unpredictable numbers, from the hasher seeds of the standard library.

@@ -64,6 +64,8 @@ pub struct EngineSettings {
     pub locals: LocalNetworks,
     /// Settings of first-seen.
     pub first_seen: first_seen::FirstSeenSettings,
+    /// Limits of the groups of threshold rules.
+    pub rule_groups: GroupLimits,
 }
 
 /// The engine. See the [module documentation](self).
@@ -134,7 +136,7 @@ impl Engine {
         let allowlist = Arc::clone(&content.allowlist);
         let mut profiles = Profiles::new(&content.profiles, locals.clone(), memory.own, Arc::clone(&allowlist));
         profiles.load(memory.profiles);
-        let mut rules = RuleEngine::new(content.rules.clone(), Arc::clone(&allowlist), GroupLimits::default());
+        let mut rules = RuleEngine::new(content.rules.clone(), Arc::clone(&allowlist), settings.rule_groups);
         rules.set_interfaces(context.interfaces.clone());
         Self {
             values: ValueCache::default(),
