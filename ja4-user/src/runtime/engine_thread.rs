@@ -56,7 +56,7 @@ pub fn run(
         let timeout = if engine.is_idle() { TICK.saturating_sub(ticked.elapsed()) } else { FLUSH };
         match queue.recv_timeout(timeout) {
             // The queue cannot be processed in time: the last counters are worth more than the rest of the queue.
-            Ok(late @ EngineMessage::Chunk(_)) if deadline.has_passed(ShutdownPhase::Sinks) => shared.lose(&late),
+            Ok(late @ EngineMessage::Chunk(_)) if deadline.has_passed(ShutdownPhase::Output) => shared.lose(&late),
             Ok(EngineMessage::Chunk(mut chunk)) => {
                 let (text, observations) = (chunk.text.len(), chunk.observations.len());
                 engine.take(&mut chunk, 0..text, 0..observations, &mut finished);
@@ -99,6 +99,7 @@ pub fn run(
         if let Err(lost) = deadline.send(ShutdownPhase::Output, lines, chunk) {
             shared.lines_dropped.fetch_add(count_lines(&lost), Ordering::Relaxed);
         }
+        !deadline.has_passed(ShutdownPhase::Output)
     };
     write(&mut finished);
     engine.finish(write);

@@ -19,7 +19,7 @@ use zerocopy::FromBytes;
 
 use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
 use crate::encode::Formatter;
-use crate::model::{AddCounters, ConnectionEvent, EventHandler, FingerprintEvent, ProgressEvent, Time};
+use crate::model::{AddCounters, ConnectionEvent, EndReason, EventHandler, FingerprintEvent, ProgressEvent, Time};
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::runtime::engine::observe::{Chunk, Observer};
@@ -31,6 +31,7 @@ use crate::shard::{
     ShardEnv, ShardLimits, ShardStats, UserFlows, start_of,
 };
 use crate::system::clock::wall_clock;
+use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// Records processed between two readings of the clock.
 const BATCH: usize = 4096;
@@ -95,6 +96,8 @@ pub struct LiveShard {
     pub engine: Sender<EngineMessage>,
     /// State shared with the control plane.
     pub shared: Arc<RunState>,
+    /// Deadlines of the shutdown.
+    pub deadline: ShutdownDeadline,
     /// Counters, reported to the control plane.
     pub status: Arc<Mutex<ShardStatus>>,
 }
@@ -113,6 +116,7 @@ impl LiveShard {
             formatter,
             engine,
             shared,
+            deadline,
             status,
             ..
         } = self;
@@ -129,7 +133,8 @@ impl LiveShard {
             handoff_lost: 0,
         };
         let handed_off = self.handed_off;
-        let mut sink = ChunkSender { formatter, chunk: Chunk::default(), engine, shared: Arc::clone(&shared) };
+        let mut sink =
+            ChunkSender { formatter, chunk: Chunk::default(), engine, shared: Arc::clone(&shared), ending: None };
         let mut env = ShardEnv { flows: &mut lookup, buffers: &mut buffers, events: &mut sink };
         let mut bad_version = 0;
         let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
@@ -231,7 +236,12 @@ impl LiveShard {
         while let Ok(whole) = handed_off.wait(FAREWELL) {
             encapsulated.datagram(whole, &mut core, &mut env);
         }
-        core.finish(Now { time: wall_clock(), packet: None }, &mut env);
+        // The engine may take longer than the queue is long. What is not closed in time is counted as open.
+        env.events.ending = Some(deadline.clone());
+        let now = Now { time: wall_clock(), packet: None };
+        while core.close_oldest(MANY, EndReason::Open, now, &mut env) && !deadline.has_passed(ShutdownPhase::Shards) {
+            env.events.flush();
+        }
         env.events.flush();
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
         status.stats = encapsulated.stats(core.stats());
@@ -371,12 +381,14 @@ impl FlowLookup for KernelFlowLookup {
 }
 
 /// Collects the shard's events and sends them to the engine in chunks. A chunk that finds the queue full is dropped and
-/// counted; the shard never waits.
+/// counted; the shard waits only at the end of the run.
 struct ChunkSender {
     formatter: Formatter,
     chunk: Chunk,
     engine: Sender<EngineMessage>,
     shared: Arc<RunState>,
+    /// The deadlines of the shutdown, once the last connections are closed: then the shard waits for room in the queue.
+    ending: Option<ShutdownDeadline>,
 }
 
 impl ChunkSender {
@@ -394,15 +406,17 @@ impl ChunkSender {
         if self.chunk.is_empty() {
             return;
         }
-        match self.engine.try_send(EngineMessage::Chunk(std::mem::take(&mut self.chunk))) {
-            Ok(()) => {}
-            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
-                self.shared.lose(&message);
-                // The buffers are reused.
-                if let EngineMessage::Chunk(mut chunk) = message {
-                    chunk.clear();
-                    self.chunk = chunk;
-                }
+        let message = EngineMessage::Chunk(std::mem::take(&mut self.chunk));
+        let sent = match &self.ending {
+            None => self.engine.try_send(message).map_err(TrySendError::into_inner),
+            Some(deadline) => deadline.send(ShutdownPhase::Shards, &self.engine, message),
+        };
+        if let Err(message) = sent {
+            self.shared.lose(&message);
+            // The buffers are reused.
+            if let EngineMessage::Chunk(mut chunk) = message {
+                chunk.clear();
+                self.chunk = chunk;
             }
         }
     }

@@ -139,6 +139,7 @@ pub fn replay<W: Write + Send>(
             write_error = out.write_all(lines).err();
         }
         lines.clear();
+        true
     });
     report.engine = engine.stats();
     report.write_error = write_error;

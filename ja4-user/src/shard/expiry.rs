@@ -113,21 +113,30 @@ impl Core {
         now: Now,
         env: &mut ShardEnv<'_, F, S>,
     ) {
-        for _ in 0..count {
-            let Some(oldest) = self.connections.oldest() else {
-                return;
-            };
-            let (key, hash) = (oldest.key(), oldest.hash);
-            self.close(hash, &key, EndReason::Evicted, now, env);
-        }
+        self.close_oldest(count, EndReason::Evicted, now, env);
     }
 
     /// Closes all connections, the least recently used first: the capture or the run has ended.
     pub fn finish<F: FlowLookup, S: EventHandler>(&mut self, now: Now, env: &mut ShardEnv<'_, F, S>) {
-        while let Some(connection) = self.connections.oldest() {
-            let (key, hash) = (connection.key(), connection.hash);
-            self.close(hash, &key, EndReason::Open, now, env);
+        self.close_oldest(usize::MAX, EndReason::Open, now, env);
+    }
+
+    /// Closes the `count` least recently used connections. Returns whether any is left.
+    pub(crate) fn close_oldest<F: FlowLookup, S: EventHandler>(
+        &mut self,
+        count: usize,
+        reason: EndReason,
+        now: Now,
+        env: &mut ShardEnv<'_, F, S>,
+    ) -> bool {
+        for _ in 0..count {
+            let Some(oldest) = self.connections.oldest() else {
+                return false;
+            };
+            let (key, hash) = (oldest.key(), oldest.hash);
+            self.close(hash, &key, reason, now, env);
         }
+        true
     }
 
     /// Removes a connection, and emits its end. `reason` applies if it has not ended before.

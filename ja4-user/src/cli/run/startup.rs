@@ -195,6 +195,7 @@ impl SensorSetup {
                 formatter: Formatter::new(self.config.output.format, Arc::clone(&context)).open(),
                 engine: engine.clone(),
                 shared: Arc::clone(&shared),
+                deadline: shutdown.deadline().clone(),
                 status,
             };
             let thread = thread::Builder::new()

@@ -466,8 +466,9 @@ impl Engine {
     }
 
     /// Ends the run: emits the connections that are still open, in the order of their last packets, and flushes. `write`
-    /// takes finished lines and empties the buffer.
-    pub fn finish(&mut self, mut write: impl FnMut(&mut Vec<u8>)) {
+    /// takes finished lines and empties the buffer. It returns whether lines are still accepted: if not, and there is no
+    /// database, the other connections are counted as lost.
+    pub fn finish(&mut self, mut write: impl FnMut(&mut Vec<u8>) -> bool) {
         self.outputs.wait_for_storage();
         let mut open = std::mem::take(&mut self.open);
         let tracker = &self.tracker;
@@ -482,14 +483,17 @@ impl Engine {
             let now = record.last;
             let printed = (!line.is_empty()).then_some(&*line);
             self.finalize(record, cause, now, printed, &mut out);
-            if out.len() >= FLUSH_BYTES {
-                write(&mut out);
+            if out.len() >= FLUSH_BYTES && !write(&mut out) && !self.outputs.stores() {
+                self.stats.end_lost += self.tracker.clear();
             }
         }
         // Connections without an end event: it was dropped with a full queue.
         while let Some(record) = self.tracker.pop() {
             self.stats.end_lost += 1;
             self.release(record, &mut out);
+            if out.len() >= FLUSH_BYTES && !write(&mut out) && !self.outputs.stores() {
+                self.stats.end_lost += self.tracker.clear();
+            }
         }
         if self.outputs.stores() {
             self.persist_all(&mut out);

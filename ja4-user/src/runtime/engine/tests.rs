@@ -70,7 +70,10 @@ fn lost_rows_of_saved_state_are_stored_again() {
     other.execute_batch("ROLLBACK").unwrap();
 
     let mut out = Vec::new();
-    engine.finish(|lines| out.append(lines));
+    engine.finish(|lines| {
+        out.append(lines);
+        true
+    });
     assert_eq!((count(&path, "first_seen"), count(&path, "profile")), (30, 30));
     assert_eq!(count(&path, "sensor WHERE learning_since IS NULL"), 0);
     let reported = String::from_utf8(out).unwrap();
@@ -85,7 +88,10 @@ fn the_end_of_a_run_waits_for_room_in_the_queue() {
     let (mut engine, writer) = begin(&path);
     see(&mut engine, 0..150_000);
     let mut out = Vec::new();
-    engine.finish(|lines| out.append(lines));
+    engine.finish(|lines| {
+        out.append(lines);
+        true
+    });
     assert_eq!(count(&path, "first_seen"), 150_000);
     assert_eq!(writer.finish().lost(), 0);
     assert_eq!(String::from_utf8(out).unwrap(), "");
@@ -125,7 +131,7 @@ fn an_open_connection_is_found_by_its_attributes() {
     });
     let ended = ConnectionRecord { ended: Some(EndReason::Fin), ..engine.tracker.end(1).unwrap() };
     engine.outputs.ended(ended);
-    engine.finish(|_| {});
+    engine.finish(|_| true);
     assert_eq!((count(&path, reported), count(&path, "connection WHERE state = 'fin'")), (0, 1));
     assert_eq!((count(&path, "connection"), count(&path, "fingerprint")), (2, 3));
     assert_eq!(writer.finish().connections, 2, "each is counted once");

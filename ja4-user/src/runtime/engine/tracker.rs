@@ -77,6 +77,13 @@ impl Tracker {
         self.records.pop().map(|(_, record)| record)
     }
 
+    /// Removes all records. Returns their number.
+    pub(crate) fn clear(&mut self) -> u64 {
+        let count = self.len() as u64;
+        self.records.clear();
+        count
+    }
+
     /// Iterates over the records mutably, least recently used first.
     pub(crate) fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut ConnectionRecord> {
         self.records.iter_mut().map(|(_, record)| record)
