@@ -21,8 +21,8 @@ use crate::process::Spawned;
 use crate::quic::{self, QuicEnds};
 use crate::random::SplitMix64;
 
-/// Port of the TLS server.
-const PORT: u16 = 443;
+/// Port of the forged packets' destination.
+const FORGED_PORT: u16 = 443;
 
 /// Clients that connect at the same time.
 const CLIENTS: usize = 4;
@@ -105,7 +105,7 @@ impl ForgedFlow {
     fn new(number: u32) -> Self {
         let client = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 64, 0, 1)) + (number >> 8));
         let from = SocketAddr::new(client.into(), 20_000 + (number & 0xff) as u16);
-        Self { from, to: SocketAddr::new(Ipv4Addr::new(198, 51, 100, 7).into(), PORT), number }
+        Self { from, to: SocketAddr::new(Ipv4Addr::new(198, 51, 100, 7).into(), FORGED_PORT), number }
     }
 
     fn segment(&self, flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
@@ -162,16 +162,16 @@ impl RunningFlood {
     }
 }
 
-/// Performs `count` TLS handshakes over TCP between the hosts. The messages are fixed, and the TCP stacks are those of
+/// Performs `count` TLS handshakes over TCP between the hosts, with a server on `port`. The messages are fixed, and the TCP stacks are those of
 /// the kernel.
 ///
 /// # Panics
 /// If a connection fails.
-pub fn tls_handshakes(wire: &Wire, count: usize) {
+pub fn tls_handshakes(wire: &Wire, port: u16, count: usize) {
     let mut random = SplitMix64::new(2);
     let hello = hello::records(&Shape::Browser.client_hello("www.example.org", &mut random), usize::MAX);
     let flight = hello::server_flight_13(&mut random, 900);
-    let address = SocketAddr::new(wire.server().v4(), PORT);
+    let address = SocketAddr::new(wire.server().v4(), port);
     let listener = wire.server().with(|| TcpListener::bind(address).expect("the port is free"));
     listener.set_nonblocking(true).expect("O_NONBLOCK");
     let (started, is_done) = (AtomicUsize::new(0), AtomicBool::new(false));

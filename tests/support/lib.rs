@@ -7,6 +7,7 @@
 //! | [`events`] | event fields, comparison of the fingerprints of two runs |
 //! | [`privilege`], [`bpf`] | required privileges and tools; attached BPF programs |
 //! | [`netns`], [`vlan`] | two network namespaces connected by a veth pair, VLAN devices |
+//! | [`cgroup`] | control groups with limits of CPU time and memory |
 //! | [`tunnel`] | a tunnel between the two hosts |
 //! | [`peers`], [`python`] | real clients and servers on those hosts |
 //! | [`scenes`] | traffic between the hosts, one function per protocol |
@@ -24,6 +25,7 @@
 //! modules are for tests only. They panic on failure, with a message that names the command and its output.
 pub mod bpf;
 pub mod certificate;
+pub mod cgroup;
 pub mod conversation;
 pub mod datagram;
 pub mod dhcp;

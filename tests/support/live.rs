@@ -113,7 +113,15 @@ impl RunningSensor {
     /// # Panics
     /// If the sensor does not exit in time.
     pub fn stop(self) -> Outcome {
-        process::send(&self.child, Signal::SIGINT);
+        self.end(Signal::SIGINT)
+    }
+
+    /// Sends a signal and waits for the exit.
+    ///
+    /// # Panics
+    /// If the sensor does not exit in time.
+    pub fn end(self, signal: Signal) -> Outcome {
+        process::send(&self.child, signal);
         self.wait()
     }
 
@@ -122,8 +130,7 @@ impl RunningSensor {
     /// # Panics
     /// If the sensor does not exit in time.
     pub fn kill(self) -> Outcome {
-        process::send(&self.child, Signal::SIGKILL);
-        self.wait()
+        self.end(Signal::SIGKILL)
     }
 
     /// Waits until the sensor exits.
@@ -142,7 +149,11 @@ impl RunningSensor {
         })
     }
 
-    fn wait_attached(&mut self, interfaces: usize) {
+    /// Waits until the sensor is attached to this number of interfaces.
+    ///
+    /// # Panics
+    /// If the sensor exits before, or the timeout expires.
+    pub fn wait_attached(&mut self, interfaces: usize) {
         let mut ended = None;
         let ready = process::until(READY, || {
             ended = self.child.try_wait().expect("the child is ours");

@@ -170,6 +170,14 @@ impl Namespace {
         command
     }
 
+    /// Returns `inner` as a command that runs in the network namespace of this host, with the files of the machine. `ip netns
+    /// exec` mounts another `/sys`, without control groups.
+    pub fn enter_network(&self, inner: &Command) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={NAMES}/{}", self.name)).arg(inner.get_program()).args(inner.get_args());
+        command
+    }
+
     /// Runs a program on this host until it exits.
     ///
     /// # Panics

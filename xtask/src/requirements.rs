@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     /// Programs that every Debian has: packages marked essential.
-    const ESSENTIAL: [&str; 6] = ["mkfifo", "mount", "setpriv", "taskset", "umount", "unshare"];
+    const ESSENTIAL: [&str; 7] = ["mkfifo", "mount", "nsenter", "setpriv", "taskset", "umount", "unshare"];
 
     /// Programs of a package that another program represents in [`TEST`].
     const SAME_PACKAGE: [&str; 4] = ["ss", "tc", "scp", "ssh-keygen"];

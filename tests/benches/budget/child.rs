@@ -94,6 +94,11 @@ impl Live {
         self.stderr().lines().next().unwrap_or_default().to_owned()
     }
 
+    /// Returns the process ID.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the CPU time of all threads so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         // schedstat counts nanoseconds; /proc/PID/stat counts ticks of 10 ms.
@@ -121,7 +126,7 @@ impl Live {
         ensure!(status.success(), "ja4sensor ended with {status}: {}", self.stderr());
         let lines = fs::read_to_string(self.path("stdout"))?;
         let stats = lines.lines().next_back().context("no stats event")?;
-        Ok(Ended { stats: serde_json::from_str(stats)?, ja4: lines.matches(r#""type":"ja4","#).count() as u64 })
+        Ok(Ended { stats: serde_json::from_str(stats)?, ja4: lines.matches(r#""type":"ja4","#).count() as u64, lines })
     }
 
     fn has_ended(&mut self) -> bool {
@@ -150,9 +155,15 @@ pub(crate) struct Ended {
     stats: Value,
     /// Number of JA4 lines in the output.
     pub(crate) ja4: u64,
+    lines: String,
 }
 
 impl Ended {
+    /// Returns the number of output lines with all of these texts.
+    pub(crate) fn lines_with(&self, texts: &[&str]) -> u64 {
+        self.lines.lines().filter(|line| texts.iter().all(|text| line.contains(text))).count() as u64
+    }
+
     /// Returns a counter of the last `stats` event.
     pub(crate) fn count(&self, path: &[&str]) -> u64 {
         stats_u64(&self.stats, path)

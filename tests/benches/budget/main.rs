@@ -9,6 +9,7 @@ mod bulk;
 mod child;
 mod engine;
 mod figure;
+mod flood;
 mod frames;
 mod history;
 mod idle;
@@ -67,7 +68,7 @@ const fn row(name: &'static str, measure: fn(Scale) -> Result<Vec<Figure>>, subj
     Row { name, subject, measure }
 }
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 18] = [
     row("verifier", verifier::measure, "instructions that the verifier follows for each program"),
     row("kernel", kernel::measure, "nanoseconds that a packet costs in the programs"),
     row("shard", shard::measure, "records per second from a ring through a shard"),
@@ -77,6 +78,7 @@ const ROWS: [Row; 17] = [
     row("quic", quic::measure, "nanoseconds from a QUIC datagram to the JA4 in it"),
     row("replay", replay::measure, "the generated captures, with one thread and with two"),
     row("live", live::measure, "hellos over a veth pair at tcpreplay's top speed"),
+    row("flood", flood::measure, "TLS handshakes during five floods, also with a third of one core"),
     row("bulk", bulk::measure, "one TCP stream into a host, without the sensor and with it"),
     row("idle", idle::measure, "CPU time without traffic"),
     row("engine", engine::measure, "nanoseconds per fingerprint in first-seen, the tracker and the whole engine"),

@@ -1,4 +1,5 @@
 //! `ja4sensor run` on a real interface of a real kernel, with real programs; tcpdump is the reference.
+mod affinity;
 mod capture_points;
 mod carriers;
 mod counters;
