@@ -114,6 +114,7 @@
 
 mod fingerprint;
 mod method;
+mod sha256;
 mod syntax;
 pub mod wire;
 

@@ -2,9 +2,8 @@
 
 use core::fmt;
 
-use sha2::{Digest, Sha256};
-
 use crate::fingerprint::text::{ascii, hex4};
+use crate::sha256::{digest_bytes, sha256};
 
 /// The first twelve characters of a SHA-256 in lower-case hex; twelve zeros for the empty string.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,7 +22,7 @@ impl H12 {
         if text.is_empty() {
             return Self::ZERO;
         }
-        let digest: [u8; 32] = Sha256::digest(text).into();
+        let digest = digest_bytes(sha256(text));
         let mut out = Self::ZERO;
         for (four, pair) in out.0.as_chunks_mut().0.iter_mut().zip(digest.as_chunks().0) {
             *four = hex4(u16::from_be_bytes(*pair));

@@ -5,6 +5,7 @@
 
 mod connection_id;
 mod frames;
+mod gcm;
 mod header;
 mod hmac;
 mod protection;

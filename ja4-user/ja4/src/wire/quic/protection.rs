@@ -1,22 +1,15 @@
 //! Protection of Initial packets: keys and decryption (RFC 9001, section 5).
 
 use aes::Aes128Enc;
-use aes::cipher::{Block as CipherBlock, BlockCipherEncrypt, InOutBuf, KeyInit, KeyIvInit, StreamCipher};
-use aes_gcm::aead::AeadInOut;
-use aes_gcm::aead::consts::{U12, U16};
-use aes_gcm::{AesGcm, Tag};
-use ctr::Ctr32BE;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 
+use crate::sha256::{Sha256Digest, digest_bytes};
+use crate::wire::quic::connection_id::ConnectionId;
+use crate::wire::quic::gcm::{GcmKey, HashBlocks};
 use crate::wire::quic::header::LongPacket;
-use crate::wire::quic::hmac::{DIGEST, HmacKey};
+use crate::wire::quic::hmac::{HmacKey, MessageBlock, message_block};
 use crate::wire::quic::version::VersionFamily;
 use crate::wire::{Cursor, WireError};
-
-/// AEAD_AES_128_GCM, which protects every Initial (RFC 9001, section 5.2).
-pub(super) type Aead = AesGcm<Aes128Enc, U12>;
-
-/// A block of AES.
-type Block = CipherBlock<Aes128Enc>;
 
 /// Bytes of the authentication tag, which follows the payload.
 pub(super) const TAG_LEN: usize = 16;
@@ -49,7 +42,8 @@ impl PacketKeys {
     /// [`WireError::Unsupported`] for a version with an unknown salt, [`WireError::BadLength`] for an ID that is too
     /// long.
     pub fn client(version: u32, dcid: &[u8]) -> Result<Self, WireError> {
-        Self::derive(version, dcid, b"\x00\x20\x0ftls13 client in\x00")
+        static LABEL: MessageBlock = message_block(b"\x00\x20\x0ftls13 client in\x00\x01");
+        Self::derive(version, dcid, &LABEL)
     }
 
     /// The keys of the server of that client.
@@ -57,15 +51,18 @@ impl PacketKeys {
     /// # Errors
     /// As [`client`](Self::client).
     pub fn server(version: u32, dcid: &[u8]) -> Result<Self, WireError> {
-        Self::derive(version, dcid, b"\x00\x20\x0ftls13 server in\x00")
+        static LABEL: MessageBlock = message_block(b"\x00\x20\x0ftls13 server in\x00\x01");
+        Self::derive(version, dcid, &LABEL)
     }
 
-    fn derive(version: u32, dcid: &[u8], label: &[u8]) -> Result<Self, WireError> {
+    /// Derives the secret of a side, and from it the keys.
+    fn derive(version: u32, dcid: &[u8], label: &MessageBlock) -> Result<Self, WireError> {
         let family = VersionFamily::of(version).ok_or(WireError::Unsupported)?;
-        let initial = HmacKey::new(&family.salted().code(dcid, &[])?);
-        let secret = HmacKey::new(&expand::<DIGEST>(&initial, label)?);
-        let [key, iv, hp] = family.labels();
-        Ok(Self { key: expand(&secret, key)?, iv: expand(&secret, iv)?, hp: expand(&secret, hp)? })
+        let dcid = ConnectionId::try_from(dcid)?;
+        let [initial] = family.salted().codes([&message_block(dcid.as_bytes())]);
+        let [secret] = HmacKey::of_code(initial).codes([label]);
+        let [key, iv, hp] = HmacKey::of_code(secret).codes(family.labels());
+        Ok(Self { key: start(key), iv: start(iv), hp: start(hp) })
     }
 
     /// Decrypts an Initial packet into `out`.
@@ -96,19 +93,22 @@ impl PacketKeys {
 
         let payload_len = packet.wire_len.saturating_sub(header_len).saturating_sub(TAG_LEN);
         let (sealed, tag) = sealed.split_at(sealed.len().min(payload_len));
-        let (header, payload) = out.buffers(sealed.len());
-        if packet.is_truncated() {
-            if first & RESERVED_BITS != 0 {
-                return Err(WireError::Unauthenticated);
-            }
-            self.keystream(number).try_apply_keystream_b2b(sealed, payload).map_err(|_| short)?;
-            out.truncated = sealed.len() < payload_len;
-        } else {
-            let tag = Tag::<U16>::try_from(tag).map_err(|_| short)?;
-            let buffers = InOutBuf::new(sealed, payload).map_err(|_| short)?;
-            Aead::new(&self.key.into())
-                .decrypt_inout_detached(&self.nonce(number).into(), header, buffers, &tag)
-                .map_err(|_| WireError::Unauthenticated)?;
+        let tag = if packet.is_truncated() { None } else { Some(<&[u8; TAG_LEN]>::try_from(tag).map_err(|_| short)?) };
+        if tag.is_none() && first & RESERVED_BITS != 0 {
+            return Err(WireError::Unauthenticated);
+        }
+        let Plaintext { header, bytes, blocks, .. } = out;
+        if bytes.len() < sealed.len() {
+            bytes.resize(sealed.len(), 0);
+        }
+        let payload = bytes.get_mut(..sealed.len()).unwrap_or_default();
+        // AEAD_AES_128_GCM protects every Initial (section 5.2).
+        let key = GcmKey::new(&self.key);
+        key.apply_keystream(&self.nonce(number), header, sealed, payload, blocks);
+        match tag {
+            Some(tag) if key.tag(blocks) != *tag => return Err(WireError::Unauthenticated),
+            Some(_) => {}
+            None => out.truncated = sealed.len() < payload_len,
         }
         out.len = sealed.len();
         Ok(())
@@ -116,9 +116,9 @@ impl PacketKeys {
 
     /// The mask of the header: one byte for its first byte, the others for the packet number (section 5.4.3).
     pub(super) fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> [u8; 5] {
-        let mut block = Block::from(*sample);
+        let mut block = (*sample).into();
         Aes128Enc::new(&self.hp.into()).encrypt_block(&mut block);
-        let [a, b, c, d, e, ..] = block.0;
+        let [a, b, c, d, e, ..]: [u8; SAMPLE_LEN] = block.into();
         [a, b, c, d, e]
     }
 
@@ -128,19 +128,11 @@ impl PacketKeys {
         nonce.iter_mut().rev().zip(number.to_le_bytes()).for_each(|(byte, number)| *byte ^= number);
         nonce
     }
-
-    /// GCM without its tag: counter mode, in which block 1 is used for the tag (NIST SP 800-38D, section 7.1).
-    fn keystream(&self, number: u32) -> Ctr32BE<Aes128Enc> {
-        let mut block = [0; 16];
-        block.iter_mut().zip(self.nonce(number).into_iter().chain([0, 0, 0, 2])).for_each(|(to, from)| *to = from);
-        Ctr32BE::new(&self.key.into(), &block.into())
-    }
 }
 
-/// HKDF-Expand-Label with an encoded label (RFC 8446, section 7.1). An output of at most one digest is the start of the
-/// first block (RFC 5869, section 2.3).
-fn expand<const N: usize>(secret: &HmacKey, label: &[u8]) -> Result<[u8; N], WireError> {
-    secret.code(label, &[1])?.first_chunk().copied().ok_or(WireError::BadLength)
+/// The output of HKDF, which is at most one digest long (RFC 5869, section 2.3).
+fn start<const N: usize>(digest: Sha256Digest) -> [u8; N] {
+    digest_bytes(digest).first_chunk().copied().unwrap_or([0; N])
 }
 
 /// The decrypted payload of an Initial packet. Its buffers can be reused.
@@ -152,6 +144,7 @@ pub struct Plaintext {
     bytes: Vec<u8>,
     len: usize,
     truncated: bool,
+    blocks: HashBlocks,
 }
 
 impl Plaintext {
@@ -183,14 +176,6 @@ impl Plaintext {
             *byte ^= mask;
             number << 8 | u32::from(*byte)
         })
-    }
-
-    /// The header, and a buffer for a payload of this length.
-    fn buffers(&mut self, len: usize) -> (&[u8], &mut [u8]) {
-        if self.bytes.len() < len {
-            self.bytes.resize(len, 0);
-        }
-        (&self.header, self.bytes.get_mut(..len).unwrap_or_default())
     }
 }
 

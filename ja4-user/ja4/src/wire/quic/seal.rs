@@ -1,10 +1,9 @@
 //! Creates Initial packets, for tests and traffic generators.
 
-use aes_gcm::aead::{AeadInOut, KeyInit};
-
 use crate::wire::WireError;
+use crate::wire::quic::gcm::{GcmKey, HashBlocks};
 use crate::wire::quic::protection::PacketKeys;
-use crate::wire::quic::protection::{Aead, PROTECTED_BITS, TAG_LEN};
+use crate::wire::quic::protection::{PROTECTED_BITS, TAG_LEN};
 use crate::wire::quic::version::VersionFamily;
 
 /// The header of an Initial packet.
@@ -51,15 +50,17 @@ pub fn seal(
     let number_at = datagram.len() - start;
     datagram.extend_from_slice(number);
     let payload_at = datagram.len() - start;
-    datagram.extend_from_slice(frames);
+    datagram.resize(datagram.len() + frames.len(), 0);
 
     let (head, payload) = datagram
         .get_mut(start..)
         .and_then(|packet| packet.split_at_mut_checked(payload_at))
         .ok_or(WireError::BadLength)?;
-    let tag = Aead::new(&keys.key.into())
-        .encrypt_inout_detached(&keys.nonce(header.number).into(), head, payload.into())
-        .map_err(|_| WireError::BadLength)?;
+    let (key, nonce, blocks) = (GcmKey::new(&keys.key), keys.nonce(header.number), &mut HashBlocks::default());
+    key.apply_keystream(&nonce, head, frames, payload, blocks);
+    // The tag is that of the ciphertext.
+    key.apply_keystream(&nonce, head, payload, &mut vec![0; frames.len()], blocks);
+    let tag = key.tag(blocks);
     datagram.extend_from_slice(&tag);
 
     let (head, sampled) = datagram
