@@ -288,7 +288,7 @@ impl<T: Default> QuicConnections<T> {
         let frames = cx.buffers.open(&keys, packet)?;
         let over_limit = self.evict(cx.datagram.time, cx.outcome, cx.budget);
         let index = self.list.len();
-        let state = QuicState::begin(packet, cx.datagram, over_limit)?;
+        let state = QuicState::begin(packet, keys, cx.datagram, over_limit)?;
         self.list.push(QuicEntry { state, data: T::default() });
         if let Some(QuicEntry { state, data }) = self.list.last_mut() {
             state.deliver(Side::Client, frames, cx, |message| receive(data, message));

@@ -61,14 +61,17 @@ pub(super) struct DatagramCtx<'a> {
 }
 
 impl QuicState {
-    /// The connection that a client's Initial begins.
+    /// The connection that a client's Initial begins, which these keys decrypt.
     pub(super) fn begin(
         packet: &LongPacket<'_>,
+        keys: PacketKeys,
         datagram: &UdpDatagram<'_>,
         over_limit: bool,
     ) -> Result<Self, WireError> {
+        let original = ConnectionId::try_from(packet.dcid)?;
+        let client = InitialDirection { keys: Some((packet.version, original, keys)), ..Default::default() };
         Ok(Self {
-            original: ConnectionId::try_from(packet.dcid)?,
+            original,
             retried: None,
             client: ConnectionId::try_from(packet.scid)?,
             server: None,
@@ -77,7 +80,7 @@ impl QuicState {
             client_is_high: datagram.from_high,
             over_limit,
             done: PerSide::default(),
-            handshake: Some(Box::default()),
+            handshake: Some(Box::new(PerSide { client, server: InitialDirection::default() })),
         })
     }
 
