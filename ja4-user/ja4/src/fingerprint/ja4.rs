@@ -10,7 +10,8 @@
 //! GREASE is ignored everywhere, before counting. The sorted forms leave server_name and ALPN out of
 //! the extensions; the original-order forms include them. The algorithms are never sorted.
 
-use crate::fingerprint::extension_set::ExtensionSet;
+use zerocopy::IntoBytes;
+
 use crate::fingerprint::hash::H12;
 use crate::fingerprint::list::{ListText, Memo, SECTION};
 use crate::fingerprint::text::{alpn_code, ascii, two_digits, version_code};
@@ -26,9 +27,11 @@ pub(super) struct Ja4Hasher {
     /// Hashes of lists in wire order, for the original-order forms.
     original_memo: Memo,
     text: ListText,
-    suites: Vec<u16>,
-    set: ExtensionSet,
-    key: Vec<u16>,
+    suites: Vec<[u8; 2]>,
+    algorithms: Vec<[u8; 2]>,
+    /// The extensions that are not small types; see [`ExtensionSet`](crate::wire::tls::ExtensionSet).
+    others: Vec<u16>,
+    key: Vec<u8>,
     list: Vec<u16>,
 }
 
@@ -41,7 +44,8 @@ impl Ja4Hasher {
             original_memo: memo(),
             text: ListText::default(),
             suites: Vec::new(),
-            set: ExtensionSet::default(),
+            algorithms: Vec::new(),
+            others: Vec::new(),
             key: Vec::new(),
             list: Vec::new(),
         }
@@ -49,58 +53,117 @@ impl Ja4Hasher {
 
     /// Writes the fingerprint of `hello` to `out`, which is empty. A list of any length is hashed entirely.
     pub(super) fn write(&mut self, hello: &ClientHello<'_>, forms: Forms, out: &mut Fingerprint) {
-        self.suites.clear();
-        self.suites.extend(hello.cipher_suites.iter().filter(|&suite| !is_grease(suite)));
-        self.set.fill(hello.extensions.kinds());
-        let a = section_a(hello, self.suites.len(), self.set.count());
-        if forms == Forms::All {
-            self.original(hello, &a, out);
-        }
-        self.set.remove(extension_type::SERVER_NAME);
-        self.set.remove(extension_type::ALPN);
+        let Self { suite_memo, extension_memo, text, suites, algorithms, others, key, list, .. } = self;
+        let suites = without_grease(hello.cipher_suites.pairs(), suites);
+        let algorithms = without_grease(hello.signature_algorithms().pairs(), algorithms);
+        let extensions = hello.extensions.set();
+        let a = section_a(hello, suites.len(), extensions.count());
 
-        let b = self.suite_memo.get_or(&self.suites, || {
-            self.list.clone_from(&self.suites);
-            self.list.sort_unstable();
-            self.text.hash(&self.list)
+        let b = suite_memo.get_or(suites.as_flattened(), || {
+            list.clear();
+            list.extend(values(suites));
+            list.sort_unstable();
+            text.hash(list)
         });
-        self.key.clear();
-        self.set.append_key(&mut self.key);
-        push_algorithms(hello, &mut self.key);
-        let c = self.extension_memo.get_or(&self.key, || {
-            self.list.clear();
-            self.set.append_sorted(&mut self.list);
-            push_algorithms(hello, &mut self.list);
-            self.text.hash(&self.list)
+
+        let small = extensions.small() & !(1 << extension_type::SERVER_NAME | 1 << extension_type::ALPN);
+        extensions.others(hello.extensions.kinds(), others);
+        if others.first().is_some_and(|&first| first <= extension_type::ALPN) {
+            others.retain(|&kind| !is_unsorted(kind));
+        }
+        key.clear();
+        key.extend_from_slice(small.as_bytes());
+        key.extend_from_slice(others.as_bytes());
+        // No list contains this value: it tells where the algorithms begin.
+        key.extend_from_slice(SECTION.as_bytes());
+        key.extend_from_slice(algorithms.as_flattened());
+        let c = extension_memo.get_or(key, || {
+            list.clear();
+            push_sorted(small, others, list);
+            push_algorithms(algorithms, list);
+            text.hash(list)
         });
         join(&mut out.value, &a, b, c);
-
         if forms == Forms::All {
-            self.list.clear();
-            self.set.append_sorted(&mut self.list);
-            push_algorithms(hello, &mut self.list);
-            self.suites.sort_unstable();
-            self.raw(&mut out.raw, &a);
+            self.other_forms(hello, &a, out);
         }
     }
 
-    /// Writes the forms in wire order, which include server_name and ALPN.
-    fn original(&mut self, hello: &ClientHello<'_>, a: &Ja4SectionA, out: &mut Fingerprint) {
-        self.list.clear();
-        self.list.extend(hello.extensions.kinds().filter(|&kind| !is_grease(kind)));
-        push_algorithms(hello, &mut self.list);
-        let [b, c] = [&self.suites, &self.list].map(|list| self.original_memo.get_or(list, || self.text.hash(list)));
+    /// Writes the raw form, and the forms in wire order, which include server_name and ALPN.
+    fn other_forms(&mut self, hello: &ClientHello<'_>, a: &Ja4SectionA, out: &mut Fingerprint) {
+        let plain = |list: &[[u8; 2]]| values(list).filter(|&value| !is_grease(value)).collect::<Vec<_>>();
+        let mut suites = plain(hello.cipher_suites.pairs());
+        let algorithms = without_grease(hello.signature_algorithms().pairs(), &mut self.algorithms);
+        let mut kinds: Vec<u16> = hello.extensions.kinds().filter(|&kind| !is_grease(kind)).collect();
+        let mut extensions = kinds.clone();
+        push_algorithms(algorithms, &mut extensions);
+        let text = &mut self.text;
+        let [b, c] = [&suites, &extensions].map(|list| self.original_memo.get_or(list.as_bytes(), || text.hash(list)));
         join(&mut out.original, a, b, c);
-        self.raw(&mut out.raw_original, a);
-    }
+        raw(&mut out.raw_original, text, a, [&suites, &extensions]);
 
-    /// Joins `a`, the current suites and the current list.
-    fn raw(&mut self, out: &mut String, a: &Ja4SectionA) {
-        out.push_str(ascii(a));
-        for list in [&self.suites, &self.list] {
-            out.push('_');
-            out.push_str(ascii(self.text.of(list)));
-        }
+        suites.sort_unstable();
+        kinds.retain(|&kind| !is_unsorted(kind));
+        kinds.sort_unstable();
+        push_algorithms(algorithms, &mut kinds);
+        raw(&mut out.raw, text, a, [&suites, &kinds]);
+    }
+}
+
+/// A list without GREASE: part of `list` if only its first value is GREASE, as clients send it, else `buffer`.
+fn without_grease<'a>(list: &'a [[u8; 2]], buffer: &'a mut Vec<[u8; 2]>) -> &'a [[u8; 2]] {
+    // Both bytes of GREASE are equal, so that their order does not matter.
+    let is_grease = |pair: &[u8; 2]| is_grease(u16::from_ne_bytes(*pair));
+    let list = match list {
+        [first, rest @ ..] if is_grease(first) => rest,
+        _ => list,
+    };
+    if !list.iter().fold(false, |any, pair| any | is_grease(pair)) {
+        return list;
+    }
+    buffer.clear();
+    buffer.extend(list.iter().filter(|pair| !is_grease(pair)));
+    buffer
+}
+
+/// The values of a list.
+fn values(list: &[[u8; 2]]) -> impl Iterator<Item = u16> {
+    list.iter().map(|pair| u16::from_be_bytes(*pair))
+}
+
+/// Whether the sorted forms leave an extension out.
+const fn is_unsorted(kind: u16) -> bool {
+    kind == extension_type::SERVER_NAME || kind == extension_type::ALPN
+}
+
+/// Appends extensions in ascending order: small types as bits, and the others.
+fn push_sorted(mut small: u64, others: &[u16], list: &mut Vec<u16>) {
+    while small != 0 {
+        // Below 64.
+        list.push(small.trailing_zeros() as u16);
+        small &= small - 1;
+    }
+    let has_repetition = others.first().zip(list.last()).is_some_and(|(first, last)| first <= last);
+    list.extend_from_slice(others);
+    if has_repetition {
+        list.sort_unstable();
+    }
+}
+
+/// Appends the algorithms to the extensions; nothing if there are none.
+fn push_algorithms(algorithms: &[[u8; 2]], list: &mut Vec<u16>) {
+    if !algorithms.is_empty() {
+        list.push(SECTION);
+        list.extend(values(algorithms));
+    }
+}
+
+/// Joins `a` and the texts of lists.
+fn raw(out: &mut String, text: &mut ListText, a: &Ja4SectionA, lists: [&[u16]; 2]) {
+    out.push_str(ascii(a));
+    for list in lists {
+        out.push('_');
+        out.push_str(ascii(text.of(list)));
     }
 }
 
@@ -115,16 +178,6 @@ fn section_a(hello: &ClientHello<'_>, suites: usize, extensions: usize) -> Ja4Se
     let [e1, e2] = two_digits(extensions);
     let [p1, p2] = alpn_code(hello.alpn().next());
     [hello.carrier.letter(), v1, v2, sni, s1, s2, e1, e2, p1, p2]
-}
-
-/// Appends the algorithms to the extensions; nothing if all of them are GREASE.
-fn push_algorithms(hello: &ClientHello<'_>, list: &mut Vec<u16>) {
-    let extensions = list.len();
-    list.push(SECTION);
-    list.extend(hello.signature_algorithms().iter().filter(|&algorithm| !is_grease(algorithm)));
-    if list.len() == extensions + 1 {
-        list.truncate(extensions);
-    }
 }
 
 fn join(out: &mut String, a: &Ja4SectionA, b: H12, c: H12) {

@@ -3,7 +3,6 @@
 use core::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::RandomState;
-use zerocopy::IntoBytes;
 
 use crate::fingerprint::hash::H12;
 use crate::fingerprint::text::hex4;
@@ -12,9 +11,9 @@ use crate::fingerprint::text::hex4;
 /// value, so no list of a fingerprint contains it.
 pub(super) const SECTION: u16 = 0x0a0a;
 
-/// Longest key that is stored. Browsers send up to 40 values (extensions and algorithms), OpenSSL up to 80; a longer
-/// list is hashed each time.
-const KEY_VALUES: usize = 120;
+/// Longest key that is stored, bytes. Browsers send up to 40 values (extensions and algorithms), OpenSSL up to 80, of
+/// two bytes each; a longer list is hashed each time.
+const MAX_KEY: usize = 240;
 
 /// Keys stored at a time, a power of two. A busy network has a few hundred clients; the table takes 127 KiB.
 const SLOTS: usize = 512;
@@ -31,14 +30,14 @@ pub(super) struct Memo {
 
 struct Slot {
     hash: H12,
-    /// Values of `key` in use; 0 while the slot is free, as the empty key is never stored.
+    /// Bytes of `key` in use; 0 while the slot is free, as the empty key is never stored.
     len: u16,
-    key: [u16; KEY_VALUES],
+    key: [u8; MAX_KEY],
 }
 
 impl Memo {
     pub(super) fn new() -> Self {
-        let free = || Slot { hash: H12::ZERO, len: 0, key: [0; KEY_VALUES] };
+        let free = || Slot { hash: H12::ZERO, len: 0, key: [0; MAX_KEY] };
         Self { slots: core::iter::repeat_with(free).take(SLOTS).collect(), seed: RandomState::default() }
     }
 
@@ -49,9 +48,9 @@ impl Memo {
 
     /// The stored hash of `key`, or else the result of `compute`, which must depend on the key alone.
     #[inline]
-    pub(super) fn get_or(&mut self, key: &[u16], compute: impl FnOnce() -> H12) -> H12 {
+    pub(super) fn get_or(&mut self, key: &[u8], compute: impl FnOnce() -> H12) -> H12 {
         let mut hasher = self.seed.build_hasher();
-        hasher.write(key.as_bytes());
+        hasher.write(key);
         // The low bits choose the slot; dropping the high ones is intended.
         let index = hasher.finish() as usize % SLOTS;
         let Some(slot) = self.slots.get_mut(index) else {
@@ -63,7 +62,7 @@ impl Memo {
         let hash = compute();
         if let Some(stored) = slot.key.get_mut(..key.len()) {
             stored.copy_from_slice(key);
-            // At most KEY_VALUES.
+            // At most MAX_KEY.
             slot.len = key.len() as u16;
             slot.hash = hash;
         }
@@ -109,6 +108,8 @@ impl ListText {
 
 #[cfg(test)]
 mod tests {
+    use zerocopy::IntoBytes;
+
     use super::*;
     use crate::fingerprint::text::ascii;
 
@@ -132,7 +133,7 @@ mod tests {
                 // A list and its prefix are two keys.
                 for key in [&[first, 0x1301, 0x1302][..], &[first, 0x1301]] {
                     let fresh = text.hash(key);
-                    assert_eq!(memo.get_or(key, || fresh), fresh);
+                    assert_eq!(memo.get_or(key.as_bytes(), || fresh), fresh);
                 }
             }
         }
@@ -141,8 +142,8 @@ mod tests {
     #[test]
     fn a_repeated_key_is_hashed_once_unless_it_is_too_long() {
         let mut memo = Memo::new();
-        for (length, stored) in [(1, true), (KEY_VALUES, true), (KEY_VALUES + 1, false), (5000, false)] {
-            let key = vec![0x1301; length];
+        for (length, stored) in [(1, true), (MAX_KEY, true), (MAX_KEY + 1, false), (5000, false)] {
+            let key = vec![0x13; length];
             let hash = H12::of(b"first");
             assert_eq!(memo.get_or(&key, || hash), hash);
             let again = memo.get_or(&key, || H12::of(b"second"));

@@ -2,7 +2,6 @@
 //!
 //! The JA4+ methods other than JA4 are under the FoxIO License 1.1: all their formulas are in [`ja4plus`].
 
-mod extension_set;
 #[cfg(feature = "ja4plus")]
 pub(crate) mod functions;
 mod hash;

@@ -41,15 +41,30 @@ pub(super) const fn hex_digit(nibble: u8) -> u8 {
     if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble }
 }
 
-/// The four hex digits of a code point, computed together: each nibble is spread to a byte of a word, and the bytes
-/// above 9 are moved from the characters after `9` to `a`.
+/// The two hex digits of each byte.
+static HEX: [[u8; 2]; 256] = {
+    let mut table = [[0; 2]; 256];
+    let (mut rest, mut byte) = (table.as_mut_slice(), 0_u8);
+    while let Some((digits, behind)) = rest.split_first_mut() {
+        *digits = [hex_digit(byte >> 4), hex_digit(byte & 0x0f)];
+        byte = byte.wrapping_add(1);
+        rest = behind;
+    }
+    table
+};
+
+/// The two hex digits of a byte.
 #[inline]
-pub(super) const fn hex4(value: u16) -> [u8; 4] {
-    let bytes = (value as u32 | (value as u32) << 8) & 0x00ff_00ff;
-    let nibbles = (bytes | bytes << 4) & 0x0f0f_0f0f;
-    let letters = ((nibbles + 0x0606_0606) >> 4) & 0x0101_0101;
-    // No byte overflows: 15 + 0x30 + 0x27 < 256.
-    (nibbles + 0x3030_3030 + letters * 0x27).to_be_bytes()
+pub(super) fn hex2(byte: u8) -> [u8; 2] {
+    HEX.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// The four hex digits of a code point.
+#[inline]
+pub(super) fn hex4(value: u16) -> [u8; 4] {
+    let [high, low] = value.to_be_bytes();
+    let ([a, b], [c, d]) = (hex2(high), hex2(low));
+    [a, b, c, d]
 }
 
 /// Bytes that are ASCII by construction, as text.

@@ -103,6 +103,12 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty()
     }
 
+    /// The unread bytes.
+    #[inline]
+    pub(crate) const fn as_bytes(self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Reads all remaining bytes.
     #[inline]
     pub fn rest(&mut self) -> &'a [u8] {

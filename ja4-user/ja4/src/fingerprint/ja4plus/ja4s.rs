@@ -5,6 +5,8 @@
 //! JA4S_r = protocol version extensions alpn _ suite _ extensions in wire order
 //! ```
 
+use zerocopy::IntoBytes;
+
 use crate::fingerprint::list::{ListText, Memo};
 use crate::fingerprint::text::{alpn_code, ascii, hex4, two_digits, version_code};
 use crate::fingerprint::value::{Fingerprint, Forms};
@@ -34,7 +36,7 @@ impl Ja4sHasher {
         let start = [hello.carrier.letter(), v1, v2, e1, e2, p1, p2, b'_', s1, s2, s3, s4, b'_'];
 
         out.value.push_str(ascii(&start));
-        let hash = self.memo.get_or(&self.extensions, || self.text.hash(&self.extensions));
+        let hash = self.memo.get_or(self.extensions.as_bytes(), || self.text.hash(&self.extensions));
         out.value.push_str(hash.as_str());
         if forms == Forms::All {
             out.raw.push_str(ascii(&start));

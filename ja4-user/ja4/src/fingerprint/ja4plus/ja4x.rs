@@ -7,9 +7,11 @@
 //! Each part is a list of object identifiers in the certificate's order, joined with `,`; each identifier prints
 //! as the hex of its DER content. Values are ignored.
 
+use zerocopy::IntoBytes;
+
 use crate::fingerprint::hash::H12;
 use crate::fingerprint::list::Memo;
-use crate::fingerprint::text::{ascii, hex_digit};
+use crate::fingerprint::text::{ascii, hex2};
 use crate::fingerprint::value::{Fingerprint, Forms};
 use crate::wire::x509::X509Certificate;
 
@@ -46,7 +48,7 @@ impl Ja4xHasher {
             self.list.extend(oid.iter().copied().map(u16::from));
             self.list.push(END);
         }
-        let hash = self.memo.get_or(&self.list, || {
+        let hash = self.memo.get_or(self.list.as_bytes(), || {
             write(&mut self.text, &self.list);
             H12::of(&self.text)
         });
@@ -71,7 +73,7 @@ fn write(text: &mut Vec<u8>, list: &[u16]) {
     // Every identifier but the last one ends with a comma.
     for &byte in list.split_last().map_or(&[][..], |(_end, list)| list) {
         match u8::try_from(byte) {
-            Ok(byte) => text.extend([hex_digit(byte >> 4), hex_digit(byte & 0x0f)]),
+            Ok(byte) => text.extend(hex2(byte)),
             Err(_) => text.push(b','),
         }
     }

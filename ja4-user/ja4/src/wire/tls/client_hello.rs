@@ -1,6 +1,6 @@
 //! ClientHello (RFC 8446, section 4.1.2; RFC 6347, section 4.2.1).
 
-use crate::wire::tls::extension::{AlpnNames, IndexedExtension, TlsExtensions, U16List, extension_type};
+use crate::wire::tls::extension::{AlpnNames, TlsExtensions, U16List, extension_type};
 use crate::wire::tls::hello::{Carrier, HelloStart, is_grease};
 use crate::wire::{Cursor, WireError};
 
@@ -92,13 +92,13 @@ impl<'a> ClientHello<'a> {
     /// Whether server_name is present, even if malformed.
     #[must_use]
     pub fn has_server_name(&self) -> bool {
-        self.extensions.body(IndexedExtension::ServerName).is_some()
+        self.extensions.server_name().is_some()
     }
 
     /// The first host_name of server_name, if it is printable ASCII of 1 to 255 bytes.
     #[must_use]
     pub fn sni(&self) -> Option<&'a str> {
-        let mut names = Cursor::new(self.extensions.body(IndexedExtension::ServerName)?).region_u16().ok()?;
+        let mut names = Cursor::new(self.extensions.server_name()?).region_u16().ok()?;
         loop {
             let kind = names.u8().ok()?;
             let name = names.region_u16().ok()?.rest();
@@ -114,21 +114,21 @@ impl<'a> ClientHello<'a> {
     #[inline]
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
-        self.extensions.body(IndexedExtension::Alpn).map(AlpnNames::in_body).unwrap_or_default()
+        self.extensions.alpn().map(AlpnNames::in_body).unwrap_or_default()
     }
 
     /// The values of supported_versions, GREASE included.
     #[inline]
     #[must_use]
     pub fn supported_versions(&self) -> U16List<'a> {
-        self.extensions.body(IndexedExtension::SupportedVersions).map(U16List::in_body_u8).unwrap_or_default()
+        self.extensions.supported_versions().map(U16List::in_body_u8).unwrap_or_default()
     }
 
     /// The values of signature_algorithms (0x000d only), GREASE included.
     #[inline]
     #[must_use]
     pub fn signature_algorithms(&self) -> U16List<'a> {
-        self.extensions.body(IndexedExtension::SignatureAlgorithms).map(U16List::in_body_u16).unwrap_or_default()
+        self.extensions.signature_algorithms().map(U16List::in_body_u16).unwrap_or_default()
     }
 
     /// Whether this may be the outer hello of Encrypted Client Hello. Many clients send a GREASE extension (RFC 9849,

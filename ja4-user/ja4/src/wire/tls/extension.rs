@@ -1,6 +1,7 @@
 //! The extension block of a hello (RFC 8446, section 4.2), in wire order, with duplicates, GREASE
 //! and unknown types.
 
+use crate::wire::tls::extension_set::ExtensionSet;
 use crate::wire::{Cursor, WireError};
 
 /// The extension types that are interpreted.
@@ -28,50 +29,33 @@ pub struct TlsExtension<'a> {
     pub body: &'a [u8],
 }
 
-/// The types of the bodies that [`TlsExtensions`] indexes.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum IndexedExtension {
-    ServerName,
-    SignatureAlgorithms,
-    Alpn,
-    SupportedVersions,
-    /// All others: an entry that is written and never read, so that the iteration has no branch by type.
-    Other,
-}
-
-impl IndexedExtension {
-    const COUNT: usize = Self::Other as usize + 1;
-
-    /// By type; the last entry is for all higher types.
-    #[expect(clippy::indexing_slicing, reason = "done by the compiler, which refuses a place outside")]
-    const BY_KIND: [Self; extension_type::SUPPORTED_VERSIONS as usize + 2] = {
-        let mut table = [Self::Other; extension_type::SUPPORTED_VERSIONS as usize + 2];
-        table[extension_type::SERVER_NAME as usize] = Self::ServerName;
-        table[extension_type::SIGNATURE_ALGORITHMS as usize] = Self::SignatureAlgorithms;
-        table[extension_type::ALPN as usize] = Self::Alpn;
-        table[extension_type::SUPPORTED_VERSIONS as usize] = Self::SupportedVersions;
-        table
-    };
-
-    #[inline]
-    fn of(kind: u16) -> Self {
-        let place = usize::from(kind).min(Self::BY_KIND.len() - 1);
-        Self::BY_KIND.get(place).copied().unwrap_or(Self::Other)
-    }
-}
-
-/// Number of types that are stored by the validation. Common hellos have at most 20.
-const NOTED: usize = 32;
-
 /// The extension block: a list with valid lengths.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TlsExtensions<'a> {
-    list: Cursor<'a>,
-    /// The list after its first [`NOTED`] extensions.
-    beyond: Cursor<'a>,
-    noted: usize,
-    kinds: [u16; NOTED],
-    bodies: Bodies<'a>,
+    list: &'a [u8],
+    set: ExtensionSet,
+    server_name: BodySpan,
+    signature_algorithms: BodySpan,
+    alpn: BodySpan,
+    supported_versions: BodySpan,
+}
+
+/// Where the first body of a type is in the list; RFC 8446, section 4.2 allows only one of each.
+#[derive(Clone, Copy, Debug, Default)]
+struct BodySpan {
+    /// Never 0 for a body, since four bytes precede it.
+    start: u16,
+    len: u16,
+}
+
+impl BodySpan {
+    #[inline]
+    fn of(self, list: &[u8]) -> Option<&[u8]> {
+        if self.start == 0 {
+            return None;
+        }
+        list.get(usize::from(self.start)..)?.get(..usize::from(self.len))
+    }
 }
 
 impl<'a> TlsExtensions<'a> {
@@ -108,71 +92,71 @@ impl<'a> TlsExtensions<'a> {
     }
 
     #[inline]
-    fn in_list(list: Cursor<'a>) -> Result<Self, WireError> {
-        let mut cursor = list;
-        let mut kinds = [0; NOTED];
-        let mut noted = 0;
-        let mut bodies = Bodies::default();
-        for place in &mut kinds {
-            if cursor.is_empty() {
-                break;
-            }
-            let extension = next(&mut cursor)?;
-            bodies.note(extension);
-            *place = extension.kind;
-            noted += 1;
+    fn in_list(cursor: Cursor<'a>) -> Result<Self, WireError> {
+        let list = cursor.as_bytes();
+        let mut rest = cursor;
+        let mut set = ExtensionSet::default();
+        let [mut server_name, mut signature_algorithms, mut alpn, mut supported_versions] = [BodySpan::default(); 4];
+        while !rest.is_empty() {
+            let TlsExtension { kind, body } = next(&mut rest)?;
+            // The list has a length of two bytes.
+            let span = BodySpan {
+                start: list.len().saturating_sub(rest.remaining() + body.len()) as u16,
+                len: body.len() as u16,
+            };
+            let is_first = set.insert(kind);
+            let keep = |place: &mut BodySpan, of| *place = if is_first & (kind == of) { span } else { *place };
+            keep(&mut server_name, extension_type::SERVER_NAME);
+            keep(&mut signature_algorithms, extension_type::SIGNATURE_ALGORITHMS);
+            keep(&mut alpn, extension_type::ALPN);
+            keep(&mut supported_versions, extension_type::SUPPORTED_VERSIONS);
         }
-        let beyond = cursor;
-        while !cursor.is_empty() {
-            bodies.note(next(&mut cursor)?);
-        }
-        Ok(Self { list, beyond, noted, kinds, bodies })
+        Ok(Self { list, set, server_name, signature_algorithms, alpn, supported_versions })
     }
 
     /// The extensions in wire order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = TlsExtension<'a>> + use<'a> {
-        walk(self.list)
+        let mut list = Cursor::new(self.list);
+        // The list is valid: an error is its end.
+        core::iter::from_fn(move || next(&mut list).ok())
     }
 
     /// The types in wire order.
     #[inline]
-    pub fn kinds(&self) -> impl Iterator<Item = u16> {
-        let beyond = walk(self.beyond).map(|extension| extension.kind);
-        self.kinds.iter().take(self.noted).copied().chain(beyond)
+    pub fn kinds(&self) -> impl Iterator<Item = u16> + use<'a> {
+        self.iter().map(|extension| extension.kind)
     }
 
-    /// The body of the first extension of this type.
+    /// The types without their order.
     #[inline]
-    pub(super) fn body(&self, known: IndexedExtension) -> Option<&'a [u8]> {
-        self.bodies.places.get(known as usize).copied().flatten()
+    pub(crate) const fn set(&self) -> &ExtensionSet {
+        &self.set
     }
-}
 
-/// The first body of each indexed type; RFC 8446, section 4.2 allows only one.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bodies<'a> {
-    places: [Option<&'a [u8]>; IndexedExtension::COUNT],
-    /// One bit per used entry.
-    taken: u32,
-}
-
-impl<'a> Bodies<'a> {
+    /// The first body of server_name.
     #[inline]
-    fn note(&mut self, extension: TlsExtension<'a>) {
-        let known = IndexedExtension::of(extension.kind) as usize;
-        let first = self.taken & 1 << known == 0;
-        self.taken |= 1 << known;
-        if let Some(place) = self.places.get_mut(if first { known } else { IndexedExtension::Other as usize }) {
-            *place = Some(extension.body);
-        }
+    pub(super) fn server_name(&self) -> Option<&'a [u8]> {
+        self.server_name.of(self.list)
     }
-}
 
-/// The extensions of a validated list: an error is its end.
-#[inline]
-fn walk<'a>(mut list: Cursor<'a>) -> impl Iterator<Item = TlsExtension<'a>> + use<'a> {
-    core::iter::from_fn(move || next(&mut list).ok())
+    /// The first body of signature_algorithms.
+    #[inline]
+    pub(super) fn signature_algorithms(&self) -> Option<&'a [u8]> {
+        self.signature_algorithms.of(self.list)
+    }
+
+    /// The first body of ALPN.
+    #[inline]
+    pub(super) fn alpn(&self) -> Option<&'a [u8]> {
+        self.alpn.of(self.list)
+    }
+
+    /// The first body of supported_versions.
+    #[inline]
+    pub(super) fn supported_versions(&self) -> Option<&'a [u8]> {
+        self.supported_versions.of(self.list)
+    }
 }
 
 #[inline]
@@ -219,6 +203,12 @@ impl<'a> U16List<'a> {
         let mut list = region(&mut body)?;
         body.finish()?;
         Self::new(list.rest())
+    }
+
+    /// The values as bytes on the wire.
+    #[inline]
+    pub(crate) const fn pairs(self) -> &'a [[u8; 2]] {
+        self.pairs
     }
 
     /// The values, GREASE included.

@@ -6,6 +6,7 @@
 mod certificate;
 mod client_hello;
 mod extension;
+mod extension_set;
 mod handshake;
 mod hello;
 mod record;

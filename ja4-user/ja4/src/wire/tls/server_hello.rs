@@ -1,6 +1,6 @@
 //! ServerHello (RFC 8446, section 4.1.3).
 
-use crate::wire::tls::extension::{AlpnNames, IndexedExtension, TlsExtensions, extension_type};
+use crate::wire::tls::extension::{AlpnNames, TlsExtensions, extension_type};
 use crate::wire::tls::hello::{Carrier, HelloStart, is_grease};
 use crate::wire::{Cursor, WireError};
 
@@ -52,11 +52,7 @@ impl<'a> ServerHello<'a> {
     /// The selected version: the value of supported_versions, else legacy_version.
     #[must_use]
     pub fn version(&self) -> u16 {
-        let chosen = self
-            .extensions
-            .body(IndexedExtension::SupportedVersions)
-            .and_then(|body| body.try_into().ok())
-            .map(u16::from_be_bytes);
+        let chosen = self.extensions.supported_versions().and_then(|body| body.try_into().ok()).map(u16::from_be_bytes);
         chosen.filter(|&version| !is_grease(version)).unwrap_or(self.legacy_version)
     }
 
@@ -71,7 +67,7 @@ impl<'a> ServerHello<'a> {
     /// The selected protocol: at most one name. TLS 1.3 sends it encrypted, in another message.
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
-        self.extensions.body(IndexedExtension::Alpn).map(AlpnNames::in_body).unwrap_or_default()
+        self.extensions.alpn().map(AlpnNames::in_body).unwrap_or_default()
     }
 }
 
