@@ -11,7 +11,7 @@ use crate::wire::tls::ClientHello;
 /// Computes fingerprints of many messages, for example one per thread.
 ///
 /// It keeps its buffers, and the hashes of lists that recur from message to message, such as cipher suites: a repeated
-/// ClientHello costs a fraction of a new one. It takes about 600 KiB, does not grow with the number of messages, and
+/// ClientHello costs a fraction of a new one. It takes about 750 KiB, does not grow with the number of messages, and
 /// allocates nothing once its buffers have the size of the largest message.
 ///
 /// ```

@@ -29,7 +29,7 @@ pub(super) struct Ja4Hasher {
     text: ListText,
     suites: Vec<[u8; 2]>,
     algorithms: Vec<[u8; 2]>,
-    /// The extensions that are not small types; see [`ExtensionSet`](crate::wire::tls::ExtensionSet).
+    /// The extensions that the set does not store as bits.
     others: Vec<u16>,
     key: Vec<u8>,
     list: Vec<u16>,

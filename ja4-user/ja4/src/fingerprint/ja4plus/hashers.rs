@@ -18,7 +18,7 @@ pub(crate) struct PlusHashers {
 impl PlusHashers {
     /// Hashers with these memos.
     pub(crate) fn new(memo: fn() -> Memo) -> Self {
-        Self { ja4s: Ja4sHasher::new(memo()), ja4h: Ja4hHasher::default(), ja4x: Ja4xHasher::new(memo()) }
+        Self { ja4s: Ja4sHasher::new(memo()), ja4h: Ja4hHasher::new(memo()), ja4x: Ja4xHasher::new(memo()) }
     }
 
     /// Writes the fingerprint of `input` to `out`, which is empty. False if the method is none of these.

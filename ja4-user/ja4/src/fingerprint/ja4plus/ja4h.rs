@@ -10,7 +10,10 @@
 //! Cookie, Referer and pseudo-header fields are in no list of names. The hashes are over the bytes on the
 //! wire; the raw forms are text, with U+FFFD for bytes that are not UTF-8.
 
+use memchr::memchr;
+
 use crate::fingerprint::hash::H12;
+use crate::fingerprint::list::Memo;
 use crate::fingerprint::text::{ascii, two_digits};
 use crate::fingerprint::value::{Fingerprint, Forms};
 use crate::wire::http::{HttpRequest, HttpVersion};
@@ -20,11 +23,12 @@ use crate::wire::http::{HttpRequest, HttpVersion};
 const MAX_COOKIES: usize = 1024;
 
 /// Computes JA4H.
-#[derive(Debug, Default)]
 pub(super) struct Ja4hHasher {
+    /// Hashes of the names of fields and of cookies: the requests of a client have the same.
+    memo: Memo,
     /// Field names, joined.
     names: Vec<u8>,
-    /// Cookie pairs in wire order, concatenated.
+    /// The values of the Cookie fields, concatenated.
     crumbs: Vec<u8>,
     cookies: Vec<Cookie>,
     /// Cookie names, and pairs, joined.
@@ -50,11 +54,16 @@ impl Cookie {
 }
 
 impl Ja4hHasher {
+    /// A hasher with this memo.
+    pub(super) const fn new(memo: Memo) -> Self {
+        Self { memo, names: Vec::new(), crumbs: Vec::new(), cookies: Vec::new(), joined: [const { Vec::new() }; 2] }
+    }
+
     /// Writes the fingerprint of `request` to `out`, which is empty. It is capped if the request has more than
     /// [`MAX_COOKIES`].
     pub(super) fn write(&mut self, request: &HttpRequest<'_>, forms: Forms, out: &mut Fingerprint) {
         let a = self.read(request, &mut out.is_capped);
-        let names = H12::of(&self.names);
+        let names = self.memo.get_or(&self.names, || H12::of(&self.names));
 
         if forms == Forms::All {
             self.join();
@@ -103,15 +112,26 @@ impl Ja4hHasher {
 
     /// Splits the value of a Cookie field into its pairs. False if it has too many.
     fn cut(&mut self, value: &[u8]) -> bool {
-        for pair in value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
-            if self.cookies.len() == MAX_COOKIES {
-                return false;
+        let mut start = self.crumbs.len();
+        self.crumbs.extend_from_slice(value);
+        let mut rest = value;
+        loop {
+            let end = memchr(b';', rest);
+            let part = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+            let pair = part.trim_ascii_start();
+            let at = start + (part.len() - pair.len());
+            let pair = pair.trim_ascii_end();
+            if !pair.is_empty() {
+                if self.cookies.len() == MAX_COOKIES {
+                    return false;
+                }
+                let name_len = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
+                self.cookies.push(Cookie { start: at, name_len, len: pair.len() });
             }
-            let name_len = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
-            self.cookies.push(Cookie { start: self.crumbs.len(), name_len, len: pair.len() });
-            self.crumbs.extend_from_slice(pair);
+            let Some(end) = end else { return true };
+            start += end + 1;
+            rest = rest.get(end + 1..).unwrap_or_default();
         }
-        true
     }
 
     /// Joins names and pairs of the cookies in their current order.
@@ -126,8 +146,9 @@ impl Ja4hHasher {
     }
 
     /// Writes the hashed form of the current lists.
-    fn hashed(&self, a: &Ja4hSectionA, names: H12, out: &mut String) {
-        let [cookie_names, pairs] = self.joined.each_ref().map(|list| H12::of(list));
+    fn hashed(&mut self, a: &Ja4hSectionA, names: H12, out: &mut String) {
+        let [cookie_names, pairs] = &self.joined;
+        let (cookie_names, pairs) = (self.memo.get_or(cookie_names, || H12::of(cookie_names)), H12::of(pairs));
         out.push_str(ascii(a));
         for section in [names, cookie_names, pairs] {
             out.push('_');
@@ -235,7 +256,7 @@ mod tests {
     /// The forms of a GET request with these header lines.
     fn get(lines: &[&str]) -> Fingerprint {
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-        forms(&mut Ja4hHasher::default(), format!("GET / HTTP/1.1\r\n{lines}\r\n").as_bytes())
+        forms(&mut Ja4hHasher::new(Memo::new()), format!("GET / HTTP/1.1\r\n{lines}\r\n").as_bytes())
     }
 
     fn value(lines: &[&str]) -> String {
@@ -323,10 +344,10 @@ mod tests {
 
     #[test]
     fn without_fields_all_hashes_are_zeros_and_the_raw_form_has_empty_sections() {
-        let out = forms(&mut Ja4hHasher::default(), b"GET / HTTP/1.0\n\n");
+        let out = forms(&mut Ja4hHasher::new(Memo::new()), b"GET / HTTP/1.0\n\n");
         assert_eq!(out.value, "ge10nn000000_000000000000_000000000000_000000000000");
         assert_eq!((out.raw.as_str(), out.raw_original.as_str()), ("ge10nn000000___", "ge10nn000000___"));
-        let out = forms(&mut Ja4hHasher::default(), b"GET / HTTP/1.0\nUser-Agent:\n\n");
+        let out = forms(&mut Ja4hHasher::new(Memo::new()), b"GET / HTTP/1.0\nUser-Agent:\n\n");
         assert_eq!(out.value, "ge10nn010000_b8bcd45ac095_000000000000_000000000000");
         assert_eq!(out.raw, "ge10nn010000_User-Agent__");
     }
@@ -355,7 +376,7 @@ mod tests {
     #[test]
     fn methods() {
         let code = |method: &str| {
-            forms(&mut Ja4hHasher::default(), format!("{method} / HTTP/1.1\r\n\r\n").as_bytes())
+            forms(&mut Ja4hHasher::new(Memo::new()), format!("{method} / HTTP/1.1\r\n\r\n").as_bytes())
                 .value
                 .get(..2)
                 .map(str::to_owned)
@@ -385,7 +406,7 @@ mod tests {
         let frame = [&[0, 0, block.len() as u8, 1, 4, 0, 0, 0, 1], &block[..]].concat();
         let mut out = Fingerprint::new(Method::Ja4h);
         Http2Stream::after_preface().push(&frame, |request| {
-            Ja4hHasher::default().write(&request, Forms::All, &mut out);
+            Ja4hHasher::new(Memo::new()).write(&request, Forms::All, &mut out);
             ControlFlow::Continue(())
         });
         assert_eq!(out.raw, "ge20cn01enus_accept-language_a,b_a=2,b=1");
@@ -403,7 +424,7 @@ mod tests {
     #[test]
     fn of_too_many_cookies_the_first_are_read_and_the_fingerprint_is_capped() {
         let request = |count: usize| {
-            let mut hasher = Ja4hHasher::default();
+            let mut hasher = Ja4hHasher::new(Memo::new());
             let mut found = None;
             let text = format!("GET / HTTP/1.1\r\nHost: h\r\nCookie: {}\r\n\r\n", "a;".repeat(count));
             Http1Stream::new().push(text.as_bytes(), |request| {
@@ -424,7 +445,8 @@ mod tests {
 
     #[test]
     fn hashes_cover_the_bytes_on_the_wire_and_raw_forms_are_text() {
-        let out = forms(&mut Ja4hHasher::default(), b"GET / HTTP/1.1\r\nX-\xff: 1\r\nCookie: \xe9=\xc3\xa9\r\n\r\n");
+        let out =
+            forms(&mut Ja4hHasher::new(Memo::new()), b"GET / HTTP/1.1\r\nX-\xff: 1\r\nCookie: \xe9=\xc3\xa9\r\n\r\n");
         assert_eq!(out.raw, "ge11cn010000_X-\u{fffd}_\u{fffd}_\u{fffd}=\u{e9}");
         let hashes = [&b"X-\xff"[..], b"\xe9", b"\xe9=\xc3\xa9"].map(|bytes| H12::of(bytes).to_string());
         assert_eq!(out.value, format!("ge11cn010000_{}", hashes.join("_")));
@@ -432,7 +454,7 @@ mod tests {
 
     #[test]
     fn a_reused_hasher_carries_nothing_over() {
-        let hasher = &mut Ja4hHasher::default();
+        let hasher = &mut Ja4hHasher::new(Memo::new());
         let mut out = forms(hasher, b"GET / HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\nReferer: d\r\n\r\n");
         Http1Stream::new().push(b"PUT / HTTP/1.1\r\nAccept: *\r\n\r\n", |request| {
             out.reset(Method::Ja4h);

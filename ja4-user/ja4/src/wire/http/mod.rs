@@ -7,5 +7,5 @@ mod request;
 pub(crate) use field::list_items;
 pub use field::{HeaderField, ListFields};
 pub use lines::HeaderLines;
-pub(crate) use lines::{find_lf, is_folded, without_cr};
+pub(crate) use lines::{FieldIndex, find_lf, is_folded, without_cr};
 pub use request::{HeaderFields, HttpRequest, HttpVersion};

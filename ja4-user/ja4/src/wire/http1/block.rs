@@ -1,7 +1,7 @@
 //! A request's header block: the request line, header lines, and the empty line that ends them.
 
 use crate::wire::WireError;
-use crate::wire::http::{HeaderLines, HttpRequest, HttpVersion, find_lf, is_folded, without_cr};
+use crate::wire::http::{HttpVersion, find_lf, is_folded, without_cr};
 
 /// Longest header block, request line included, bytes. Common servers accept 8 to 32 KiB.
 pub const MAX_BLOCK: usize = 64 * 1024;
@@ -32,9 +32,11 @@ pub(super) fn may_begin(bytes: &[u8], usual: bool) -> bool {
     method <= MAX_METHOD && bytes.get(method).is_none_or(|&byte| byte == b' ' && method > 0)
 }
 
-/// Method, target and version of a request line. The target may contain spaces: the version follows
-/// the last one.
-fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], HttpVersion), WireError> {
+/// Method, target and version of a request line.
+pub(super) type RequestLine<'a> = (&'a [u8], &'a [u8], HttpVersion);
+
+/// Parses a request line. The target may contain spaces: the version follows the last one.
+fn request_line(line: &[u8]) -> Result<RequestLine<'_>, WireError> {
     if !may_begin(line, false) {
         return Err(WireError::Magic);
     }
@@ -125,13 +127,11 @@ pub(super) fn unfold(block: &mut [u8]) {
     }
 }
 
-/// The request of a complete block, delimited by [`Scan`] and unfolded by [`unfold`].
+/// The request line of a complete block, delimited by [`Scan`] and unfolded by [`unfold`], and the lines after it.
 ///
 /// # Errors
 /// As [`request_line`].
-pub(super) fn request(block: &[u8]) -> Result<HttpRequest<'_>, WireError> {
+pub(super) fn split(block: &[u8]) -> Result<(RequestLine<'_>, &[u8]), WireError> {
     let (line, lines) = block.split_at_checked(find_lf(block).unwrap_or(0)).ok_or(WireError::Truncated)?;
-    let (method, target, version) = request_line(without_cr(line))?;
-    let rest = lines.get(1..).unwrap_or_default();
-    Ok(HttpRequest::from_lines(version, method, target, HeaderLines::new(rest)))
+    Ok((request_line(without_cr(line))?, lines.get(1..).unwrap_or_default()))
 }

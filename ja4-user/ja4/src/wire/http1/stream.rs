@@ -3,7 +3,7 @@
 use core::ops::ControlFlow;
 
 use crate::wire::WireError;
-use crate::wire::http::{HttpRequest, find_lf};
+use crate::wire::http::{FieldIndex, HeaderLines, HttpRequest, find_lf};
 use crate::wire::http1::block::{self, MAX_BLOCK, Scan, may_begin, unfold};
 use crate::wire::http1::body::{BodyFraming, RequestBody};
 use crate::wire::http2::PREFACE;
@@ -296,7 +296,9 @@ impl Http1Stream {
         F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
     {
         let broken = |error| Http1Stop::Broken(error, &[]);
-        let request = block::request(block).map_err(broken)?;
+        let ((method, target, version), lines) = block::split(block).map_err(broken)?;
+        let index = FieldIndex::new(lines);
+        let request = HttpRequest::from_lines(version, method, target, HeaderLines::new(lines, &index));
         self.state = Http1State::Block { sought: false };
         let BodyFraming { body, upgrade, skipped } = BodyFraming::of(&request);
         self.may_leave = upgrade || request.method() == b"CONNECT";
