@@ -15,7 +15,7 @@ const MESSAGE_END: usize = 1 + 8;
 /// Longest part of a message that fits the last two blocks.
 const MAX_TAIL: usize = 2 * BLOCK - MESSAGE_END;
 
-/// A digest, as eight words whose bytes are in the order of the digest.
+/// A digest, as eight words with their bytes in the order of the digest.
 ///
 /// Words and not bytes, because a digest that is hashed again is then moved in registers.
 pub(crate) type Sha256Digest = [u32; 8];

@@ -74,7 +74,7 @@ impl Ja4Hasher {
         key.clear();
         key.extend_from_slice(small.as_bytes());
         key.extend_from_slice(others.as_bytes());
-        // No list contains this value: it tells where the algorithms begin.
+        // The separator is a GREASE value, which no list contains.
         key.extend_from_slice(SECTION.as_bytes());
         key.extend_from_slice(algorithms.as_flattened());
         let c = extension_memo.get_or(key, || {
