@@ -22,7 +22,7 @@ use ja4_common::parse::ParseStart;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
 use ja4_common::segment::SegmentPayload;
 
-use crate::maps::{CPU, CpuState, FLOWS, LIMITS, MAX_SHARDS, MEMBERSHIP, RECENT, SHARDS};
+use crate::maps::{CPU, CpuState, FLOWS, LIMITS, MAX_SHARDS, MEMBERSHIP, RECENT, SHARDS, ShardState};
 
 /// Configuration, which the loader sets and freezes.
 #[unsafe(no_mangle)]
@@ -505,10 +505,37 @@ pub(crate) fn coarse_now() -> u64 {
     unsafe { ptr::read_volatile(&raw const CLOCK) }
 }
 
-/// The limit with an index. It may change at any time.
+/// A limit, which userspace may change at any time.
+#[derive(Clone, Copy)]
+pub(crate) struct LimitPtr(*const RecordLimit);
+
+/// The limit with an index.
 #[inline(always)]
-pub(crate) fn limit(index: u8) -> Option<RecordLimit> {
-    LIMITS.get(0).and_then(|limits| limits.by_index.get(opaque(index.into())).copied())
+pub(crate) fn limit(index: u8) -> Option<LimitPtr> {
+    LIMITS.get(0).and_then(|limits| limits.by_index.get(opaque(index.into()))).map(|limit| LimitPtr(limit))
+}
+
+impl LimitPtr {
+    /// Records per second; 0: no limit.
+    #[inline(always)]
+    pub(crate) fn rate(self) -> u64 {
+        // SAFETY: the map keeps the memory of the element. Each field is read at once, as in the functions below.
+        unsafe { ptr::read_volatile(&raw const (*self.0).rate) }.into()
+    }
+
+    /// Records of a burst.
+    #[inline(always)]
+    pub(crate) fn burst(self) -> u64 {
+        // SAFETY: see `rate`.
+        unsafe { ptr::read_volatile(&raw const (*self.0).burst) }.into()
+    }
+
+    /// Bytes in the ring from which on records are dropped; 0: none.
+    #[inline(always)]
+    pub(crate) fn mark(self) -> u64 {
+        // SAFETY: see `rate`.
+        unsafe { ptr::read_volatile(&raw const (*self.0).mark) }.into()
+    }
 }
 
 /// Bytes in a ring that its shard has not read.
@@ -518,29 +545,36 @@ pub(crate) fn queued<T, const BYTES: usize>(ring: &RingBuf<T, BYTES>) -> u64 {
     unsafe { bpf_ringbuf_query(ptr::from_ref(ring).cast_mut().cast(), BPF_RB_AVAIL_DATA.into()) }
 }
 
-/// Reports the bytes in the ring of a shard.
+/// The state of a shard.
+#[derive(Clone, Copy)]
+pub(crate) struct ShardStatePtr(*mut ShardState);
+
+/// The state of a shard.
 #[inline(always)]
-pub(crate) fn report_queued(shard: u32, queued: u64) {
-    if let Some(state) = SHARDS.get_ptr_mut(shard) {
-        // SAFETY: the map keeps the memory of the element. The number is written at once.
-        unsafe { ptr::write_volatile(&raw mut (*state).queued, queued) };
-    }
+pub(crate) fn shard_state(shard: u32) -> Option<ShardStatePtr> {
+    SHARDS.get_ptr_mut(shard).map(ShardStatePtr)
 }
 
-/// Clears the sleep flag of a shard. Returns true if the thread of the shard slept and must be woken.
-#[inline(always)]
-pub(crate) fn take_wakeup(shard: u32) -> bool {
-    let Some(state) = SHARDS.get_ptr_mut(shard) else {
-        return false;
-    };
-    // SAFETY: the map keeps the memory of the element. The flag is written at once, so a race costs one more wakeup.
-    unsafe {
-        let flag = &raw mut (*state).asleep;
-        let sleeps = ptr::read_volatile(flag) != 0;
-        if sleeps {
-            ptr::write_volatile(flag, 0);
+impl ShardStatePtr {
+    /// Reports the bytes in the ring.
+    #[inline(always)]
+    pub(crate) fn report_queued(self, queued: u64) {
+        // SAFETY: the map keeps the memory of the element. The number is written at once.
+        unsafe { ptr::write_volatile(&raw mut (*self.0).queued, queued) };
+    }
+
+    /// Clears the sleep flag. Returns true if the thread of the shard slept and must be woken.
+    #[inline(always)]
+    pub(crate) fn take_wakeup(self) -> bool {
+        // SAFETY: the map keeps the memory of the element. The flag is written at once, so a race costs one more wakeup.
+        unsafe {
+            let flag = &raw mut (*self.0).asleep;
+            let sleeps = ptr::read_volatile(flag) != 0;
+            if sleeps {
+                ptr::write_volatile(flag, 0);
+            }
+            sleeps
         }
-        sleeps
     }
 }
 

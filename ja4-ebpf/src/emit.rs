@@ -4,14 +4,14 @@ use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::btf_maps::RingBuf;
 use ja4_common::counter::FilterCounters;
 use ja4_common::flow::shard_of;
-use ja4_common::limit::{RecordLimit, RecordLimits};
+use ja4_common::limit::RecordLimits;
 use ja4_common::parse::ParseStart;
 use ja4_common::reason::RecordClass;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader, SIZE_CLASSES, flag};
 use ja4_common::select::{SelectStages, select};
 use ja4_common::verdict::{Selection, Verdict};
 
-use crate::bytes::{self, Context, Frame, ReservedRecord};
+use crate::bytes::{self, Context, Frame, ReservedRecord, ShardStatePtr};
 use crate::flowstate::KernelFlows;
 use crate::maps::{CpuState, RINGS, TokenBucket};
 
@@ -81,11 +81,13 @@ pub(crate) fn emit<C: Context>(frame: &Frame<C>, cpu: &mut CpuState, egress: boo
         increment(&mut counters.ring_full, class.into());
         return class;
     };
+    let Some(state) = bytes::shard_state(shard) else {
+        increment(&mut counters.ring_full, class.into());
+        return class;
+    };
     let now = bytes::now();
-    let queued = bytes::queued(ring);
-    bytes::report_queued(shard, queued);
-    if admits(limit, queued, buckets, now) {
-        let emission = Emission { frame, info: &scratch.info, selection: &scratch.selection, ring, shard, now };
+    if admits(limit, ring, state, buckets, now) {
+        let emission = Emission { frame, info: &scratch.info, selection: &scratch.selection, ring, state, now };
         write(&emission, counters);
     } else {
         increment(&mut counters.rate_limited, class.into());
@@ -105,7 +107,7 @@ struct Emission<'a, C> {
     info: &'a FrameInfo,
     selection: &'a Selection,
     ring: &'a RingBuf<[u8; 8], 4096>,
-    shard: u32,
+    state: ShardStatePtr,
     now: u64,
 }
 
@@ -141,7 +143,7 @@ impl<C: Context> Emission<'_, C> {
         if captured < self.selection.capture {
             counters.truncated += 1;
         }
-        let wake = bytes::take_wakeup(self.shard);
+        let wake = self.state.take_wakeup();
         if wake {
             counters.wakeups += 1;
         }
@@ -151,19 +153,30 @@ impl<C: Context> Emission<'_, C> {
     }
 }
 
-/// Whether a limit admits a record while the ring holds `queued` bytes. Takes a token of the limit's bucket if it does.
+/// Whether a limit admits a record. Takes a token of the limit's bucket if it does.
 #[inline(always)]
-fn admits(index: u8, queued: u64, buckets: &mut [TokenBucket; RecordLimits::COUNT], now: u64) -> bool {
+fn admits(
+    index: u8,
+    ring: &RingBuf<[u8; 8], 4096>,
+    state: ShardStatePtr,
+    buckets: &mut [TokenBucket; RecordLimits::COUNT],
+    now: u64,
+) -> bool {
     // Each index is opaque: LLVM would compare one register and index with a copy, and old verifiers do not
     // know the bound of the copy.
     let (Some(limit), Some(bucket)) = (bytes::limit(index), buckets.get_mut(bytes::opaque(index.into()))) else {
         return true;
     };
-    let RecordLimit { rate, burst, mark, .. } = limit;
-    if mark != 0 && queued >= u64::from(mark) {
-        bucket.limited += 1;
-        return false;
+    let mark = limit.mark();
+    if mark != 0 {
+        let queued = bytes::queued(ring);
+        state.report_queued(queued);
+        if queued >= mark {
+            bucket.limited += 1;
+            return false;
+        }
     }
+    let rate = limit.rate();
     if rate == 0 {
         bucket.admitted += 1;
         return true;
@@ -171,8 +184,8 @@ fn admits(index: u8, queued: u64, buckets: &mut [TokenBucket; RecordLimits::COUN
     let elapsed = now.saturating_sub(bucket.filled);
     let elapsed = if elapsed > MAX_REFILL { MAX_REFILL } else { elapsed };
     // rate < 2^32 and elapsed <= 2^30 ns. 2^20 units / 10^9 ns is 1/954.
-    let filled = bucket.tokens + elapsed * u64::from(rate) / 954;
-    let full = u64::from(burst) * TOKEN;
+    let filled = bucket.tokens + elapsed * rate / 954;
+    let full = limit.burst() * TOKEN;
     let tokens = if filled > full { full } else { filled };
     bucket.filled = now;
     if tokens < TOKEN {

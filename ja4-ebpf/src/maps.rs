@@ -75,7 +75,7 @@ pub(crate) struct TokenBucket {
 pub(crate) struct ShardState {
     /// 1: the thread of the shard sleeps, and the next record must wake it.
     pub(crate) asleep: u64,
-    /// Bytes in the ring before the last record. The shard sets it to 0 when it sleeps.
+    /// Bytes in the ring before the last record of a limit with a mark. The shard sets it to 0 when it sleeps.
     pub(crate) queued: u64,
     /// Always zero.
     pub(crate) reserved: [u64; 6],

@@ -308,7 +308,7 @@ impl Kernel {
         self.limits.set(0, bytes, 0).map_err(|error| map_error("LIMITS", error))
     }
 
-    /// Returns the bytes in the ring of each shard, as the program that wrote the last record found them.
+    /// Returns the bytes in the ring of each shard, when the last record of a limit with a mark was selected.
     ///
     /// # Errors
     /// If the map cannot be read.

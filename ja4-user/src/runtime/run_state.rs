@@ -69,7 +69,7 @@ counter_set! {
         counter bad_record_version,
         /// Age of the last record when its shard read it; maximum over the shards.
         gauge lag_us,
-        /// Bytes in the ring when the last record was written; maximum over the shards.
+        /// Bytes in the ring when the last record of a flow that is not assured was selected; maximum over the shards.
         gauge queued_bytes,
     }
 }

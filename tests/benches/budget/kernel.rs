@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 use aya::maps::{MapData, RingBuf};
 use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
+use ja4_common::limit::{RecordLimit, RecordLimits};
 use ja4_common::reason::{PassReason, RecordClass};
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use ja4_user::capture::object;
@@ -42,6 +43,13 @@ pub(crate) fn load(filter_config: FilterConfig) -> Result<Kernel> {
     let settings = KernelSettings { filter_config, ring_bytes: RING, flows: 1 << 18 };
     let mut kernel = Kernel::load(object::bytes(), &settings)?;
     kernel.set_clock(NOW)?;
+    // Limits that drop nothing: a record costs what it costs in a sensor.
+    let limit = RecordLimit { rate: u32::MAX, burst: u32::MAX, mark: u32::MAX, reserved: 0 };
+    let mut limits = RecordLimits::NONE;
+    let (unassured, assured) = limits.by_index.split_at_mut(RecordClass::COUNT);
+    unassured.fill(limit);
+    assured.fill(RecordLimit { mark: 0, ..limit });
+    kernel.set_limits(&limits)?;
     Ok(kernel)
 }
 
