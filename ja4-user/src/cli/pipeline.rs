@@ -41,8 +41,6 @@ pub(super) struct Outputs {
 
 /// The differences between a run and a replay.
 pub(super) struct PipelineMode {
-    /// Maximum number of connections.
-    pub(super) connections: usize,
     /// Settings of first-seen.
     pub(super) first_seen: FirstSeenSettings,
     /// Limits of the groups of threshold rules.
@@ -59,10 +57,10 @@ pub(super) fn start(
     loaded: LoadedFiles,
     context: &Arc<EncodeContext>,
     mode: PipelineMode,
-) -> Result<(Engine, Outputs), Failure> {
-    let PipelineMode { connections, first_seen, rule_groups, files, shutdown } = mode;
+) -> Result<(Arc<Engine>, Outputs), Failure> {
+    let PipelineMode { first_seen, rule_groups, files, shutdown } = mode;
     let is_replay = files.is_some();
-    let mut engine_outputs = EngineOutputs::new(context, is_replay);
+    let mut engine_outputs = EngineOutputs::new(is_replay);
     let mut outputs = Outputs::default();
     let (mut saved, mut restored) = (SavedState::default(), None);
     if let Some(path) = &config.storage.path {
@@ -127,14 +125,13 @@ pub(super) fn start(
     let remote = &config.lookup.remote;
     let remote = remote.enabled.then(|| Remote::start(remote.clone())).transpose().map_err(Failure::usage)?;
     let settings = engine::EngineSettings {
-        connections,
         format: config.output.format,
         locals: config.network.local.clone(),
         first_seen,
         rule_groups,
     };
     let engine = Engine::new(&settings, loaded.content, saved, remote, context, engine_outputs);
-    Ok((engine.with_restored(restored), outputs))
+    Ok((Arc::new(engine.with_restored(restored)), outputs))
 }
 
 /// Starts the thread that reads the saved state of a database that is opened while the sensor runs: it could not be opened

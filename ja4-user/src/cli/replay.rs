@@ -21,7 +21,7 @@ use crate::encode::Formatter;
 use crate::model::{CounterSet, Time};
 use crate::output::stdout::{ReplayOutput, is_closed};
 use crate::runtime::engine::Engine;
-use crate::runtime::replay::{LANES, ReplayOptions, ReplayReport, most_connections, replay};
+use crate::runtime::replay::{LANES, ReplayOptions, ReplayReport, replay};
 use crate::runtime::sensor_stats::{SensorStats, ShardTotals};
 use crate::shard::{FilterStats, ShardLimits};
 use crate::system::shutdown_watch::Shutdown;
@@ -91,9 +91,7 @@ impl ReplayCommand {
         let stop = options.stop.clone();
         let shutdown = Shutdown::watch(move || stop.set()).map_err(Failure::run)?;
         let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        let connections = most_connections(options.limits.connections);
         let mode = PipelineMode {
-            connections,
             first_seen: config.first_seen.clone(),
             rule_groups: GroupLimits::default(),
             files: Some(names),
@@ -133,11 +131,11 @@ impl ReplayCommand {
 fn replay_to(
     files: Vec<CaptureFile>,
     options: &ReplayOptions,
-    (engine, outputs): (Engine, Outputs),
+    (engine, outputs): (Arc<Engine>, Outputs),
     out: ReplayOutput,
     on_progress: Box<dyn FnMut(usize, ReadProgress) + Send + '_>,
 ) -> io::Result<(ReplayReport, Option<String>)> {
-    let (mut out, mut report) = replay(files, options, engine, out, on_progress)?;
+    let (mut out, mut report) = replay(files, options, &engine, out, on_progress)?;
     let mut line = Vec::new();
     let (start, end) = report.span.unwrap_or((Time(0), Time(0)));
     let mut stats = SensorStats {

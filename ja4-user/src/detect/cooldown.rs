@@ -35,7 +35,7 @@ struct Cooldown {
 counter_set! {
     /// Counters of [`Cooldowns`].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct CooldownStats as cooldown {
+    pub struct CooldownStats as cooldown: AddCounters {
         /// Groups of built-in rules in a cooldown.
         gauge groups,
         /// Cooldown groups evicted.

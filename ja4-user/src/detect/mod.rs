@@ -9,14 +9,15 @@
 //! | [`allowlist`] | Suppresses alerts of all of them |
 //! | [`cooldown`] | Limits the alerts of one kind |
 //!
-//! All of it runs on the engine's thread: connections of one source arrive at several shards, so their windows cannot be
-//! in a shard. Nothing in it reads a clock, does I/O or waits: time comes with the events, and rows to store are returned
-//! in batches. Every table is bounded and counts its evictions.
+//! Connections of one source arrive at several shards, so their windows cannot be in a shard: `detectors.rs` has them for
+//! all shards. Nothing in it reads a clock, does I/O or waits for another thread longer than an evaluation takes: time
+//! comes with the events, and rows to store are returned in batches. Every table is bounded and counts its evictions.
 
 pub mod allowlist;
 pub mod builtin;
 mod content;
 pub mod cooldown;
+pub(crate) mod detectors;
 pub mod first_seen;
 pub mod local_networks;
 pub mod profile;

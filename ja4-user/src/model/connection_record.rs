@@ -168,6 +168,13 @@ pub struct ConnectionRecord {
     pub stored_at: u16,
 }
 
+/// Adds the description of an alert to those of a connection.
+pub(crate) fn note_fired(fired: &mut ThinVec<ArcStr>, description: &ArcStr) {
+    if fired.len() < MAX_FIRED && !fired.contains(description) {
+        fired.push(ArcStr::clone(description));
+    }
+}
+
 impl ConnectionRecord {
     /// Creates the record of a new connection.
     #[must_use]
@@ -212,10 +219,8 @@ impl ConnectionRecord {
     }
 
     /// Adds the description of an alert.
-    pub(crate) fn note_fired(&mut self, words: &ArcStr) {
-        if self.fired.len() < MAX_FIRED && !self.fired.contains(words) {
-            self.fired.push(ArcStr::clone(words));
-        }
+    pub(crate) fn note_fired(&mut self, description: &ArcStr) {
+        note_fired(&mut self.fired, description);
     }
 
     /// Returns the newest fingerprint of a method.

@@ -96,6 +96,8 @@ struct BatchQueue {
     /// A thread reads the next batch.
     reading: bool,
     is_complete: bool,
+    /// No thread gets another batch, even if it is read.
+    is_stopped: bool,
 }
 
 /// The batches of all files, one after the other.
@@ -145,6 +147,9 @@ impl<'a> Batches<'a> {
     pub(crate) fn take(&self, number: usize) -> Option<Arc<DealtBatch>> {
         let mut queue = self.queue();
         loop {
+            if queue.is_stopped {
+                return None;
+            }
             let place = number - queue.first;
             if let Some((dealt, takers)) = queue.waiting.get_mut(place) {
                 *takers += 1;
@@ -163,16 +168,31 @@ impl<'a> Batches<'a> {
                 queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            queue.reading = true;
-            let spare = queue.spare.pop().unwrap_or_else(DealtBatch::new);
-            drop(queue);
-            let read = self.read(spare);
-            queue = self.queue();
-            queue.reading = false;
-            queue.is_complete |= read.is_none();
-            queue.waiting.extend(read.map(|dealt| (Arc::new(dealt), 0)));
-            self.changed.notify_all();
+            queue = self.read_next(queue);
         }
+    }
+
+    /// Reads a batch that no thread needs yet, unless enough are read.
+    pub(crate) fn read_ahead(&self) {
+        let queue = self.queue();
+        let is_needed = !queue.is_complete && !queue.reading && queue.waiting.len() < AHEAD;
+        if is_needed {
+            drop(self.read_next(queue));
+        }
+    }
+
+    /// Reads the next batch. The queue is not locked meanwhile.
+    fn read_next<'q>(&'q self, mut queue: MutexGuard<'q, BatchQueue>) -> MutexGuard<'q, BatchQueue> {
+        queue.reading = true;
+        let spare = queue.spare.pop().unwrap_or_else(DealtBatch::new);
+        drop(queue);
+        let read = self.read(spare);
+        queue = self.queue();
+        queue.reading = false;
+        queue.is_complete |= read.is_none();
+        queue.waiting.extend(read.map(|dealt| (Arc::new(dealt), 0)));
+        self.changed.notify_all();
+        queue
     }
 
     /// Makes a batch available for reuse, if no other thread holds it.
@@ -184,7 +204,8 @@ impl<'a> Batches<'a> {
 
     /// Ends the batches: the output is closed.
     pub(crate) fn stop(&self) {
-        self.queue().is_complete = true;
+        let mut queue = self.queue();
+        (queue.is_complete, queue.is_stopped) = (true, true);
         self.changed.notify_all();
     }
 

@@ -2,13 +2,12 @@
 
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use aya::maps::{MapData, RingBuf};
 use bytes::Bytes;
-use crossbeam_channel::{Sender, TrySendError};
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
 use ja4_common::parse::ParseStart;
@@ -23,8 +22,9 @@ use crate::model::{AddCounters, ConnectionEvent, EndReason, EventHandler, Finger
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::runtime::engine::observe::{Chunk, Observer};
+use crate::runtime::engine::{Engine, EngineWorker, Finished};
 use crate::runtime::handoff::{HandoffReceiver, HandoffSender};
-use crate::runtime::message::EngineMessage;
+use crate::runtime::line_sender::LineSender;
 use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::shard::{
     Core, DecapStats, DecapTarget, Decapsulator, FlowLookup, Now, ReassembledDatagram, ReassemblyOutcome, ShardBuffers,
@@ -39,10 +39,10 @@ const BATCH: usize = 4096;
 /// Longest time that lines are buffered.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// Bytes of lines that are sent at once, without waiting for [`FLUSH`].
+/// Bytes of lines that are processed at once, without waiting for [`FLUSH`].
 const FULL: usize = 64 << 10;
 
-/// Observations that are sent at once, without waiting for [`FLUSH`].
+/// Observations that are processed at once, without waiting for [`FLUSH`].
 const MANY: usize = 1024;
 
 /// Interval at which idle connections are evicted and counters are reported.
@@ -58,10 +58,6 @@ const NAPS: u32 = 2;
 /// Longest time that a stopping shard waits for datagrams of the other shards. Each of them checks for the end of the
 /// run once per [`EVICT`]; only a blocked thread takes longer.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Longest time that records wait in the ring for a long queue of the engine. Then the shard reads a batch, and chunks may be
-/// dropped: a blocked engine does not block the shards.
-const LONGEST_HOLD: Duration = Duration::from_secs(1);
 
 /// Share of the connections that may be in a nested tunnel: one in this many.
 const NESTED_SHARE: usize = 8;
@@ -92,8 +88,12 @@ pub struct LiveShard {
     pub buffers: ShardBuffers,
     /// What turns events into lines.
     pub formatter: Formatter,
-    /// Queue of the engine.
-    pub engine: Sender<EngineMessage>,
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// The shard's part of it.
+    pub worker: Arc<Mutex<EngineWorker>>,
+    /// Queue of standard output.
+    pub lines: LineSender,
     /// State shared with the control plane.
     pub shared: Arc<RunState>,
     /// Deadlines of the shutdown.
@@ -115,6 +115,8 @@ impl LiveShard {
             mut buffers,
             formatter,
             engine,
+            worker,
+            lines,
             shared,
             deadline,
             status,
@@ -134,25 +136,21 @@ impl LiveShard {
         };
         let handed_off = self.handed_off;
         let mut sink =
-            ChunkSender { formatter, chunk: Chunk::default(), engine, shared: Arc::clone(&shared), ending: None };
+            ShardOutput { formatter, chunk: Chunk::default(), engine, worker, finished: Finished::default(), lines };
         let mut env = ShardEnv { flows: &mut lookup, buffers: &mut buffers, events: &mut sink };
         let mut bad_version = 0;
         let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
         let mut naps = 0;
-        let mut read = Instant::now();
         loop {
             // Read before the drain: records emitted before the flag was set are in the ring.
             let stopping = shared.stop.load(Ordering::Acquire);
             env.flows.offset = shared.clock_offset.load(Ordering::Relaxed);
             let mut newest = 0;
             let mut taken = 0;
-            // While the engine's queue is long, records wait in the ring, where the filter drops the least valuable ones.
-            let is_held = env.events.is_queue_long() && !stopping && read.elapsed() < LONGEST_HOLD;
-            let batch = if is_held { 0 } else { BATCH };
             // Datagrams of other shards are merged with the records by time: a reply in the ring may have woken this
             // shard, and its request may arrive by the hand-off queue.
             let mut routed = handed_off.next();
-            while taken < batch
+            while taken < BATCH
                 && let Some(record) = ring.next()
             {
                 taken += 1;
@@ -175,7 +173,7 @@ impl LiveShard {
                     None => bad_version += 1,
                 }
                 if env.events.is_full() {
-                    env.events.flush();
+                    env.events.process();
                 }
             }
             while let Some(whole) = routed {
@@ -183,9 +181,6 @@ impl LiveShard {
                 routed = handed_off.next();
             }
             let now = Instant::now();
-            if !is_held {
-                read = now;
-            }
             if now.duration_since(flushed) >= FLUSH {
                 env.events.flush();
                 flushed = now;
@@ -207,6 +202,7 @@ impl LiveShard {
                 core.tick(at, &mut env);
                 core.evict_idle(at, &mut env);
                 core.refresh_counters(&mut env);
+                env.events.tick(at.time);
                 evicted = now;
             }
             if taken > 0 {
@@ -215,10 +211,6 @@ impl LiveShard {
             }
             if stopping {
                 break;
-            }
-            if is_held {
-                thread::sleep(NAP);
-                continue;
             }
             env.events.flush();
             if naps < NAPS {
@@ -236,13 +228,12 @@ impl LiveShard {
         while let Ok(whole) = handed_off.wait(FAREWELL) {
             encapsulated.datagram(whole, &mut core, &mut env);
         }
-        // The engine may take longer than the queue is long. What is not closed in time is counted as open.
-        env.events.ending = Some(deadline.clone());
+        // What is not closed in time is counted as open.
         let now = Now { time: wall_clock(), packet: None };
         while core.close_oldest(MANY, EndReason::Open, now, &mut env) && !deadline.has_passed(ShutdownPhase::Shards) {
-            env.events.flush();
+            env.events.process();
         }
-        env.events.flush();
+        env.events.finish();
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
         status.stats = encapsulated.stats(core.stats());
         status.ring.bad_record_version = bad_version;
@@ -281,7 +272,7 @@ struct EncapsulatedInput {
 }
 
 impl EncapsulatedInput {
-    fn packet(&mut self, packet: &Packet<'_>, core: &mut Core, env: &mut ShardEnv<'_, KernelFlowLookup, ChunkSender>) {
+    fn packet(&mut self, packet: &Packet<'_>, core: &mut Core, env: &mut ShardEnv<'_, KernelFlowLookup, ShardOutput>) {
         self.decapsulator.count_record();
         if packet.header.class == RecordClass::Nested as u8 {
             let start = match packet.header.flags & flag::NO_LINK {
@@ -312,7 +303,7 @@ impl EncapsulatedInput {
         &mut self,
         whole: ReassembledDatagram,
         core: &mut Core,
-        env: &mut ShardEnv<'_, KernelFlowLookup, ChunkSender>,
+        env: &mut ShardEnv<'_, KernelFlowLookup, ShardOutput>,
     ) {
         let owner = shard_of(whole.hash(&self.filter_config), self.filter_config.shards);
         if owner == self.index {
@@ -329,7 +320,7 @@ impl EncapsulatedInput {
         &mut self,
         whole: ReassembledDatagram,
         core: &mut Core,
-        env: &mut ShardEnv<'_, KernelFlowLookup, ChunkSender>,
+        env: &mut ShardEnv<'_, KernelFlowLookup, ShardOutput>,
     ) {
         match whole.reassemble(&mut self.defragmenter) {
             ReassemblyOutcome::NotFragment(datagram) => {
@@ -380,45 +371,58 @@ impl FlowLookup for KernelFlowLookup {
     }
 }
 
-/// Collects the shard's events and sends them to the engine in chunks. A chunk that finds the queue full is dropped and
-/// counted; the shard waits only at the end of the run.
-struct ChunkSender {
+/// Collects the shard's events, processes them in chunks, and sends the results to the outputs. A result that finds its
+/// queue full is dropped and counted; the shard never waits.
+struct ShardOutput {
     formatter: Formatter,
     chunk: Chunk,
-    engine: Sender<EngineMessage>,
-    shared: Arc<RunState>,
-    /// The deadlines of the shutdown, once the last connections are closed: then the shard waits for room in the queue.
-    ending: Option<ShutdownDeadline>,
+    engine: Arc<Engine>,
+    worker: Arc<Mutex<EngineWorker>>,
+    finished: Finished,
+    lines: LineSender,
 }
 
-impl ChunkSender {
-    /// Whether the chunk is large enough to be sent at once.
+impl ShardOutput {
+    /// Whether the chunk is large enough to be processed at once.
     fn is_full(&self) -> bool {
         self.chunk.text.len() >= FULL || self.chunk.observations.len() >= MANY
     }
 
-    /// Whether half of the engine's queue is in use.
-    fn is_queue_long(&self) -> bool {
-        self.engine.capacity().is_some_and(|capacity| self.engine.len() >= capacity / 2)
-    }
-
-    fn flush(&mut self) {
-        if self.chunk.is_empty() {
+    /// Processes the chunk.
+    fn process(&mut self) {
+        let Self { chunk, worker, finished, .. } = self;
+        if chunk.is_empty() {
             return;
         }
-        let message = EngineMessage::Chunk(std::mem::take(&mut self.chunk));
-        let sent = match &self.ending {
-            None => self.engine.try_send(message).map_err(TrySendError::into_inner),
-            Some(deadline) => deadline.send(ShutdownPhase::Shards, &self.engine, message),
-        };
-        if let Err(message) = sent {
-            self.shared.lose(&message);
-            // The buffers are reused.
-            if let EngineMessage::Chunk(mut chunk) = message {
-                chunk.clear();
-                self.chunk = chunk;
-            }
-        }
+        let (text, observations) = (chunk.text.len(), chunk.observations.len());
+        lock(worker).take(chunk, 0..text, 0..observations, 0, finished);
+        chunk.clear();
+        self.deliver();
+    }
+
+    /// Processes the chunk, and sends attached readers what has changed.
+    fn flush(&mut self) {
+        self.process();
+        lock(&self.worker).flush();
+        self.lines.send(&mut self.finished.text);
+    }
+
+    /// Raises the alerts that are due.
+    fn tick(&mut self, now: Time) {
+        self.process();
+        lock(&self.worker).tick(now, &mut self.finished);
+        self.deliver();
+    }
+
+    /// Sends the last lines. They wait for room until the shutdown's deadline.
+    fn finish(&mut self) {
+        self.flush();
+        self.lines.finish(&mut self.finished.text);
+    }
+
+    fn deliver(&mut self) {
+        self.engine.deliver(&mut self.finished);
+        self.lines.send(&mut self.finished.text);
     }
 
     fn observer(&mut self) -> Observer<'_> {
@@ -426,7 +430,12 @@ impl ChunkSender {
     }
 }
 
-impl EventHandler for ChunkSender {
+/// Locks a worker. Others lock it for queries, statistics and snapshots alone.
+fn lock(worker: &Mutex<EngineWorker>) -> MutexGuard<'_, EngineWorker> {
+    worker.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl EventHandler for ShardOutput {
     fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         self.observer().fingerprint(event);
     }

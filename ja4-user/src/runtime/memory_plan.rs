@@ -23,8 +23,8 @@ const PROCESS: u64 = 32 << 20;
 /// Bytes of the BPF maps that do not depend on a bound: the membership filter and the table of recent packets.
 const FIXED_MAPS: u64 = FilterConfig::MEMBERSHIP as u64 + BUCKETS as u64 * size_of::<RecentBucket>() as u64;
 
-/// Bytes of a connection: its entry in the kernel's map with key, links and hash bucket; its state in a shard and its record in
-/// the engine, with attributes and a few fingerprints.
+/// Bytes of a connection: its entry in the kernel's map with key, links and hash bucket; its state in a shard and its record,
+/// with attributes and a few fingerprints.
 const CONNECTION: u64 = size_of::<FlowEntry>() as u64 + 72 + 1536;
 
 /// Bytes of a value or pair of first-seen, without its text.
@@ -33,11 +33,11 @@ const FIRST_SEEN: u64 = 200;
 /// Bytes of a profile key with a few values.
 const PROFILE: u64 = 600;
 
-/// Chunks in the queue of the engine, and in that of standard output.
+/// Chunks in the queue of standard output.
 const CHUNKS: u64 = 256;
 
-/// Bytes of a chunk in both queues: observations, and their lines twice.
-const CHUNK: u64 = 320 << 10;
+/// Bytes of a chunk of lines.
+const CHUNK: u64 = 128 << 10;
 
 /// Steps of the factor.
 const STEPS: u64 = 1024;
@@ -58,7 +58,7 @@ pub(crate) struct MemoryPlan {
     pub(crate) profile_keys: usize,
     /// Limits of the groups of threshold rules.
     pub(crate) rule_groups: GroupLimits,
-    /// Chunks in a queue.
+    /// Chunks in the queue of standard output.
     pub(crate) chunks: usize,
     /// The limit that determines the bounds.
     limit: Option<MemoryLimit>,
@@ -138,7 +138,7 @@ impl MemoryPlan {
             (seen, format!("first-seen, {values} values and {pairs} pairs")),
             (*profile_keys as u64 * PROFILE, format!("{profile_keys} profile keys")),
             (rule_groups.bytes as u64, "groups of threshold rules".to_owned()),
-            (*chunks as u64 * CHUNK, format!("queues of {chunks} chunks")),
+            (*chunks as u64 * CHUNK, format!("lines in a queue of {chunks} chunks")),
         ]
     }
 

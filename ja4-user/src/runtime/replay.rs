@@ -4,7 +4,7 @@
 //! of threads.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use ja4_common::counter::FilterCounters;
@@ -15,10 +15,11 @@ use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{AddCounters, Time};
 use crate::runtime::batches::{Batches, DealtBatch, OnProgress, ReadSummary, captured};
 use crate::runtime::connection_limit::{self, ConnectionLimit};
-use crate::runtime::engine::Engine;
 use crate::runtime::engine::observe::Observer;
 use crate::runtime::engine::stats::EngineStats;
-use crate::runtime::merge::{LaneLines, LineCause, LineKey, Merge};
+use crate::runtime::engine::{Engine, EngineWorker};
+use crate::runtime::merge::{LaneLines, LineCause, LineKey, SerialOutput};
+use crate::runtime::rounds::BatchRounds;
 use crate::runtime::sensor_stats::CaptureStats;
 use crate::shard::ShardBuffers;
 use crate::shard::ShardStats;
@@ -38,7 +39,7 @@ const SEED: [u64; 2] = [0x7265_706c_6179_2031, 0x7265_706c_6179_2032];
 
 /// Most connections that a replay holds at any time with a bound of `max`: between two checks of the bound there may be
 /// a few thousand more.
-pub(crate) const fn most_connections(max: usize) -> usize {
+const fn most_connections(max: usize) -> usize {
     max.saturating_add(connection_limit::GROWTH)
 }
 
@@ -90,27 +91,39 @@ pub struct ReplayReport {
 pub fn replay<W: Write + Send>(
     files: Vec<CaptureFile>,
     options: &ReplayOptions,
-    engine: Engine,
+    engine: &Arc<Engine>,
     mut out: W,
     on_progress: OnProgress<'_>,
 ) -> io::Result<(W, ReplayReport)> {
     let filter_config = FilterConfig::new(SEED);
-    let threads = options.threads.clamp(1, LANES as usize);
+    // Rules about alerts are evaluated with those of the same connection: one event after another.
+    let threads = if engine.active().matcher.has_alert_rules() { 1 } else { options.threads.clamp(1, LANES as usize) };
     let mut header = Vec::new();
     Formatter::new(options.format, Arc::clone(&options.context)).header(&mut header);
     out.write_all(&header)?;
     let batches = Batches::new(files, threads, LANES, &filter_config, on_progress, options.stop.clone());
-    let merge = Merge::new(out, engine, threads, options.continue_without_output);
     let limit = ConnectionLimit::new(threads, LANES as usize, options.limits.connections.max(1));
-    let run = |thread: usize| ReplayWorker::new(thread, threads, options, &filter_config, &limit).run(&batches, &merge);
-    let shares = if threads == 1 {
-        vec![run(0)]
+    let worker = |thread: usize| {
+        ReplayWorker::new(thread, threads, options, &filter_config, &limit, engine.worker(LANES as usize))
+    };
+    let (shares, (mut out, mut write_error)) = if threads == 1 {
+        let mut output = SerialOutput::new(out, engine, options.continue_without_output);
+        let share = worker(0).run(&batches, |number, worker, lines, now| output.run(number, worker, lines, now));
+        (vec![share], output.into_parts())
     } else {
-        thread::scope(|scope| {
-            let run = &run;
-            let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
-            workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
-        })
+        let rounds = BatchRounds::new(out, engine, threads, options.continue_without_output);
+        let shares = thread::scope(|scope| {
+            let (rounds, batches, worker) = (&rounds, &batches, &worker);
+            let run = move |thread: usize| {
+                let step = |number, worker: &mut EngineWorker, lines: &mut LaneLines, now| {
+                    rounds.run(thread, number, worker, lines, now, || batches.read_ahead())
+                };
+                worker(thread).run(batches, step)
+            };
+            let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        });
+        (shares, rounds.into_parts())
     };
     let ReadSummary { errors, stopped, fragments, packets } = batches.into_read();
     let mut report = ReplayReport {
@@ -124,24 +137,25 @@ pub fn replay<W: Write + Send>(
         write_error: None,
     };
     report.stats.fragments.add(&fragments);
+    let mut workers = Vec::new();
     for share in shares {
         report.counters.add(&share.counters);
         report.stats.add(&share.stats);
         report.capture.link_unreadable += share.not_network;
         report.span = share.span.or(report.span);
+        workers.push(Arc::new(Mutex::new(share.engine)));
     }
-    let (mut out, mut engine, mut write_error) = merge.into_parts();
     if let Some(error) = write_error.take_if(|_| !options.continue_without_output) {
         return Err(error);
     }
-    engine.finish(|lines| {
+    engine.finish(&workers, |lines| {
         if write_error.is_none() {
             write_error = out.write_all(lines).err();
         }
         lines.clear();
         true
     });
-    report.engine = engine.stats();
+    report.engine = engine.stats(&workers);
     report.write_error = write_error;
     Ok((out, report))
 }
@@ -152,6 +166,7 @@ struct WorkerTotals {
     stats: ShardStats,
     not_network: u64,
     span: Option<(Time, Time)>,
+    engine: EngineWorker,
 }
 
 /// One thread of a replay. It owns every `threads`-th lane.
@@ -173,6 +188,7 @@ struct ReplayWorker<'a> {
     last: u64,
     /// Number of the frame before which the bound is checked next.
     next_boundary: u64,
+    engine: EngineWorker,
 }
 
 impl<'a> ReplayWorker<'a> {
@@ -182,6 +198,7 @@ impl<'a> ReplayWorker<'a> {
         options: &ReplayOptions,
         filter_config: &'a FilterConfig,
         limit: &'a ConnectionLimit,
+        engine: EngineWorker,
     ) -> Self {
         let share = |whole: usize| whole.div_ceil(LANES as usize).max(1);
         let limits = ShardLimits {
@@ -206,34 +223,40 @@ impl<'a> ReplayWorker<'a> {
             not_network: 0,
             last: 0,
             next_boundary: connection_limit::INTERVAL,
+            engine,
         }
     }
 
-    fn run<W: Write>(mut self, batches: &Batches<'_>, merge: &Merge<W>) -> WorkerTotals {
+    /// Processes all batches. `step` takes the engine's steps over a batch, and returns false if the replay should stop.
+    fn run(
+        mut self,
+        batches: &Batches<'_>,
+        mut step: impl FnMut(u64, &mut EngineWorker, &mut LaneLines, bool) -> bool,
+    ) -> WorkerTotals {
         let mut number = 0;
         while let Some(dealt) = batches.take(number) {
             self.batch(&dealt);
             let slow = !dealt.batch.is_full();
             batches.recycle(dealt);
-            if !merge.submit(number, &mut self.lines, slow) {
+            number += 1;
+            if !step(number as u64, &mut self.engine, &mut self.lines, slow) {
                 batches.stop();
             }
-            number += 1;
         }
         let end = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(self.last) };
         self.hold_bound(u64::MAX, end);
-        merge.submit(number, &mut self.lines, true);
-        number += 1;
+        step(number as u64 + 1, &mut self.engine, &mut self.lines, true);
         // One lane of each thread at a time, so that the results of all lanes are never in memory at once.
         for index in 0..(LANES as usize).div_ceil(self.threads) {
             self.one_lane(index, u64::MAX, LineCause::Clock, |lane, engines, sink| lane.finish(end, engines, sink));
-            merge.submit(number + index, &mut self.lines, true);
+            step((number + index) as u64 + 2, &mut self.engine, &mut self.lines, true);
         }
         let mut share = WorkerTotals {
             counters: FilterCounters::default(),
             stats: ShardStats::default(),
             not_network: self.not_network,
             span: self.span,
+            engine: self.engine,
         };
         for lane in &self.lanes {
             share.counters.add(lane.counters());
@@ -304,10 +327,11 @@ impl<'a> ReplayWorker<'a> {
         } else if time >= self.next_tick {
             self.next_tick = Time(time.0.saturating_add(TICK));
             let now = Now { time, packet: Some(number) };
-            if self.thread == 0 {
-                self.lines.ticks.push((number, time));
+            for index in 0..self.lanes.len() {
+                let lane = (index * self.threads + self.thread) as u32;
+                self.lines.tick(LineKey { packet: number, cause: LineCause::Clock, lane }, time);
+                self.one_lane(index, number, LineCause::Clock, |lane, engines, sink| lane.tick(now, engines, sink));
             }
-            self.each_lane(number, |lane, engines, sink| lane.tick(now, engines, sink));
         }
     }
 
@@ -334,12 +358,6 @@ impl<'a> ReplayWorker<'a> {
         for index in 0..self.lanes.len() {
             let share = shares.get(index * threads + self.thread).copied().unwrap_or(0);
             self.one_lane(index, number, LineCause::Bound, |lane, engines, sink| lane.evict(share, now, engines, sink));
-        }
-    }
-
-    fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut ShardBuffers, &mut Observer<'_>)) {
-        for index in 0..self.lanes.len() {
-            self.one_lane(index, number, LineCause::Clock, &mut act);
         }
     }
 

@@ -7,7 +7,6 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::model::counter_set;
 use crate::runtime::engine::stats::EngineStats;
-use crate::runtime::message::EngineMessage;
 use crate::shard::ShardStats;
 
 /// State that all threads of a live run share.
@@ -19,8 +18,6 @@ pub struct RunState {
     pub stop: AtomicBool,
     /// See [`OutputStats::lines_dropped`].
     pub lines_dropped: AtomicU64,
-    /// See [`OutputStats::observations_dropped`].
-    pub observations_dropped: AtomicU64,
     /// Counters of the engine, at most one second old.
     pub engine: ArcSwap<EngineStats>,
     /// When the engine last reported its counters.
@@ -28,21 +25,9 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// Counts a message that a full queue rejected.
-    pub(crate) fn lose(&self, message: &EngineMessage) {
-        self.lines_dropped.fetch_add(message.lines(), Ordering::Relaxed);
-        if let EngineMessage::Chunk(chunk) = message {
-            self.observations_dropped.fetch_add(chunk.observations.len() as u64, Ordering::Relaxed);
-        }
-    }
-
     /// Returns the counters of full queues.
     pub(crate) fn output_stats(&self) -> OutputStats {
-        OutputStats {
-            lines_dropped: self.lines_dropped.load(Ordering::Relaxed),
-            observations_dropped: self.observations_dropped.load(Ordering::Relaxed),
-            queued_chunks: 0,
-        }
+        OutputStats { lines_dropped: self.lines_dropped.load(Ordering::Relaxed) }
     }
 }
 
@@ -50,14 +35,8 @@ counter_set! {
     /// Counters of full queues.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct OutputStats as output {
-        /// Lines dropped because a queue was full.
-        ///
-        /// It was the queue of the engine or of the writer.
+        /// Lines dropped because the queue of the writer was full.
         counter lines_dropped,
-        /// Observations dropped because the engine's queue was full.
-        counter observations_dropped,
-        /// Chunks of observations in the engine's queue.
-        gauge queued_chunks,
     }
 }
 

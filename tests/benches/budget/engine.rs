@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, ensure};
@@ -18,7 +18,7 @@ use ja4_user::model::{
 use ja4_user::runtime::engine::observe::{Chunk, Observer};
 use ja4_user::runtime::engine::outputs::EngineOutputs;
 use ja4_user::runtime::engine::tracker::Tracker;
-use ja4_user::runtime::engine::{Engine, EngineSettings, SavedState};
+use ja4_user::runtime::engine::{Engine, EngineSettings, Finished, SavedState};
 
 use crate::Scale;
 use crate::figure::{Figure, least};
@@ -63,10 +63,10 @@ fn tracker(scale: Scale) -> f64 {
     let flows: Vec<_> = (0..CONNECTIONS).map(|number| record(number).identity).collect();
     let fingerprint = seen(Method::Ja4);
     let rounds = (0..scale.of(20, 2)).map(|_| {
-        let mut tracker = Tracker::with_capacity(flows.len());
+        let mut tracker = Tracker::default();
         let begun = Instant::now();
         for flow in &flows {
-            tracker.enter(black_box(flow), 0, Time(1)).record.note(fingerprint.clone());
+            Arc::make_mut(tracker.enter(black_box(flow), 0, Time(1)).record).note(fingerprint.clone());
         }
         let took = begun.elapsed().as_nanos() as f64 / flows.len() as f64;
         black_box(tracker);
@@ -80,24 +80,26 @@ fn tracker(scale: Scale) -> f64 {
 fn whole(scale: Scale) -> Result<f64> {
     let context = Arc::new(EncodeContext::default());
     let opened = config::open(None, |_| {}).map_err(|report| anyhow!("{report}"))?;
-    let settings = EngineSettings { connections: CONNECTIONS as usize, ..EngineSettings::default() };
-    let outlets = EngineOutputs::new(&context, false);
-    let mut engine = Engine::new(&settings, opened.loaded.content, SavedState::default(), None, &context, outlets);
+    let (settings, outputs) = (EngineSettings::default(), EngineOutputs::new(false));
+    let engine =
+        Arc::new(Engine::new(&settings, opened.loaded.content, SavedState::default(), None, &context, outputs));
+    let worker = Arc::new(Mutex::new(engine.worker(1)));
     let mut formatter = Formatter::new(Format::Json, Arc::clone(&context)).open();
     let mut best = Vec::new();
     for round in 0..scale.of(10, 2) {
         let mut chunks = chunks(&mut formatter, round);
         let observed: usize = chunks.iter().map(|chunk| chunk.observations.len()).sum();
-        let mut out = Vec::with_capacity(1 << 20);
+        let mut out = Finished::default();
         let begun = Instant::now();
         for chunk in &mut chunks {
-            out.clear();
+            out.text.clear();
             let (text, observations) = (chunk.text.len(), chunk.observations.len());
-            engine.take(chunk, 0..text, 0..observations, &mut out);
+            let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+            worker.take(chunk, 0..text, 0..observations, 0, &mut out);
         }
         best.push(begun.elapsed().as_nanos() as f64 / observed as f64);
     }
-    ensure!(engine.stats().connections == 0, "connections remain open after their end events");
+    ensure!(engine.stats(&[worker]).connections == 0, "connections remain open after their end events");
     Ok(least(best))
 }
 

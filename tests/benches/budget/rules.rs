@@ -43,7 +43,7 @@ fn nanoseconds(
     let (set, _) = RuleSet::load(true, &[])?;
     let mut alerts = Vec::new();
     let rounds = (0..scale.of(20, 2)).map(|_| {
-        let mut rules = RuleEngine::new(set.clone(), Arc::default(), GroupLimits::default());
+        let mut rules = RuleEngine::new(&set, Arc::default(), GroupLimits::default());
         let begun = Instant::now();
         for (number, record) in (0..).zip(records) {
             rules.evaluate(black_box(record), event(record), Time(number * 100_000), None, &mut alerts);

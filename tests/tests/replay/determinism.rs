@@ -1,5 +1,7 @@
 //! The output for a file is byte-identical for any number of shards.
 
+use tests::stats_u64;
+
 use super::conformance::conformance;
 use super::*;
 
@@ -22,7 +24,7 @@ fn stdout(file: &Path, shards: &str) -> Vec<u8> {
 /// Asserts that the output is identical for each number of shards. Returns the number of fingerprints.
 fn assert_same_for_any_shards(file: &Path) -> usize {
     let first = stdout(file, "1");
-    for shards in ["1", "2", "3", "4"] {
+    for shards in ["1", "2", "3", "16"] {
         assert!(stdout(file, shards) == first, "{} differs with {shards} shards", file.display());
     }
     fingerprints(&events::parse(std::str::from_utf8(&first).unwrap())).len()
@@ -36,6 +38,35 @@ fn generated_captures_print_the_same_bytes_for_any_number_of_shards() {
     {
         let printed = assert_same_for_any_shards(&generated(folder.path(), kind, scale));
         assert!(printed as u64 > kind.flows(scale), "{kind:?}: {printed}");
+    }
+}
+
+/// The tables of the detectors have several parts here, and each of them evicts.
+#[test]
+fn evictions_and_alerts_are_the_same_for_any_number_of_shards() {
+    let folder = TempDir::new().unwrap();
+    let (config, alerts) = (folder.path().join("sensor.toml"), folder.path().join("alerts"));
+    let bounds = format!(
+        "[first_seen]\nlearning = \"0\"\nmax_values = 4096\nmax_host_values = 4096\n[profiles]\nmax_keys = 4096\n\
+         [[alerts.sink]]\ntype = \"file\"\npath = \"{}\"\nrate = 0\n",
+        alerts.display()
+    );
+    fs::write(&config, bounds).unwrap();
+    let file = generated(folder.path(), CaptureKind::Dense, 0.3);
+    let replay = |shards: &str| {
+        let arguments = ["replay", "--config", config.to_str().unwrap(), "--shards", shards, file.to_str().unwrap()];
+        let outcome = Sensor::new().run(&arguments.map(OsStr::new)).ok();
+        let written = fs::read(&alerts).unwrap();
+        fs::remove_file(&alerts).unwrap();
+        (outcome.stdout().to_owned(), written)
+    };
+    let one = replay("1");
+    let events = events::parse(&one.0);
+    let last = events.last().unwrap();
+    assert!(stats_u64(last, &["engine", "first_seen", "evicted"]) > 1000, "{last:#}");
+    assert!(stats_u64(last, &["engine", "profiles", "evicted_keys"]) > 100, "{last:#}");
+    for shards in ["2", "7", "16"] {
+        assert!(replay(shards) == one, "the output differs with {shards} shards");
     }
 }
 

@@ -113,8 +113,8 @@ impl LiveSensor {
                 _ = watchdog.tick(), if alive.is_some() => self.watchdog(),
                 _ = stats.tick(), if !stats_interval.is_zero() => {
                     let line = self.stats(attachments)?;
-                    if let Err(full) = self.engine.try_send(EngineMessage::Line(line)) {
-                        self.shared.lose(&full.into_inner());
+                    if self.lines.try_send(line).is_err() {
+                        self.shared.lines_dropped.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }
@@ -239,14 +239,12 @@ impl LiveSensor {
             rings.add(&status.ring);
         }
         rings.queued_bytes = self.queued_bytes()?;
-        let mut output = self.shared.output_stats();
-        output.queued_chunks = self.engine.len() as u64;
         let stats = SensorStats {
             uptime_ms: self.started.elapsed().as_millis() as u64,
             kernel: FilterStats::of_hooks(self.kernel.counters().map_err(kernel_failure)?),
             shards: ShardTotals { shards, rings: Some(rings) },
             engine: self.shared.engine.load_full(),
-            output: Some(output),
+            output: Some(self.shared.output_stats()),
             interfaces: Some(interfaces),
             http: self.web.as_ref().map(HttpTask::stats),
         };

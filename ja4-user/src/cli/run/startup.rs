@@ -29,6 +29,7 @@ use crate::config::{Config, LoadedFiles};
 use crate::encode::{EncodeContext, Formatter};
 use crate::output::stdout::StdoutWriter;
 use crate::runtime::engine::Engine;
+use crate::runtime::line_sender::LineSender;
 use crate::runtime::live::LiveShard;
 use crate::runtime::memory_plan::MemoryPlan;
 use crate::runtime::overload::{self, OverloadController};
@@ -41,6 +42,9 @@ use crate::system::notify::Notifier;
 use crate::system::privilege;
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::HumanDuration;
+
+/// Requests in the queue of the engine's thread.
+const REQUESTS: usize = 256;
 
 /// Idle time of a flow in the filter if bulk packets are not counted: long enough for a pause between requests.
 const UNCOUNTED: HumanDuration = HumanDuration::seconds(30);
@@ -58,7 +62,7 @@ pub(super) struct PreparedSensor {
     pub(super) interfaces: Vec<Interface>,
     pub(super) server: Option<HttpServer>,
     pub(super) context: Arc<EncodeContext>,
-    pub(super) pipeline_parts: (Engine, Outputs),
+    pub(super) pipeline_parts: (Arc<Engine>, Outputs),
     pub(super) kernel: Kernel,
     pub(super) filter_config: FilterConfig,
     pub(super) overload: OverloadController,
@@ -83,10 +87,7 @@ impl SensorSetup {
         let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
         let server = web::bind(&self.config.http)?;
         let context = Arc::new(self.config.output.context(names));
-        // The engine may receive the end of a connection after the shard has opened the next.
-        let connections = self.plan.connections as usize;
         let mode = PipelineMode {
-            connections: connections + connections / 8,
             first_seen: self.plan.first_seen.clone(),
             rule_groups: self.plan.rule_groups,
             files: None,
@@ -146,7 +147,7 @@ impl SensorSetup {
         (filter_config, overload): (FilterConfig, OverloadController),
         interfaces: &[u32],
         context: Arc<EncodeContext>,
-        (engine_itself, outputs): (Engine, Outputs),
+        (engine, outputs): (Arc<Engine>, Outputs),
         shutdown: Shutdown,
     ) -> Result<LiveSensor, Failure> {
         let shared = Arc::new(RunState::default());
@@ -156,21 +157,23 @@ impl SensorSetup {
         Formatter::new(self.config.output.format, Arc::clone(&context)).header(&mut header);
         let (lines, writer) = StdoutWriter::start(header, self.plan.chunks, Some(gone_sender)).map_err(Failure::run)?;
         shutdown.on_overdue(writer.on_overdue());
-        let (engine, observed) = bounded(self.plan.chunks);
-        let last_lines = lines.clone();
+        let shards = filter_config.shards;
+        let workers: Vec<_> = (0..shards).map(|_| Arc::new(Mutex::new(engine.worker(1)))).collect();
+        let line_sender = LineSender::new(lines.clone(), Arc::clone(&shared), shutdown.deadline().clone());
+        let (requests, requested) = bounded(REQUESTS);
         let engine_thread = thread::Builder::new()
             .name("engine".to_owned())
             .spawn({
-                let (shared, deadline) = (Arc::clone(&shared), shutdown.deadline().clone());
-                move || engine_thread::run(engine_itself, &observed, &lines, &shared, &deadline)
+                let (engine, workers) = (Arc::clone(&engine), workers.clone());
+                let (lines, shared) = (line_sender.clone(), Arc::clone(&shared));
+                move || engine_thread::run(&engine, &workers, &requested, &lines, &shared)
             })
             .map_err(Failure::run)?;
-        let shards = filter_config.shards;
         let queues = (0..shards).map(|_| handoff::channel()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
         let (handoff, receivers): (Vec<_>, Vec<_>) = queues.into_iter().unzip();
         let mut threads = Vec::new();
         let mut statuses = Vec::new();
-        for (index, handed_off) in (0..shards).zip(receivers) {
+        for ((index, handed_off), worker) in (0..shards).zip(receivers).zip(workers) {
             let status = Arc::new(Mutex::new(ShardStatus::default()));
             statuses.push(Arc::clone(&status));
             let shard = LiveShard {
@@ -193,7 +196,9 @@ impl SensorSetup {
                 },
                 buffers: ShardBuffers::new(self.config.output.forms()),
                 formatter: Formatter::new(self.config.output.format, Arc::clone(&context)).open(),
-                engine: engine.clone(),
+                engine: Arc::clone(&engine),
+                worker,
+                lines: line_sender.clone(),
                 shared: Arc::clone(&shared),
                 deadline: shutdown.deadline().clone(),
                 status,
@@ -209,16 +214,16 @@ impl SensorSetup {
         }
         let formatter = Formatter::new(self.config.output.format, Arc::clone(&context));
         let reload = Reloader::new(Arc::clone(&self.run), self.config.clone(), outputs.alerts().cloned());
-        let reloads = ReloadThread::start(reload, engine.clone()).map_err(Failure::run)?;
+        let reloads = ReloadThread::start(reload, requests.clone()).map_err(Failure::run)?;
         Ok(LiveSensor {
             kernel,
             overload,
             shared,
             threads,
             statuses,
-            engine,
+            engine: requests,
             engine_thread: Some(engine_thread),
-            lines: last_lines,
+            lines,
             writer,
             gone,
             formatter,

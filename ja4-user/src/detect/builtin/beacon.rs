@@ -95,8 +95,9 @@ impl BeaconSeries {
 }
 
 impl BeaconTracker {
-    pub(super) fn new() -> Self {
-        Self { series: BoundedLruMap::new(MAX_SERIES) }
+    /// Returns a tracker without history for one of `parts` equal parts of all keys.
+    pub(super) fn new(parts: usize) -> Self {
+        Self { series: BoundedLruMap::new(MAX_SERIES.div_ceil(parts)) }
     }
 
     /// Records a sighting. Returns the series if it is regular, this beat included.
@@ -161,7 +162,7 @@ mod tests {
 
     /// The numbers of the sightings that fired, of a series with these gaps in seconds.
     fn fired(gaps: impl IntoIterator<Item = f64>) -> Vec<usize> {
-        let (settings, mut tracker, mut now) = (BeaconSettings::default(), BeaconTracker::new(), 1_000.0);
+        let (settings, mut tracker, mut now) = (BeaconSettings::default(), BeaconTracker::new(1), 1_000.0);
         let mut fired = Vec::new();
         for (number, gap) in gaps.into_iter().enumerate() {
             now += gap;

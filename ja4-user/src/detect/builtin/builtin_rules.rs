@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use arcstr::ArcStr;
@@ -10,11 +11,11 @@ use foldhash::quality::RandomState;
 use super::beacon::{BeaconMatch, BeaconTracker};
 use super::many_ja4::{self, ManyJa4Settings, ManyJa4Tracker};
 use super::new_chain::NewChainTracker;
-use super::new_tunnel::{NewTunnelTracker, TunnelPath};
-use super::pending_alerts::{NewValue, PendingAlerts};
+use super::new_tunnel::{self, NewTunnelTracker, TunnelPath};
+use super::pending_alerts::NewValue;
 use super::rare_value_spread::{RareValueSpreadSettings, RareValueSpreadTracker};
 use super::rule::BuiltinRule;
-use super::settings::BuiltinSettings;
+use super::settings::{BuiltinSettings, FirstSeenRuleSettings};
 use super::user_agent_mismatch::UserAgentTracker;
 use crate::detect::allowlist::Allowlist;
 use crate::detect::cooldown::Cooldowns;
@@ -27,7 +28,7 @@ use crate::model::{
 counter_set! {
     /// Counters of [`BuiltinRules`].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct BuiltinStats as builtin {
+    pub struct BuiltinStats as builtin: AddCounters {
         /// Firings of a built-in rule, before its cooldown.
         counter fired by rule of BuiltinRule,
         /// Entries of a built-in rule evicted.
@@ -53,19 +54,45 @@ pub struct BuiltinRules {
     rare_value_spread: RareValueSpreadTracker,
     new_chain: NewChainTracker,
     beacon: BeaconTracker,
-    /// New values collected for the alert of their connection.
-    pending: PendingAlerts,
     fired: [u64; BuiltinRule::ALL.len()],
 }
 
-/// The event that a rule is evaluated on, and where its alert goes.
+/// The event that a rule is evaluated on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BuiltinEvent<'a> {
+    /// The connection as of the event.
+    pub(crate) record: &'a ConnectionRecord,
+    /// The fingerprint; `None`: the connection has ended.
+    pub(crate) seen: Option<&'a FingerprintRecord>,
+    /// What was known of the fingerprint's value.
+    pub(crate) sighting: Sighting,
+    /// Time of the event.
+    pub(crate) now: Time,
+    /// Number of the packet in a replay.
+    pub(crate) packet: Option<u64>,
+}
+
+/// An event with the cooldowns that apply to it.
 struct BuiltinContext<'a> {
-    record: &'a ConnectionRecord,
-    seen: Option<&'a FingerprintRecord>,
-    now: Time,
-    packet: Option<u64>,
+    event: BuiltinEvent<'a>,
     cooldowns: &'a mut Cooldowns,
-    out: &'a mut Vec<Alert>,
+}
+
+impl<'a> Deref for BuiltinContext<'a> {
+    type Target = BuiltinEvent<'a>;
+
+    fn deref(&self) -> &BuiltinEvent<'a> {
+        &self.event
+    }
+}
+
+/// The result of a rule that fires.
+#[derive(Debug)]
+pub(crate) enum BuiltinOutcome {
+    /// An alert.
+    Alert(Alert),
+    /// A value for the next `first_seen` alert of the connection, with the number of firings that a cooldown suppressed.
+    NewValue(NewValue, u64),
 }
 
 /// Names and values of a group.
@@ -75,18 +102,22 @@ impl BuiltinRules {
     /// Returns rules without state. The settings are in range.
     #[must_use]
     pub fn new(settings: BuiltinSettings, allowlist: Arc<Allowlist>) -> Self {
+        Self::part(settings, allowlist, 1)
+    }
+
+    /// Returns rules without state for one of `parts` equal parts of all keys.
+    pub(crate) fn part(settings: BuiltinSettings, allowlist: Arc<Allowlist>, parts: usize) -> Self {
         Self {
             settings,
             allowlist,
             names: BuiltinRule::ALL.map(|rule| (rule.name().into(), rule.description().into())),
             seed: RandomState::default(),
-            new_tunnel: NewTunnelTracker::new(),
-            user_agent_mismatch: UserAgentTracker::new(),
-            many_ja4: ManyJa4Tracker::new(),
-            rare_value_spread: RareValueSpreadTracker::new(),
-            new_chain: NewChainTracker::new(),
-            beacon: BeaconTracker::new(),
-            pending: PendingAlerts::default(),
+            new_tunnel: NewTunnelTracker::new(parts),
+            user_agent_mismatch: UserAgentTracker::new(parts),
+            many_ja4: ManyJa4Tracker::new(parts),
+            rare_value_spread: RareValueSpreadTracker::new(parts),
+            new_chain: NewChainTracker::new(parts),
+            beacon: BeaconTracker::new(parts),
             fired: Default::default(),
         }
     }
@@ -97,54 +128,36 @@ impl BuiltinRules {
         self.allowlist = allowlist;
     }
 
-    /// Evaluates the rules on a fingerprint. `record` is its connection as of now, with `tunnel` and `os` inferred
-    /// already; `seen` may be in its history or not.
-    #[expect(clippy::too_many_arguments, reason = "the caller holds them separately")]
-    pub fn fingerprint(
+    /// Evaluates a rule on an event that [`BuiltinSettings::concerned`] returned it for. All events of one key must be
+    /// evaluated by the same instance.
+    pub(crate) fn evaluate(
         &mut self,
-        record: &ConnectionRecord,
-        seen: &FingerprintRecord,
-        sighting: Sighting,
-        now: Time,
-        packet: Option<u64>,
+        rule: BuiltinRule,
+        event: &BuiltinEvent<'_>,
         cooldowns: &mut Cooldowns,
-        out: &mut Vec<Alert>,
-    ) {
-        let mut context = BuiltinContext { record, seen: Some(seen), now, packet, cooldowns, out };
-        self.evaluate_known_bad(seen, &mut context);
-        self.evaluate_first_seen(seen, sighting, &mut context);
-        match seen.method {
-            Method::Ja4t => self.evaluate_new_tunnel(&mut context),
-            Method::Ja4 => {
-                self.evaluate_user_agent_mismatch(seen, &mut context);
-                self.evaluate_many_ja4(seen, &mut context);
-                self.evaluate_rare_value_spread(seen, sighting, &mut context);
+    ) -> Option<BuiltinOutcome> {
+        let context = &mut BuiltinContext { event: *event, cooldowns };
+        let alert = match (rule, event.seen) {
+            (BuiltinRule::FirstSeen, Some(seen)) => return self.evaluate_first_seen(seen, context),
+            (BuiltinRule::KnownBad, Some(seen)) => self.evaluate_known_bad(seen, context),
+            (BuiltinRule::NewTunnel, _) => self.evaluate_new_tunnel(context),
+            (BuiltinRule::UserAgentMismatch, Some(seen)) => self.evaluate_user_agent_mismatch(seen, context),
+            (BuiltinRule::ManyJa4, Some(seen)) => self.evaluate_many_ja4(seen, context),
+            (BuiltinRule::RareValueSpread, Some(seen)) => self.evaluate_rare_value_spread(seen, context),
+            (BuiltinRule::Beacon, Some(seen)) => self.evaluate_beacon(seen, event.now, context),
+            (BuiltinRule::Beacon, None) => only_syn(event.record).and_then(|syn| {
+                context.event.seen = Some(syn);
+                self.evaluate_beacon(syn, event.record.start, context)
+            }),
+            (BuiltinRule::NewChain, _) => {
+                // The leaf comes first.
+                context.event.seen = chain(event.record).next();
+                self.evaluate_new_chain(context)
             }
-            Method::Ja4h => self.evaluate_user_agent_mismatch(seen, &mut context),
-            _ => {}
-        }
-        // A connection has one hello, or two after a HelloRetryRequest, but any number of requests.
-        if seen.method == Method::Ja4h || (seen.method == Method::Ja4 && seen.count == 1) {
-            self.evaluate_beacon(seen, now, &mut context);
-        }
-    }
-
-    /// Evaluates the rules on a connection that has ended.
-    pub fn connection(
-        &mut self,
-        record: &ConnectionRecord,
-        now: Time,
-        packet: Option<u64>,
-        cooldowns: &mut Cooldowns,
-        out: &mut Vec<Alert>,
-    ) {
-        // The leaf comes first.
-        let leaf = chain(record).next();
-        self.evaluate_new_chain(BuiltinContext { record, seen: leaf, now, packet, cooldowns, out });
-        if let Some(syn) = only_syn(record) {
-            let mut context = BuiltinContext { record, seen: Some(syn), now, packet, cooldowns, out };
-            self.evaluate_beacon(syn, record.start, &mut context);
-        }
+            (BuiltinRule::FirstSeen | BuiltinRule::KnownBad, None)
+            | (BuiltinRule::UserAgentMismatch | BuiltinRule::ManyJa4 | BuiltinRule::RareValueSpread, None) => None,
+        };
+        alert.map(BuiltinOutcome::Alert)
     }
 
     /// The current settings.
@@ -168,14 +181,10 @@ impl BuiltinRules {
         BuiltinStats { fired: self.fired, evicted }
     }
 
-    fn evaluate_known_bad(&mut self, seen: &FingerprintRecord, context: &mut BuiltinContext<'_>) {
-        let Some(bad) = seen.known_bad.as_deref().filter(|_| self.settings.known_bad.enabled) else {
-            return;
-        };
+    fn evaluate_known_bad(&mut self, seen: &FingerprintRecord, context: &mut BuiltinContext<'_>) -> Option<Alert> {
+        let bad = seen.known_bad.as_deref().filter(|_| self.settings.known_bad.enabled)?;
         let client = context.record.identity.client.0;
-        let Some(suppressed) = self.fire(BuiltinRule::KnownBad, &(client, seen.method, &*seen.value), context) else {
-            return;
-        };
+        let suppressed = self.fire(BuiltinRule::KnownBad, &(client, seen.method, &*seen.value), context)?;
         let reason = format!(
             "{} {} matches {}: {} ({}, confidence {})",
             seen.method.name(),
@@ -192,81 +201,34 @@ impl BuiltinRules {
         }
         alert.category = Some(Arc::clone(&bad.category));
         alert.confidence = Some(bad.confidence);
-        context.out.push(alert);
+        Some(alert)
     }
 
-    fn evaluate_first_seen(&mut self, seen: &FingerprintRecord, sighting: Sighting, context: &mut BuiltinContext<'_>) {
-        let settings = &self.settings.first_seen;
-        let for_host = sighting.first_for_host && settings.hosts;
-        if !settings.enabled || !(sighting.first || for_host) {
-            return;
-        }
-        let FlowIdentity { id, client, server, .. } = context.record.identity;
-        let (address, _) = if seen.side == Side::Client { client } else { server };
-        let host = (!sighting.first).then_some(address);
-        // Allowlist and cooldown apply to each value separately.
-        if let Some(suppressed) = self.fire(BuiltinRule::FirstSeen, &(host, seen.method, &*seen.value), context) {
-            let new = NewValue { method: seen.method, value: ArcStr::clone(&seen.value), host };
-            self.pending.add(id, context.now, context.packet, new, suppressed, seen.raw.as_ref());
-        }
-    }
-
-    /// Returns a flow with a `first_seen` alert that is due: the one due for longest, or else `flow`.
-    #[must_use]
-    pub(crate) fn first_seen_due(&self, flow: Option<u64>, now: Time) -> Option<u64> {
-        self.pending.due(flow, now)
-    }
-
-    /// Drops the new values of a flow without an alert.
-    pub(crate) fn drop_first_seen(&mut self, flow: u64) {
-        self.pending.take(flow);
-    }
-
-    /// Raises the pending `first_seen` alert of a connection, if it has one. `now` is the time of its end if it ends
-    /// before the alert is due. Returns the raw form of the first value, if raw forms are output.
-    pub(crate) fn raise_first_seen(
+    fn evaluate_first_seen(
         &mut self,
-        record: &ConnectionRecord,
-        now: Time,
-        out: &mut Vec<Alert>,
-    ) -> Option<ArcStr> {
-        let alert = self.pending.take(record.identity.id)?;
-        let first = alert.values.first().filter(|_| self.settings.first_seen.enabled)?;
-        let (client, server) = (record.identity.client.0.to_string(), record.identity.server.0.to_string());
-        let (name, description) = self.names.get(BuiltinRule::FirstSeen as usize).cloned().unwrap_or_default();
-        out.push(Alert {
-            time: alert.due().min(now.max(alert.since)),
-            packet: alert.packet,
-            rule: name,
-            description,
-            severity: self.settings.first_seen.severity,
-            group: vec![("src_ip".into(), client.into()), ("dest_ip".into(), server.into())],
-            reason: alert.reason(),
-            flow: Some(record.identity),
-            interface: Some(record.interface),
-            fingerprint: Some((first.method, ArcStr::clone(&first.value))),
-            category: None,
-            confidence: None,
-            suppressed: alert.suppressed,
-        });
-        alert.raw
+        seen: &FingerprintRecord,
+        context: &mut BuiltinContext<'_>,
+    ) -> Option<BuiltinOutcome> {
+        let host = new_to(&self.settings.first_seen, seen, context)?;
+        // Allowlist and cooldown apply to each value separately.
+        let suppressed = self.fire(BuiltinRule::FirstSeen, &(host, seen.method, &*seen.value), context)?;
+        let new = NewValue { method: seen.method, value: ArcStr::clone(&seen.value), host };
+        Some(BuiltinOutcome::NewValue(new, suppressed))
     }
 
-    fn evaluate_new_tunnel(&mut self, context: &mut BuiltinContext<'_>) {
+    fn evaluate_new_tunnel(&mut self, context: &mut BuiltinContext<'_>) -> Option<Alert> {
         let Self { settings, new_tunnel, allowlist, fired, .. } = self;
         let (identity, tunnel) = (&context.record.identity, context.record.tunnel());
         if !settings.new_tunnel.enabled {
-            return;
+            return None;
         }
         let (client, server) = (identity.client.0, identity.server.0);
         let is_allowlisted = || count_firing(fired, allowlist, BuiltinRule::NewTunnel, context);
-        let Some(found) = new_tunnel.observe(&settings.new_tunnel, client, server, tunnel, is_allowlisted) else {
-            return;
-        };
+        let found = new_tunnel.observe(&settings.new_tunnel, client, server, tunnel, is_allowlisted)?;
         let (Some(suppressed), Some(tunnel)) =
             (self.check_cooldown(BuiltinRule::NewTunnel, &found.path, context), tunnel)
         else {
-            return;
+            return None;
         };
         let reason = format!(
             "MTU {} indicates {} (confidence {}) after {} connections without a tunnel (threshold: {})",
@@ -283,15 +245,19 @@ impl BuiltinRules {
             }
         };
         alert.confidence = Some(tunnel.confidence);
-        context.out.push(alert);
+        Some(alert)
     }
 
-    fn evaluate_user_agent_mismatch(&mut self, seen: &FingerprintRecord, context: &mut BuiltinContext<'_>) {
+    fn evaluate_user_agent_mismatch(
+        &mut self,
+        seen: &FingerprintRecord,
+        context: &mut BuiltinContext<'_>,
+    ) -> Option<Alert> {
         let settings = &self.settings.user_agent_mismatch;
         let ConnectionRecord { identity, attributes, .. } = context.record;
         let (client, server) = (identity.client.0, identity.server.0);
         if !settings.enabled {
-            return;
+            return None;
         }
         let found = if seen.method == Method::Ja4 {
             self.user_agent_mismatch.observe_ja4(
@@ -319,16 +285,16 @@ impl BuiltinRules {
             && let Some(suppressed) = self.fire(BuiltinRule::UserAgentMismatch, &client, context)
         {
             let group = [("src_ip", &*client.to_string())];
-            let alert = self.alert(BuiltinRule::UserAgentMismatch, &group, found.0, suppressed, context);
-            context.out.push(alert);
+            return Some(self.alert(BuiltinRule::UserAgentMismatch, &group, found.0, suppressed, context));
         }
+        None
     }
 
-    fn evaluate_many_ja4(&mut self, seen: &FingerprintRecord, context: &mut BuiltinContext<'_>) {
+    fn evaluate_many_ja4(&mut self, seen: &FingerprintRecord, context: &mut BuiltinContext<'_>) -> Option<Alert> {
         let settings = &self.settings.many_ja4;
         let client = context.record.identity.client.0;
         if !settings.enabled {
-            return;
+            return None;
         }
         let value = self.seed.hash_one(&*seen.value);
         let found = self.many_ja4.observe(settings, client, value, context.now);
@@ -339,23 +305,19 @@ impl BuiltinRules {
             let at_least = if number as u32 >= many_ja4::MAX_VALUES { "at least " } else { "" };
             let reason = format!("{at_least}{number} different JA4 within {window} (threshold: more than {threshold})");
             let group = [("src_ip", &*client.to_string())];
-            let alert = self.alert(BuiltinRule::ManyJa4, &group, reason, suppressed, context);
-            context.out.push(alert);
+            return Some(self.alert(BuiltinRule::ManyJa4, &group, reason, suppressed, context));
         }
+        None
     }
 
     fn evaluate_rare_value_spread(
         &mut self,
         seen: &FingerprintRecord,
-        sighting: Sighting,
         context: &mut BuiltinContext<'_>,
-    ) {
+    ) -> Option<Alert> {
         let Self { settings, rare_value_spread, seed, allowlist, fired, .. } = self;
         let settings = &settings.rare_value_spread;
-        let is_rare = seen.label.is_none() || seen.known_bad.is_some();
-        let Some(since) = sighting.new_since.filter(|_| settings.enabled && is_rare) else {
-            return;
-        };
+        let since = context.sighting.new_since.filter(|_| settings.enabled && is_rare(seen))?;
         let value = seed.hash_one((seen.method, &*seen.value));
         let client = seed.hash_one(context.record.identity.client.0);
         let is_allowlisted = || count_firing(fired, allowlist, BuiltinRule::RareValueSpread, context);
@@ -370,19 +332,16 @@ impl BuiltinRules {
                 "{method} {value}, first seen on this network within {rare_for}, came from {hosts} clients within {window} \
                  (threshold: {threshold})"
             );
-            let alert = self.alert(BuiltinRule::RareValueSpread, &[(method, value)], reason, suppressed, context);
-            context.out.push(alert);
+            return Some(self.alert(BuiltinRule::RareValueSpread, &[(method, value)], reason, suppressed, context));
         }
+        None
     }
 
-    fn evaluate_new_chain(&mut self, mut context: BuiltinContext<'_>) {
+    fn evaluate_new_chain(&mut self, context: &mut BuiltinContext<'_>) -> Option<Alert> {
         let Self { settings, new_chain, seed, allowlist, fired, .. } = self;
         let settings = &settings.new_chain;
         let record = context.record;
-        let sni = record.attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref());
-        let Some(sni) = sni.filter(|_| settings.enabled) else {
-            return;
-        };
+        let sni = sni(record).filter(|_| settings.enabled)?;
         // The hash of each prefix of the chain covers the hash of the shorter prefix and the next value.
         let (mut hashes, mut length, mut hash) = ([0; MAX_VALUES], 0, 0_u64);
         for (seen, prefix) in chain(record).zip(&mut hashes) {
@@ -395,37 +354,35 @@ impl BuiltinRules {
             let values = chain(record).map(|seen| (seen.method, &*seen.value));
             count_firing_of(fired, allowlist, BuiltinRule::NewChain, record, values)
         };
-        let Some(before) = new_chain.observe(settings, sni, prefixes, is_allowlisted) else {
-            return;
-        };
-        if let Some(suppressed) = self.check_cooldown(BuiltinRule::NewChain, &sni, &mut context) {
+        let before = new_chain.observe(settings, sni, prefixes, is_allowlisted)?;
+        if let Some(suppressed) = self.check_cooldown(BuiltinRule::NewChain, &sni, context) {
             let chain = chain(record).map(|seen| &*seen.value).collect::<Vec<_>>().join(", ");
             let threshold = self.settings.new_chain.observations;
             let reason = format!(
                 "{length} certificates for {sni} have JA4X {chain}; {before} earlier chains had other shapes \
                  (threshold: {threshold})"
             );
-            let alert = self.alert(BuiltinRule::NewChain, &[("tls.sni", sni)], reason, suppressed, &context);
-            context.out.push(alert);
+            return Some(self.alert(BuiltinRule::NewChain, &[("tls.sni", sni)], reason, suppressed, context));
         }
+        None
     }
 
     /// `beat` is the time of the sighting.
-    fn evaluate_beacon(&mut self, seen: &FingerprintRecord, beat: Time, context: &mut BuiltinContext<'_>) {
+    fn evaluate_beacon(
+        &mut self,
+        seen: &FingerprintRecord,
+        beat: Time,
+        context: &mut BuiltinContext<'_>,
+    ) -> Option<Alert> {
         let settings = &self.settings.beacon;
         let identity = &context.record.identity;
         if !settings.enabled {
-            return;
+            return None;
         }
         let (client, server): (IpAddr, _) = (identity.client.0, identity.server);
         let key = (client, server, self.seed.hash_one((seen.method, &*seen.value)));
-        let Some(found) = self.beacon.observe(settings, key, beat) else {
-            return;
-        };
-        let Some(suppressed) = self.fire(BuiltinRule::Beacon, &(client, server, seen.method, &*seen.value), context)
-        else {
-            return;
-        };
+        let found = self.beacon.observe(settings, key, beat)?;
+        let suppressed = self.fire(BuiltinRule::Beacon, &(client, server, seen.method, &*seen.value), context)?;
         let BeaconMatch { intervals, mean, variation } = found;
         let threshold = self.settings.beacon.variation;
         let reason = format!(
@@ -435,8 +392,7 @@ impl BuiltinRules {
         let (client, server, port) = (client.to_string(), server.0.to_string(), server.1.to_string());
         let group: GroupFields<'_> =
             &[("src_ip", &client), ("dest_ip", &server), ("dest_port", &port), (seen.method.name(), &seen.value)];
-        let alert = self.alert(BuiltinRule::Beacon, group, reason, suppressed, context);
-        context.out.push(alert);
+        Some(self.alert(BuiltinRule::Beacon, group, reason, suppressed, context))
     }
 
     /// Counts a firing. Returns `None` if the allowlist or a cooldown suppresses it.
@@ -449,8 +405,8 @@ impl BuiltinRules {
 
     /// Returns `None` if a cooldown suppresses a firing, else the number of firings that it suppressed before.
     fn check_cooldown(&self, rule: BuiltinRule, group: &impl Hash, context: &mut BuiltinContext<'_>) -> Option<u64> {
-        let cooldown = self.settings.common(rule).cooldown.0;
-        context.cooldowns.check(rule.name(), group, context.now, cooldown)
+        let (cooldown, now) = (self.settings.common(rule).cooldown.0, context.now);
+        context.cooldowns.check(rule.name(), group, now, cooldown)
     }
 
     fn alert(
@@ -478,6 +434,85 @@ impl BuiltinRules {
             suppressed,
         }
     }
+}
+
+impl BuiltinSettings {
+    /// Calls `found` with each enabled rule that an event concerns, and a hash of the key of the rule's state. Events that a
+    /// rule is not evaluated on change no state of it.
+    pub(crate) fn concerned(
+        &self,
+        event: &BuiltinEvent<'_>,
+        hasher: &impl BuildHasher,
+        mut found: impl FnMut(BuiltinRule, u64),
+    ) {
+        let identity = &event.record.identity;
+        let client = identity.client.0;
+        let beacon = |seen: &FingerprintRecord| hasher.hash_one((client, identity.server, seen.method, &*seen.value));
+        let Some(seen) = event.seen else {
+            if self.new_chain.enabled
+                && let Some(sni) = sni(event.record)
+            {
+                found(BuiltinRule::NewChain, hasher.hash_one(sni));
+            }
+            if self.beacon.enabled
+                && let Some(syn) = only_syn(event.record)
+            {
+                found(BuiltinRule::Beacon, beacon(syn));
+            }
+            return;
+        };
+        if self.known_bad.enabled && seen.known_bad.is_some() {
+            found(BuiltinRule::KnownBad, hasher.hash_one((client, seen.method, &*seen.value)));
+        }
+        if let Some(host) = new_to(&self.first_seen, seen, event) {
+            found(BuiltinRule::FirstSeen, hasher.hash_one((host, seen.method, &*seen.value)));
+        }
+        if seen.method == Method::Ja4t && self.new_tunnel.enabled {
+            found(BuiltinRule::NewTunnel, hasher.hash_one(new_tunnel::network(client)));
+        }
+        if matches!(seen.method, Method::Ja4 | Method::Ja4h) && self.user_agent_mismatch.enabled {
+            found(BuiltinRule::UserAgentMismatch, hasher.hash_one(client));
+        }
+        if seen.method == Method::Ja4 {
+            if self.many_ja4.enabled {
+                found(BuiltinRule::ManyJa4, hasher.hash_one(client));
+            }
+            if self.rare_value_spread.enabled && event.sighting.new_since.is_some() && is_rare(seen) {
+                found(BuiltinRule::RareValueSpread, hasher.hash_one((seen.method, &*seen.value)));
+            }
+        }
+        // A connection has one hello, or two after a HelloRetryRequest, but any number of requests.
+        let is_beat = seen.method == Method::Ja4h || (seen.method == Method::Ja4 && seen.count == 1);
+        if is_beat && self.beacon.enabled {
+            found(BuiltinRule::Beacon, beacon(seen));
+        }
+    }
+}
+
+/// Returns the host that a value is new to, or `Some(None)` if it is new to the network; `None`: neither, or no alert is
+/// raised about it.
+fn new_to(
+    settings: &FirstSeenRuleSettings,
+    seen: &FingerprintRecord,
+    event: &BuiltinEvent<'_>,
+) -> Option<Option<IpAddr>> {
+    let Sighting { first, first_for_host, .. } = event.sighting;
+    if !settings.enabled || !(first || first_for_host && settings.hosts) {
+        return None;
+    }
+    let FlowIdentity { client, server, .. } = event.record.identity;
+    let (address, _) = if seen.side == Side::Client { client } else { server };
+    Some((!first).then_some(address))
+}
+
+/// Whether a value may be rare: it names no ordinary software.
+fn is_rare(seen: &FingerprintRecord) -> bool {
+    seen.label.is_none() || seen.known_bad.is_some()
+}
+
+/// The server name of a connection.
+fn sni(record: &ConnectionRecord) -> Option<&str> {
+    record.attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref())
 }
 
 /// Counts a firing. Returns whether the allowlist suppresses it.

@@ -35,8 +35,9 @@ pub(super) struct ManyJa4Tracker {
 }
 
 impl ManyJa4Tracker {
-    pub(super) fn new() -> Self {
-        Self { hosts: BoundedLruMap::new(MAX_HOSTS) }
+    /// Returns a tracker without history for one of `parts` equal parts of all keys.
+    pub(super) fn new(parts: usize) -> Self {
+        Self { hosts: BoundedLruMap::new(MAX_HOSTS.div_ceil(parts)) }
     }
 
     /// Records a value of a host, given as a keyed hash. Returns the number of values if it exceeds the threshold.
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn more_values_than_the_threshold_within_the_window_fire() {
-        let (settings, mut tracker) = (ManyJa4Settings::default(), ManyJa4Tracker::new());
+        let (settings, mut tracker) = (ManyJa4Settings::default(), ManyJa4Tracker::new(1));
         for value in 0..20 {
             assert_eq!(tracker.observe(&settings, HOST, value, at(value)), None);
             assert_eq!(tracker.observe(&settings, HOST, value, at(value)), None);
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn values_from_before_the_window_are_new_again() {
-        let (settings, mut tracker) = (ManyJa4Settings::default(), ManyJa4Tracker::new());
+        let (settings, mut tracker) = (ManyJa4Settings::default(), ManyJa4Tracker::new(1));
         // One value in 15 minutes does not fire; all of them within a minute do, again two hours later.
         for value in 0..30 {
             assert_eq!(tracker.observe(&settings, HOST, value, at(value * 900)), None);
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn values_spread_over_a_longer_time_do_not_fire() {
-        let (settings, mut tracker) = (ManyJa4Settings::default(), ManyJa4Tracker::new());
+        let (settings, mut tracker) = (ManyJa4Settings::default(), ManyJa4Tracker::new(1));
         for value in 0..1000 {
             assert_eq!(tracker.observe(&settings, HOST, value, at(value * 31)), None, "{value}");
         }
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn values_and_hosts_are_bounded() {
-        let (settings, mut tracker) = (ManyJa4Settings::default(), ManyJa4Tracker::new());
+        let (settings, mut tracker) = (ManyJa4Settings::default(), ManyJa4Tracker::new(1));
         let fired: Vec<_> = (0..10_000).filter_map(|value| tracker.observe(&settings, HOST, value, at(1))).collect();
         assert_eq!((fired.first(), fired.last()), (Some(&21), Some(&128)));
         for host in 0..60_000_u32 {

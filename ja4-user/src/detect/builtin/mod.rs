@@ -28,7 +28,9 @@ mod user_agent_mismatch;
 
 mod builtin_rules;
 
+pub(crate) use self::builtin_rules::{BuiltinEvent, BuiltinOutcome};
 pub use self::builtin_rules::{BuiltinRules, BuiltinStats};
+pub(crate) use self::pending_alerts::PendingAlerts;
 pub use self::reference::{BuiltinRuleReference, reference};
 pub use self::rule::BuiltinRule;
 pub use self::settings::{

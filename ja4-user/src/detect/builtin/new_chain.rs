@@ -38,8 +38,9 @@ struct ChainShapes {
 }
 
 impl NewChainTracker {
-    pub(super) fn new() -> Self {
-        Self { names: BoundedLruMap::new(MAX_NAMES) }
+    /// Returns a tracker without history for one of `parts` equal parts of all keys.
+    pub(super) fn new(parts: usize) -> Self {
+        Self { names: BoundedLruMap::new(MAX_NAMES.div_ceil(parts)) }
     }
 
     /// Records a chain. `prefixes` are keyed hashes of its first certificate, its first two, …, of all. Returns the
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_new_shape_of_a_known_name_fires_once() {
-        let (settings, mut tracker) = (NewChainSettings::default(), NewChainTracker::new());
+        let (settings, mut tracker) = (NewChainSettings::default(), NewChainTracker::new(1));
         let mut observe = |name, chain: &[u64]| tracker.observe(&settings, name, chain, || false);
         for _ in 0..5 {
             assert_eq!(observe("example.org", &[1, 12, 123]), None);
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_shape_suppressed_by_the_allowlist_stays_new_to_other_clients() {
-        let (settings, mut tracker) = (NewChainSettings::default(), NewChainTracker::new());
+        let (settings, mut tracker) = (NewChainSettings::default(), NewChainTracker::new(1));
         for _ in 0..5 {
             tracker.observe(&settings, "example.org", &[1], || false);
         }
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn shapes_are_bounded() {
-        let (settings, mut tracker) = (NewChainSettings::default(), NewChainTracker::new());
+        let (settings, mut tracker) = (NewChainSettings::default(), NewChainTracker::new(1));
         for shape in 0..1000 {
             tracker.observe(&settings, "example.org", &[shape], || false);
         }

@@ -68,8 +68,12 @@ pub(super) struct NewTunnelTracker {
 }
 
 impl NewTunnelTracker {
-    pub(super) fn new() -> Self {
-        Self { pairs: BoundedLruMap::new(MAX_PATHS), networks: BoundedLruMap::new(MAX_PATHS) }
+    /// Returns a tracker without history for one of `parts` equal parts of all keys.
+    pub(super) fn new(parts: usize) -> Self {
+        Self {
+            pairs: BoundedLruMap::new(MAX_PATHS.div_ceil(parts)),
+            networks: BoundedLruMap::new(MAX_PATHS.div_ceil(parts)),
+        }
     }
 
     /// Records the path of a connection, inferred from the client's MSS. A tunnel that the allowlist suppresses is not
@@ -107,7 +111,7 @@ impl NewTunnelTracker {
     }
 }
 
-fn network(address: IpAddr) -> IpNet {
+pub(super) fn network(address: IpAddr) -> IpNet {
     let (ipv4, ipv6) = PREFIX;
     let length = if address.is_ipv4() { ipv4 } else { ipv6 };
     IpNet::new(address, length).map_or_else(|_| address.into(), |network| network.trunc())
@@ -131,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_pair_without_a_tunnel_fires_once() {
-        let mut tracker = NewTunnelTracker::new();
+        let mut tracker = NewTunnelTracker::new(1);
         for _ in 0..5 {
             let ethernet = Tunnel { name: "ethernet", confidence: 90, mtu: 1500 };
             assert_eq!(observe(&mut tracker, "10.0.0.1", "10.1.0.1", Some(ethernet)), None);
@@ -144,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_network_stands_in_for_pairs_that_were_never_seen() {
-        let mut tracker = NewTunnelTracker::new();
+        let mut tracker = NewTunnelTracker::new(1);
         for host in 1..=5 {
             observe(&mut tracker, &format!("10.0.0.{host}"), "10.1.0.1", None);
         }
@@ -155,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_client_on_the_allowlist_does_not_stand_in_for_its_network() {
-        let mut tracker = NewTunnelTracker::new();
+        let mut tracker = NewTunnelTracker::new(1);
         for host in 1..=5 {
             observe(&mut tracker, &format!("10.0.0.{host}"), "10.1.0.1", None);
         }
@@ -167,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_path_with_few_observations_does_not_fire() {
-        let mut tracker = NewTunnelTracker::new();
+        let mut tracker = NewTunnelTracker::new(1);
         for _ in 0..4 {
             observe(&mut tracker, "10.0.0.1", "10.1.0.1", None);
         }

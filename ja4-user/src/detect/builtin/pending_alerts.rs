@@ -9,8 +9,10 @@ use std::net::IpAddr;
 use arcstr::ArcStr;
 use hashlink::LinkedHashMap;
 
+use super::rule::BuiltinRule;
+use super::settings::FirstSeenRuleSettings;
 use crate::detect::time_ranges::MAX_SHARD_SKEW;
-use crate::model::{Method, Time};
+use crate::model::{Alert, ConnectionRecord, FlowIdentity, Method, Time};
 
 /// How long values of a connection are collected for one alert, nanoseconds.
 const COLLECTION_TIME: u64 = 1_000_000_000;
@@ -23,16 +25,18 @@ const MAX_PENDING: usize = 32_768;
 
 /// A value that was never seen before.
 #[derive(Clone, Debug)]
-pub(super) struct NewValue {
-    pub(super) method: Method,
-    pub(super) value: ArcStr,
+pub(crate) struct NewValue {
+    pub(crate) method: Method,
+    pub(crate) value: ArcStr,
     /// The host that it is new to; `None`: it is new to the whole network.
-    pub(super) host: Option<IpAddr>,
+    pub(crate) host: Option<IpAddr>,
 }
 
 /// The values of a connection's next alert.
 #[derive(Debug)]
 pub(super) struct PendingAlert {
+    identity: FlowIdentity,
+    interface: u32,
     /// When the first of the values was seen.
     pub(super) since: Time,
     /// In a replay, the number of the packet with the last value.
@@ -47,7 +51,7 @@ pub(super) struct PendingAlert {
 
 /// Pending alerts by flow.
 #[derive(Debug, Default)]
-pub(super) struct PendingAlerts {
+pub(crate) struct PendingAlerts {
     /// In the order of their first values.
     flows: LinkedHashMap<u64, PendingAlert, foldhash::quality::RandomState>,
     /// Pending values of all flows.
@@ -94,17 +98,19 @@ impl PendingAlert {
 }
 
 impl PendingAlerts {
-    /// Adds a value to the next alert of a flow.
-    pub(super) fn add(
+    /// Adds a value to the next alert of a connection. `raw` is the raw form of the value, if raw forms are output.
+    pub(crate) fn add(
         &mut self,
-        flow: u64,
-        now: Time,
-        packet: Option<u64>,
+        record: &ConnectionRecord,
+        (now, packet): (Time, Option<u64>),
         new: NewValue,
         suppressed: u64,
         raw: Option<&ArcStr>,
     ) {
-        let alert = self.flows.entry(flow).or_insert_with(|| PendingAlert {
+        let ConnectionRecord { identity, interface, .. } = *record;
+        let alert = self.flows.entry(identity.id).or_insert_with(|| PendingAlert {
+            identity,
+            interface,
             since: now,
             packet: None,
             values: Vec::new(),
@@ -117,11 +123,55 @@ impl PendingAlerts {
         self.values += 1;
     }
 
+    /// Follows a connection: a later handshake may show that its first packet came from the server.
+    pub(crate) fn follow(&mut self, record: &ConnectionRecord) {
+        if !self.flows.is_empty()
+            && let Some(alert) = self.flows.get_mut(&record.identity.id)
+        {
+            alert.identity = record.identity;
+        }
+    }
+
+    /// Whether a flow has a pending alert.
+    pub(crate) fn has(&self, flow: u64) -> bool {
+        self.flows.contains_key(&flow)
+    }
+
     /// Returns a flow with an alert that is due: the one pending for longest, or else `flow`.
-    pub(super) fn due(&self, flow: Option<u64>, now: Time) -> Option<u64> {
+    pub(crate) fn due(&self, flow: Option<u64>, now: Time) -> Option<u64> {
         let overdue = self.flows.front().filter(|(_, alert)| self.values > MAX_PENDING || alert.is_due(now));
         let own = || flow.and_then(|flow| Some((flow, self.flows.get(&flow)?))).filter(|(_, alert)| alert.is_due(now));
         overdue.map(|(flow, _)| *flow).or_else(|| own().map(|(flow, _)| flow))
+    }
+
+    /// Raises the pending alert of a connection, if it has one. `now` is the time of its end if it ends before the alert is
+    /// due. The raw form is that of the first value, if raw forms are output.
+    pub(crate) fn raise(
+        &mut self,
+        flow: u64,
+        now: Time,
+        settings: &FirstSeenRuleSettings,
+    ) -> Option<(Alert, Option<ArcStr>)> {
+        let alert = self.take(flow)?;
+        let first = alert.values.first().filter(|_| settings.enabled)?;
+        let (client, server) = (alert.identity.client.0.to_string(), alert.identity.server.0.to_string());
+        let rule = BuiltinRule::FirstSeen;
+        let raised = Alert {
+            time: alert.due().min(now.max(alert.since)),
+            packet: alert.packet,
+            rule: rule.name().into(),
+            description: rule.description().into(),
+            severity: settings.severity,
+            group: vec![("src_ip".into(), client.into()), ("dest_ip".into(), server.into())],
+            reason: alert.reason(),
+            flow: Some(alert.identity),
+            interface: Some(alert.interface),
+            fingerprint: Some((first.method, ArcStr::clone(&first.value))),
+            category: None,
+            confidence: None,
+            suppressed: alert.suppressed,
+        };
+        Some((raised, alert.raw))
     }
 
     /// Removes and returns the next alert of a flow.
@@ -135,12 +185,19 @@ impl PendingAlerts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::builtin::testing::record;
 
     const SECOND: u64 = 1_000_000_000;
 
+    fn connection(flow: u64) -> ConnectionRecord {
+        let mut record = record("10.0.0.1", "192.0.2.1");
+        record.identity.id = flow;
+        record
+    }
+
     fn add(pending: &mut PendingAlerts, flow: u64, at: u64, value: &str) {
         let new = NewValue { method: Method::Ja4, value: value.into(), host: None };
-        pending.add(flow, Time(at), Some(at), new, 0, None);
+        pending.add(&connection(flow), (Time(at), Some(at)), new, 0, None);
     }
 
     #[test]
@@ -166,7 +223,8 @@ mod tests {
             (Method::Ja4ts, "u", host(2)),
             (Method::Ja4, "k", host(1)),
         ] {
-            pending.add(1, Time(1), None, NewValue { method, value: value.into(), host }, 1, None);
+            let new = NewValue { method, value: value.into(), host };
+            pending.add(&connection(1), (Time(1), None), new, 1, None);
         }
         let alert = pending.take(1).unwrap();
         assert_eq!(

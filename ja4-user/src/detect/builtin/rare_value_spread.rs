@@ -44,8 +44,9 @@ struct ValueHosts {
 }
 
 impl RareValueSpreadTracker {
-    pub(super) fn new() -> Self {
-        Self { values: BoundedLruMap::new(MAX_VALUES) }
+    /// Returns a tracker without history for one of `parts` equal parts of all keys.
+    pub(super) fn new(parts: usize) -> Self {
+        Self { values: BoundedLruMap::new(MAX_VALUES.div_ceil(parts)) }
     }
 
     /// Records a client of a value that was first seen at `since`. Value and client are keyed hashes. Returns the number
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_new_value_on_five_hosts_fires_once() {
-        let (settings, mut tracker) = (RareValueSpreadSettings::default(), RareValueSpreadTracker::new());
+        let (settings, mut tracker) = (RareValueSpreadSettings::default(), RareValueSpreadTracker::new(1));
         let mut observe = |client, second| tracker.observe(&settings, 7, client, at(0), at(second), || false);
         for client in 0..4 {
             assert_eq!((observe(client, 1), observe(client, 2)), (None, None));
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_slow_spread_and_an_old_value_do_not_fire() {
-        let (settings, mut tracker) = (RareValueSpreadSettings::default(), RareValueSpreadTracker::new());
+        let (settings, mut tracker) = (RareValueSpreadSettings::default(), RareValueSpreadTracker::new(1));
         for client in 0..20 {
             assert_eq!(tracker.observe(&settings, 7, client, at(0), at(client * 1000), || false), None);
             assert_eq!(tracker.observe(&settings, 8, client, at(0), at(86_400 + client), || false), None);
@@ -107,7 +108,7 @@ mod tests {
 
     #[test]
     fn hosts_from_before_the_window_count_when_they_show_the_value_again() {
-        let (settings, mut tracker) = (RareValueSpreadSettings::default(), RareValueSpreadTracker::new());
+        let (settings, mut tracker) = (RareValueSpreadSettings::default(), RareValueSpreadTracker::new(1));
         let mut observe = |client, second| tracker.observe(&settings, 7, client, at(0), at(second), || false);
         for client in 0..6 {
             assert_eq!(observe(client, client * 3700), None);
@@ -119,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_client_on_the_allowlist_does_not_suppress_other_clients() {
-        let (settings, mut tracker) = (RareValueSpreadSettings::default(), RareValueSpreadTracker::new());
+        let (settings, mut tracker) = (RareValueSpreadSettings::default(), RareValueSpreadTracker::new(1));
         let mut observe = |client: u64| tracker.observe(&settings, 7, client, at(0), at(client), || client == 4);
         assert_eq!((0..6).map(&mut observe).collect::<Vec<_>>(), [None, None, None, None, None, Some(6)]);
     }

@@ -6,14 +6,17 @@
 
 mod fact;
 mod first_seen_table;
+mod learning;
 
 use std::mem;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use arcstr::ArcStr;
 
 pub use self::fact::FirstSeenFact;
 use self::first_seen_table::{FirstSeenKeyRef, FirstSeenTable};
+pub use self::learning::LearningPeriod;
 use super::local_networks::LocalNetworks;
 use crate::document::settings;
 use crate::model::method_set::Methods;
@@ -77,7 +80,7 @@ pub struct Sighting {
 counter_set! {
     /// Counters of [`FirstSeen`].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct FirstSeenStats as first_seen {
+    pub struct FirstSeenStats as first_seen: AddCounters {
         /// Remaining learning period.
         gauge learning_left_s,
         /// First-seen values in memory.
@@ -107,14 +110,39 @@ counter_set! {
     }
 }
 
-/// The tracked values.
-#[derive(Debug)]
-pub struct FirstSeen {
+/// Which sightings are tracked.
+#[derive(Clone, Debug, Default)]
+pub struct FirstSeenScope {
     methods: Methods,
     host_methods: Methods,
-    learning: u64,
     locals: LocalNetworks,
-    started: Option<Time>,
+}
+
+impl FirstSeenScope {
+    /// The scope of these settings.
+    #[must_use]
+    pub fn new(settings: &FirstSeenSettings, locals: LocalNetworks) -> Self {
+        Self { methods: settings.methods, host_methods: settings.host_methods, locals }
+    }
+
+    /// Whether values of a method are tracked network-wide.
+    #[must_use]
+    pub fn tracks(&self, method: Method) -> bool {
+        self.methods.has(method)
+    }
+
+    /// Whether values of a method are tracked for a host.
+    #[must_use]
+    pub fn tracks_host(&self, method: Method, host: IpAddr) -> bool {
+        self.host_methods.has(method) && self.locals.contains(host)
+    }
+}
+
+/// The tracked values, or a part of them.
+#[derive(Debug)]
+pub struct FirstSeen {
+    scope: FirstSeenScope,
+    learning: Arc<LearningPeriod>,
     network: FirstSeenTable,
     hosts: FirstSeenTable,
     /// Rows of evicted entries that are not stored yet.
@@ -127,16 +155,24 @@ impl FirstSeen {
     /// the period begins with the earliest event.
     #[must_use]
     pub fn new(settings: &FirstSeenSettings, locals: LocalNetworks, started: Option<Time>) -> Self {
+        let learning = Arc::new(LearningPeriod::new(settings.learning, started));
+        Self::part(settings, FirstSeenScope::new(settings, locals), learning, 1)
+    }
+
+    /// Returns an empty table for one of `parts` equal parts of all values, which share a learning period.
+    pub(crate) fn part(
+        settings: &FirstSeenSettings,
+        scope: FirstSeenScope,
+        learning: Arc<LearningPeriod>,
+        parts: usize,
+    ) -> Self {
         let FirstSeenSettings { max_values, max_host_values, max_bytes, .. } = *settings;
-        let keep = settings.forget_after.nanoseconds();
+        let (bytes, keep) = (max_bytes.bytes() / parts, settings.forget_after.nanoseconds());
         Self {
-            methods: settings.methods,
-            host_methods: settings.host_methods,
-            learning: settings.learning.nanoseconds(),
-            locals,
-            started,
-            network: FirstSeenTable::new(max_values, max_bytes.bytes(), keep),
-            hosts: FirstSeenTable::new(max_host_values, max_bytes.bytes(), keep),
+            scope,
+            learning,
+            network: FirstSeenTable::new(max_values.div_ceil(parts), bytes, keep),
+            hosts: FirstSeenTable::new(max_host_values.div_ceil(parts), bytes, keep),
             evicted_rows: Vec::new(),
             stats: FirstSeenStats::default(),
         }
@@ -152,51 +188,69 @@ impl FirstSeen {
     }
 
     /// Restores stored rows after the start of the run, merging the rows of this run into them.
-    pub(crate) fn restore(&mut self, since: Option<Time>, rows: impl IntoIterator<Item = FirstSeenFact>) {
+    pub(crate) fn restore(&mut self, rows: impl IntoIterator<Item = FirstSeenFact>) {
         let of_this_run = [self.network.take(), self.hosts.take()];
         self.load(rows);
         for (entries, of_this_run) in [&mut self.network, &mut self.hosts].into_iter().zip(of_this_run) {
             of_this_run.into_iter().for_each(|row| entries.merge(row, &mut self.evicted_rows));
         }
         self.bound_evicted_rows();
-        self.started = self.started.into_iter().chain(since).min();
     }
 
     /// Records a sighting of a value. `host` is the address that sent it; it is tracked if it is local. Of any number of
     /// sightings, exactly one is the first.
-    #[inline]
     pub fn check(&mut self, method: Method, value: &str, host: Option<IpAddr>, now: Time) -> Sighting {
-        let host = host.filter(|&host| self.host_methods.has(method) && self.locals.contains(host));
-        let on_network = self.methods.has(method);
-        if !on_network && host.is_none() {
-            return Sighting::default();
+        let host = host.filter(|&host| self.scope.tracks_host(method, host));
+        let mut sighting = Sighting::default();
+        if self.scope.tracks(method) {
+            self.check_network(method, value, now, &mut sighting, || value.into());
         }
-        // A stored time in the future is of another clock, or of other packets.
-        let started = self.started.map_or(now, |started| started.min(now));
-        self.started = Some(started);
-        let learning = now.0.saturating_sub(started.0) < self.learning;
-        let mut sighting = Sighting { learning, ..Sighting::default() };
-        let Self { network, hosts, evicted_rows, .. } = self;
-        let shared = FirstSeenKeyRef { method, host: None, value };
-        if on_network {
-            let seen = network.observe(shared, now, evicted_rows, || ArcStr::from(value));
-            sighting.first = seen.is_new && !learning;
-            sighting.entered = seen.is_new;
-            let learned = self.started.is_some_and(|start| seen.first.0.saturating_sub(start.0) < self.learning);
-            sighting.new_since = (!learned).then_some(seen.first);
+        if let Some(host) = host {
+            let shared = FirstSeenKeyRef { method, host: None, value };
+            let text = self.network.text(shared);
+            self.check_host(method, value, host, now, &mut sighting, || text.unwrap_or_else(|| value.into()));
         }
-        if host.is_some() {
-            let text = || network.text(shared).unwrap_or_else(|| ArcStr::from(value));
-            let seen = hosts.observe(FirstSeenKeyRef { method, host, value }, now, evicted_rows, text);
-            sighting.first_for_host = seen.is_new && !learning;
-            sighting.entered_for_host = seen.is_new;
-        }
-        if !self.evicted_rows.is_empty() {
-            self.bound_evicted_rows();
-        }
-        self.stats.first += u64::from(sighting.first);
-        self.stats.first_for_host += u64::from(sighting.first_for_host);
         sighting
+    }
+
+    /// Records a sighting of a value on the network. `text` returns the text of a new entry.
+    #[inline]
+    pub(crate) fn check_network(
+        &mut self,
+        method: Method,
+        value: &str,
+        now: Time,
+        sighting: &mut Sighting,
+        text: impl FnOnce() -> ArcStr,
+    ) {
+        sighting.learning = self.learning.begin(now);
+        let key = FirstSeenKeyRef { method, host: None, value };
+        let seen = self.network.observe(key, now, &mut self.evicted_rows, text);
+        sighting.first = seen.is_new && !sighting.learning;
+        sighting.entered = seen.is_new;
+        sighting.new_since = (!self.learning.contains(seen.first)).then_some(seen.first);
+        self.stats.first += u64::from(sighting.first);
+        self.bound_evicted_rows();
+    }
+
+    /// Records a sighting of a value of a local host. `text` returns the text of a new entry.
+    #[inline]
+    pub(crate) fn check_host(
+        &mut self,
+        method: Method,
+        value: &str,
+        host: IpAddr,
+        now: Time,
+        sighting: &mut Sighting,
+        text: impl FnOnce() -> ArcStr,
+    ) {
+        sighting.learning = self.learning.begin(now);
+        let key = FirstSeenKeyRef { method, host: Some(host), value };
+        let seen = self.hosts.observe(key, now, &mut self.evicted_rows, text);
+        sighting.first_for_host = seen.is_new && !sighting.learning;
+        sighting.entered_for_host = seen.is_new;
+        self.stats.first_for_host += u64::from(sighting.first_for_host);
+        self.bound_evicted_rows();
     }
 
     /// Expires values that were not seen for too long. Called at most once a second. Between calls, [`Self::check`]
@@ -207,23 +261,10 @@ impl FirstSeen {
         self.bound_evicted_rows();
     }
 
-    /// The start of the learning period, to be stored for [`Self::new`] at the next start.
+    /// The learning period.
     #[must_use]
-    pub fn started(&self) -> Option<Time> {
-        self.started
-    }
-
-    /// Whether a time is in the learning period.
-    #[must_use]
-    pub(crate) fn was_learning(&self, at: Time) -> bool {
-        self.started.is_some_and(|start| at.0.saturating_sub(start.0) < self.learning)
-    }
-
-    /// The rest of the learning period; 0: it is over.
-    #[must_use]
-    pub(crate) fn learning_left(&self, now: Time) -> HumanDuration {
-        let elapsed = self.started.map_or(0, |start| now.0.saturating_sub(start.0));
-        HumanDuration(std::time::Duration::from_nanos(self.learning.saturating_sub(elapsed)))
+    pub fn learning(&self) -> &LearningPeriod {
+        &self.learning
     }
 
     /// The time before which last sightings are expired; storage may delete such rows.
@@ -246,20 +287,11 @@ impl FirstSeen {
         rows
     }
 
-    /// Returns the rows that a sighting has just inserted, to be stored at once: a lost row would be first-seen again.
-    /// [`Self::drain_dirty`] returns them again after a change.
-    pub(crate) fn drain_entered(
-        &mut self,
-        method: Method,
-        value: &str,
-        host: Option<IpAddr>,
-        sighting: Sighting,
-    ) -> impl Iterator<Item = FirstSeenFact> + use<> {
-        let Self { network, hosts, .. } = self;
-        let shared =
-            sighting.entered.then(|| network.drain_one(FirstSeenKeyRef { method, host: None, value })).flatten();
-        let own = sighting.entered_for_host.then(|| hosts.drain_one(FirstSeenKeyRef { method, host, value })).flatten();
-        shared.into_iter().chain(own)
+    /// Returns the row that a sighting has just inserted, to be stored at once: a lost row would be first-seen again.
+    /// [`Self::drain_dirty`] returns it again after a change.
+    pub(crate) fn drain_entered(&mut self, method: Method, value: &str, host: Option<IpAddr>) -> Option<FirstSeenFact> {
+        let table = if host.is_some() { &mut self.hosts } else { &mut self.network };
+        table.drain_one(FirstSeenKeyRef { method, host, value })
     }
 
     /// Marks every row as changed, because storage may have lost rows.
@@ -286,7 +318,7 @@ impl FirstSeen {
     #[must_use]
     pub fn stats(&self, now: Time) -> FirstSeenStats {
         FirstSeenStats {
-            learning_left_s: self.learning_left(now).0.as_secs(),
+            learning_left_s: self.learning.left(now).0.as_secs(),
             values: self.network.len(),
             host_values: self.hosts.len(),
             bytes: self.network.bytes() + self.hosts.bytes(),

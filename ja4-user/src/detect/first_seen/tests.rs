@@ -73,18 +73,18 @@ fn ja4ssh_is_tracked_per_host_if_configured() {
 #[test]
 fn nothing_is_first_seen_in_the_learning_period() {
     let mut seen = first_seen(&settings(60));
-    assert_eq!(seen.learning_left(at(1000)), HumanDuration::seconds(60));
+    assert_eq!(seen.learning().left(at(1000)), HumanDuration::seconds(60));
     let learned = seen.check(Method::Ja4, JA4, host(1), at(1000));
     let entered = Sighting { entered: true, entered_for_host: true, ..Sighting::default() };
     assert_eq!(learned, Sighting { learning: true, ..entered });
-    assert_eq!(seen.learning_left(at(1015)).to_string(), "45s");
+    assert_eq!(seen.learning().left(at(1015)).to_string(), "45s");
     assert!(!seen.check(Method::Ja4, JA4, host(1), at(1061)).first);
     let late = seen.check(Method::Ja4, "t12i0100_", host(1), at(1060));
     assert_eq!((late.first, late.first_for_host, late.learning), (true, true, false));
     assert_eq!(late.new_since, Some(at(1060)));
     assert_eq!(seen.check(Method::Ja4, "t12i0100_", None, at(1070)).new_since, Some(at(1060)));
     assert_eq!(seen.check(Method::Ja4, JA4, None, at(1070)).new_since, None);
-    assert_eq!((seen.started(), seen.learning_left(at(1061))), (Some(at(1000)), HumanDuration::default()));
+    assert_eq!((seen.learning().started(), seen.learning().left(at(1061))), (Some(at(1000)), HumanDuration::default()));
 }
 
 #[test]
@@ -92,7 +92,9 @@ fn inserted_rows_are_returned_at_once_and_again_after_a_change() {
     let mut seen = first_seen(&settings(60));
     let entered = |seen: &mut FirstSeen, second| {
         let sighting = seen.check(Method::Ja4, JA4, host(1), at(second));
-        seen.drain_entered(Method::Ja4, JA4, host(1), sighting).collect::<Vec<_>>()
+        let hosts = [(sighting.entered, None), (sighting.entered_for_host, host(1))];
+        let entered = hosts.into_iter().filter(|(entered, _)| *entered);
+        entered.filter_map(|(_, host)| seen.drain_entered(Method::Ja4, JA4, host)).collect::<Vec<_>>()
     };
     // In the learning period too.
     let rows = entered(&mut seen, 1000);
@@ -116,14 +118,14 @@ fn a_restart_keeps_values_and_the_learning_period() {
     let mut before = first_seen(&settings(60));
     before.check(Method::Ja4, JA4, host(1), at(1000));
     let rows = drain(&mut before);
-    let mut after = FirstSeen::new(&settings(60), LocalNetworks::default(), before.started());
+    let mut after = FirstSeen::new(&settings(60), LocalNetworks::default(), before.learning().started());
     after.load(rows.clone());
     assert_eq!(drain(&mut after), []);
     assert!(!after.check(Method::Ja4, JA4, host(1), at(1070)).first);
     assert!(after.check(Method::Ja4, "another", host(1), at(1070)).first);
     let row = after.get(Method::Ja4, JA4, None).unwrap();
     assert_eq!((row.first, row.last, row.count), (at(1000), at(1070), 2));
-    assert_eq!(after.started(), Some(at(1000)));
+    assert_eq!(after.learning().started(), Some(at(1000)));
 }
 
 #[test]
@@ -137,8 +139,9 @@ fn restored_rows_are_merged_with_those_of_the_run() {
     assert!(late.check(Method::Ja4, JA4, host(1), at(90)).learning, "its start is not restored yet");
     late.check(Method::Ja4, "t13i0100_", None, at(91));
     drain(&mut late);
-    late.restore(Some(at(0)), rows);
-    assert_eq!(late.learning_left(at(91)), HumanDuration::seconds(0));
+    late.learning().begin(at(0));
+    late.restore(rows);
+    assert_eq!(late.learning().left(at(91)), HumanDuration::seconds(0));
     assert!(!late.check(Method::Ja4, "t12i0100_", None, at(92)).first, "the first run had it");
     assert!(late.check(Method::Ja4, "t13i0200_", None, at(93)).first);
     let rows = drain(&mut late);
@@ -159,7 +162,7 @@ fn events_before_the_learning_period_start_a_new_one() {
     assert!(seen.check(Method::Ja4, "a", None, at(1000)).learning);
     assert!(seen.check(Method::Ja4, "b", None, at(1059)).learning);
     assert!(seen.check(Method::Ja4, "c", None, at(1060)).first);
-    assert_eq!(seen.started(), Some(at(1000)));
+    assert_eq!(seen.learning().started(), Some(at(1000)));
 }
 
 #[test]
@@ -320,7 +323,7 @@ proptest! {
                     model.seen.retain(|_, row| row.last >= horizon);
                     prop_assert_eq!(&stored, &model.seen);
                     if matches!(step, SightingStep::Restart) {
-                        seen = FirstSeen::new(&settings, LocalNetworks::default(), seen.started());
+                        seen = FirstSeen::new(&settings, LocalNetworks::default(), seen.learning().started());
                         let mut rows: Vec<_> = stored.values().cloned().collect();
                         rows.sort_by_key(|row| row.last);
                         seen.load(rows);

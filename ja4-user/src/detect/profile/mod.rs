@@ -10,6 +10,7 @@ mod profile_values;
 mod row;
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -59,7 +60,7 @@ settings! {
 counter_set! {
     /// Counters of [`Profiles`].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct ProfileStats as profile {
+    pub struct ProfileStats as profile: AddCounters {
         /// Keys of behaviour profiles.
         gauge keys,
         /// Values of behaviour profiles.
@@ -88,6 +89,55 @@ pub struct UnusualPair {
     pub values: usize,
 }
 
+/// Returns a hash of the profile that a fingerprint concerns, if any.
+pub(crate) fn profile_hash(
+    settings: &ProfileSettings,
+    local: &LocalNetworks,
+    record: &ConnectionRecord,
+    seen: &FingerprintRecord,
+    hasher: &impl BuildHasher,
+) -> Option<u64> {
+    pair_of(settings, local, record, seen, &mut [0; MAX_ADDRESS]).map(|(pair, key)| profile_hash_of(pair, key, hasher))
+}
+
+/// Returns the hash of a profile.
+pub(crate) fn profile_hash_of(pair: PairKind, key: &str, hasher: &impl BuildHasher) -> u64 {
+    hasher.hash_one((pair, key))
+}
+
+/// Returns the kind and the key of the pair that a fingerprint completes, if any.
+fn pair_of<'a>(
+    settings: &ProfileSettings,
+    local: &LocalNetworks,
+    record: &'a ConnectionRecord,
+    seen: &FingerprintRecord,
+    text: &'a mut [u8; MAX_ADDRESS],
+) -> Option<(PairKind, &'a str)> {
+    if !settings.enabled {
+        return None;
+    }
+    match seen.method {
+        Method::Ja4 | Method::Ja4t => {
+            let host = record.identity.client.0;
+            if !local.is_empty() && !local.contains(host) {
+                return None;
+            }
+            let pair = if seen.method == Method::Ja4 { PairKind::HostJa4 } else { PairKind::HostJa4t };
+            Some((pair, address(host, text)))
+        }
+        Method::Ja4s => {
+            let client = record.history.iter().rev().find(|client| client.method == Method::Ja4)?;
+            Some((PairKind::Ja4Ja4s, &*client.value))
+        }
+        // Further certificates are those of authorities, which change with the server's own.
+        Method::Ja4x if seen.count == 1 => {
+            let sni = record.attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref())?;
+            Some((PairKind::SniJa4x, sni))
+        }
+        _ => None,
+    }
+}
+
 /// The profiles of all keys.
 #[derive(Debug)]
 pub struct Profiles {
@@ -112,8 +162,19 @@ impl Profiles {
     /// there are local networks, only their hosts are profile keys.
     #[must_use]
     pub fn new(settings: &ProfileSettings, local: LocalNetworks, own: Arc<str>, allowlist: Arc<Allowlist>) -> Self {
+        Self::part(settings, local, own, allowlist, 1)
+    }
+
+    /// Returns empty profiles for one of `parts` equal parts of all keys.
+    pub(crate) fn part(
+        settings: &ProfileSettings,
+        local: LocalNetworks,
+        own: Arc<str>,
+        allowlist: Arc<Allowlist>,
+        parts: usize,
+    ) -> Self {
         Self {
-            profiles: BoundedLruMap::new(settings.max_keys),
+            profiles: BoundedLruMap::new(settings.max_keys.div_ceil(parts)),
             settings: settings.clone(),
             allowlist,
             local,
@@ -162,48 +223,21 @@ impl Profiles {
         }
     }
 
-    /// Records the pair that a fingerprint completes, and raises an alert if the pair is unusual.
+    /// Records the pair that a fingerprint completes. Returns an alert if the pair is unusual.
     pub fn fingerprint(
         &mut self,
         record: &ConnectionRecord,
         seen: &FingerprintRecord,
         now: Time,
         cooldowns: &mut Cooldowns,
-        out: &mut Vec<Alert>,
-    ) {
-        if !self.settings.enabled {
-            return;
-        }
+    ) -> Option<Alert> {
         let mut text = [0; MAX_ADDRESS];
-        let (pair, key) = match seen.method {
-            Method::Ja4 | Method::Ja4t => {
-                let host = record.identity.client.0;
-                if !self.local.is_empty() && !self.local.contains(host) {
-                    return;
-                }
-                let pair = if seen.method == Method::Ja4 { PairKind::HostJa4 } else { PairKind::HostJa4t };
-                (pair, address(host, &mut text))
-            }
-            Method::Ja4s => {
-                let client = record.history.iter().rev().find(|client| client.method == Method::Ja4);
-                let Some(client) = client else { return };
-                (PairKind::Ja4Ja4s, &*client.value)
-            }
-            // Further certificates are those of authorities, which change with the server's own.
-            Method::Ja4x if seen.count == 1 => {
-                let sni = record.attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref());
-                let Some(sni) = sni else { return };
-                (PairKind::SniJa4x, sni)
-            }
-            _ => return,
-        };
+        let (pair, key) = pair_of(&self.settings, &self.local, record, seen, &mut text)?;
         let is_allowlisted =
             |allowlist: &Allowlist| allowlist.suppresses(RULE, record, Some((seen.method, &*seen.value)));
-        if let Some(unusual) = self.observe(pair, key, &seen.value, now, is_allowlisted)
-            && let Some(suppressed) = cooldowns.check(RULE, &(pair, key), now, self.settings.cooldown.0)
-        {
-            out.push(self.alert(pair, key, unusual, record, seen, now, suppressed));
-        }
+        let unusual = self.observe(pair, key, &seen.value, now, is_allowlisted)?;
+        let suppressed = cooldowns.check(RULE, &(pair, key), now, self.settings.cooldown.0)?;
+        Some(self.alert(pair, key, unusual, record, seen, now, suppressed))
     }
 
     /// Records a pair. Returns the history of the key if it was observed often enough and never with this value. An

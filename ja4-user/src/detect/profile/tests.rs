@@ -51,7 +51,7 @@ fn a_suppressed_pair_stays_unusual_for_other_clients() {
     let mut send = |client, value| {
         let mut record = record(client, "198.51.100.1");
         record.history.push(seen(Method::Ja4, "client", 1));
-        profiles.fingerprint(&record, &seen(Method::Ja4s, value, 1), at(1), &mut cooldowns, &mut out);
+        out.extend(profiles.fingerprint(&record, &seen(Method::Ja4s, value, 1), at(1), &mut cooldowns));
         out.len()
     };
     assert_eq!((0..50).map(|_| send("10.0.0.1", "usual")).last(), Some(0));
@@ -65,11 +65,11 @@ fn alerts_state_pair_and_history_and_have_a_cooldown() {
     let mut record = record("10.0.0.1", "198.51.100.1");
     record.history.push(seen(Method::Ja4, "client", 1));
     for _ in 0..50 {
-        profiles.fingerprint(&record, &seen(Method::Ja4s, "usual", 1), at(1), &mut cooldowns, &mut out);
+        out.extend(profiles.fingerprint(&record, &seen(Method::Ja4s, "usual", 1), at(1), &mut cooldowns));
     }
     assert_eq!(out, []);
     for odd in ["odd", "odder"] {
-        profiles.fingerprint(&record, &seen(Method::Ja4s, odd, 1), at(2), &mut cooldowns, &mut out);
+        out.extend(profiles.fingerprint(&record, &seen(Method::Ja4s, odd, 1), at(2), &mut cooldowns));
     }
     let [alert] = &out[..] else { panic!("{out:?}") };
     assert_eq!((&*alert.rule, alert.severity), ("unusual_pair", Severity::Low));
@@ -94,11 +94,11 @@ fn pairs_are_taken_from_the_fingerprints_of_a_connection() {
         (Method::Ja4x, "ca", 2),
     ] {
         let seen = seen(method, value, count);
-        profiles.fingerprint(&record, &seen, at(1), &mut cooldowns, &mut out);
+        out.extend(profiles.fingerprint(&record, &seen, at(1), &mut cooldowns));
         record.history.push(seen);
     }
     record.identity.client.0 = [9, 9, 9, 9].into(); // not a local host
-    profiles.fingerprint(&record, &seen(Method::Ja4, "c", 1), at(1), &mut cooldowns, &mut out);
+    out.extend(profiles.fingerprint(&record, &seen(Method::Ja4, "c", 1), at(1), &mut cooldowns));
     let pairs: Vec<_> =
         sorted(profiles.rows()).iter().map(|row| format!("{} {} {}", row.pair.name(), row.key, row.value)).collect();
     assert_eq!(pairs, ["host_ja4 10.0.0.1 c", "host_ja4t 10.0.0.1 t", "ja4_ja4s c s", "sni_ja4x example.org x"]);

@@ -13,6 +13,13 @@ pub struct GroupLimits {
     pub bytes: usize,
 }
 
+impl GroupLimits {
+    /// The limits of one of `parts` equal parts of all groups.
+    pub(crate) const fn part(self, parts: usize) -> Self {
+        Self { groups: self.groups.div_ceil(parts), bytes: self.bytes.div_ceil(parts) }
+    }
+}
+
 /// One group for each source of a /16, and 64 MiB.
 impl Default for GroupLimits {
     fn default() -> Self {

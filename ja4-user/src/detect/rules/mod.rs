@@ -37,7 +37,8 @@ mod window;
 
 pub use self::condition::{Operand, Operator, RuleCondition};
 pub use self::definition::{RuleDefinition, RuleEvent, RuleMeasure, RuleThreshold, WindowMode};
-pub use self::engine::RuleEngine;
+pub(crate) use self::engine::stats_of;
+pub use self::engine::{RuleEngine, RuleMatch, RuleMatcher, RuleWindows};
 pub use self::groups::GroupLimits;
 pub use self::rule_set::RuleSet;
 pub use self::stats::{RuleEngineStats, RuleStats};

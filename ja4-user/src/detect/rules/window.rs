@@ -31,7 +31,7 @@ impl WindowSpec {
 
 /// The measure of a window after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WindowMeasure {
+pub(crate) enum WindowMeasure {
     /// Below the threshold.
     Below,
     /// This number.

@@ -1,7 +1,7 @@
 //! Labels from a database on the network. Off by default: each value is sent to the operator of the database.
 //!
-//! The engine's thread owns a [`Remote`]: cache, queue and counters. A thread of its own sends the requests, one at a time.
-//! Two bounded channels connect them; there is no lock, and the engine never waits. Failures are counted and not logged.
+//! The engine has a [`Remote`] behind a lock: cache, queue and counters. A thread of its own sends the requests, one at a
+//! time. Two bounded channels connect them, so that no shard waits for an answer. Failures are counted and not logged.
 //!
 //! Ages are in wall-clock time, not in event time: an answer expires also while no packets arrive.
 

@@ -16,9 +16,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::detect::builtin::{BuiltinRule, BuiltinRules};
-use crate::detect::profile::{self, Profiles};
-use crate::detect::rules::{RuleDefinition, RuleEngine, RuleEvent, RuleStats, WindowMode};
+use crate::detect::builtin::{BuiltinRule, BuiltinStats};
+use crate::detect::detectors::{ActiveContent, DetectorStats};
+use crate::detect::profile;
+use crate::detect::rules::{RuleDefinition, RuleEvent, RuleStats, WindowMode};
 use crate::model::Severity;
 
 /// Fields that all rules have, and those of their kind.
@@ -57,25 +58,26 @@ struct ActiveThresholdRule {
     counters: RuleStats,
 }
 
-pub(super) fn lines(builtin: &BuiltinRules, profiles: &Profiles, rules: &RuleEngine) -> Vec<Bytes> {
+pub(super) fn lines(active: &ActiveContent, stats: &DetectorStats) -> Vec<Bytes> {
     let mut lines = Vec::new();
-    let stats = builtin.stats();
-    for (rule, (fired, evicted)) in BuiltinRule::ALL.into_iter().zip(stats.fired.into_iter().zip(stats.evicted)) {
-        let common = builtin.settings().common(rule);
+    let ActiveContent { content, matcher } = active;
+    let BuiltinStats { fired, evicted } = stats.builtin;
+    for (rule, (fired, evicted)) in BuiltinRule::ALL.into_iter().zip(fired.into_iter().zip(evicted)) {
+        let common = content.builtin.common(rule);
         if common.enabled {
             let more = ActiveBuiltinRule { cooldown_ms: milliseconds(common.cooldown.0), fired, evicted };
             lines.extend(line("builtin", (rule.name(), rule.description()), common.severity, more));
         }
     }
-    let settings = profiles.settings();
+    let settings = &content.profiles;
     if settings.enabled {
         let more =
-            ActiveProfileRule { cooldown_ms: milliseconds(settings.cooldown.0), unusual: profiles.stats().unusual };
+            ActiveProfileRule { cooldown_ms: milliseconds(settings.cooldown.0), unusual: stats.profiles.unusual };
         lines.extend(line("profile", (profile::RULE, profile::DESCRIPTION), settings.severity, more));
     }
-    for (definition, stats) in rules.rule_stats() {
+    for (definition, (_, stats)) in matcher.definitions().zip(&stats.rules.by_rule) {
         let RuleDefinition { name, description, severity, .. } = definition;
-        lines.extend(line("threshold", (name, description), *severity, threshold(definition, stats)));
+        lines.extend(line("threshold", (name, description), *severity, threshold(definition, *stats)));
     }
     lines
 }

@@ -66,7 +66,6 @@ impl ConnectionRecord {
 mod tests {
     use super::*;
     use crate::model::{CommunityId, FlowIdentity, Time};
-    use crate::runtime::engine::tracker::Tracker;
 
     fn seen(method: Method, side: Side, name: &str, category: Option<&str>) -> FingerprintRecord {
         let label =
@@ -79,8 +78,7 @@ mod tests {
         let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
         let community = CommunityId::of(client, server, 6);
         let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
-        let mut tracker = Tracker::with_capacity(1);
-        let record = tracker.enter(&flow, 0, Time(0)).record;
+        let mut record = ConnectionRecord::new(&flow, 0, Time(0));
         record.history = thin_vec::thin_vec![
             seen(Method::Ja4t, Side::Client, "Linux", Some("os")),
             seen(Method::Ja4ts, Side::Server, "F5", None),

@@ -114,6 +114,17 @@ impl Chunk {
     }
 }
 
+impl Observation {
+    /// Its line among those of its chunk; `written` is where the line before it ends.
+    pub(crate) fn take_line<'a>(&self, text: &'a [u8], written: &mut usize) -> Option<&'a [u8]> {
+        self.line.map(|end| {
+            let line = text.get(*written..end as usize).unwrap_or_default();
+            *written = end as usize;
+            line
+        })
+    }
+}
+
 impl Words {
     /// One of them.
     #[must_use]

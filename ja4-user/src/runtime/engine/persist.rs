@@ -1,16 +1,26 @@
-//! Persistence of first-seen values and behaviour profiles, and their expiry.
+//! Work of each second, and persistence of first-seen values and behaviour profiles.
 //!
 //! Changes of [`FirstSeen`](crate::detect::first_seen::FirstSeen) and [`Profiles`](crate::detect::profile::Profiles) go to
-//! [`EngineOutputs`](super::outputs::EngineOutputs) as [`WriteOp`]s: a new value together with its fingerprint, counts
-//! periodically. A database that cannot be written raises an alert.
+//! storage as [`WriteOp`]s: a new value together with its fingerprint, counts periodically. A database that cannot be
+//! written raises an alert.
 
-use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Engine;
-use crate::detect::first_seen::{self, Sighting};
-use crate::model::{Alert, Method, STORAGE_FAILURE, Severity, Time};
+use super::finished::Finished;
+use super::observe::Chunk;
+use super::restore::SavedState;
+use super::shared::{Engine, stored};
+use super::state_keeper::StateKeeper;
+use super::worker::{EngineWorker, WorkerStats};
+use crate::detect::first_seen;
+use crate::model::{Alert, STORAGE_FAILURE, Severity, Time};
 use crate::output::storage::{self, SavedStateLimits, WriteOp};
+use crate::system::clock::wall_clock;
+
+/// Batches of a replay after which changed state is persisted.
+const PERSIST_INTERVAL: u64 = 256;
 
 /// Rows of first-seen and of profiles that one call sends to storage; further rows wait for the next call.
 const MAX_ROWS: usize = 1 << 16;
@@ -25,137 +35,197 @@ const EXPIRE_INTERVAL: u64 = 3_600_000_000_000;
 const STORAGE_COOLDOWN: Duration = Duration::from_secs(600);
 
 impl Engine {
-    /// Sends a new first-seen value to storage together with its fingerprint, so that it is not new again after a crash.
-    /// [`Self::persist`] updates count and last time.
-    pub(super) fn persist_first_seen(&mut self, method: Method, value: &str, host: IpAddr, sighting: Sighting) {
-        if !self.outputs.stores() {
-            return;
-        }
-        self.persist_learning_start();
-        if sighting.entered || sighting.entered_for_host {
-            for row in self.firsts.drain_entered(method, value, Some(host), sighting) {
-                let item = self.first_seen_item(row);
-                self.outputs.store_with_next(item);
-            }
+    /// Begins the learning period with the earliest tracked value of a batch: values of one batch have the same period.
+    pub(crate) fn begin_learning(&self, chunk: &Chunk) {
+        let tracked = chunk.observations.iter().filter(|observation| self.sightings(observation).next().is_some());
+        if let Some(earliest) = tracked.map(|observation| observation.cause.time).min() {
+            self.detectors.learning().begin(earliest);
         }
     }
 
-    /// Stores the start of the learning period, unless it is stored.
-    fn persist_learning_start(&mut self) {
-        if let Some(since) = self.firsts.started().filter(|_| !self.is_replay)
-            && self.learning_stored != Some(since)
+    /// Work after batch `number` of a replay, and delivery of its results but the lines.
+    pub(crate) fn end_batch(&self, stats: &WorkerStats, number: u64, out: &mut Finished) {
+        self.tick(stats.now, stats.past, out);
+        if number.is_multiple_of(PERSIST_INTERVAL) {
+            self.persist(&mut out.rows);
+        }
+        self.deliver(out);
+    }
+
+    /// Adds the rows of new first-seen values, so that these are not new again after a crash. [`Self::persist`] updates count
+    /// and last time.
+    pub(super) fn store_first_seen(&self, new: Vec<first_seen::FirstSeenFact>, rows: &mut Vec<WriteOp>) {
+        if self.outputs.stores() {
+            self.store_learning_start(rows);
+            rows.extend(new.into_iter().map(|fact| self.first_seen_row(fact)));
+        }
+    }
+
+    /// Adds the start of the learning period, unless it is stored.
+    fn store_learning_start(&self, rows: &mut Vec<WriteOp>) {
+        if let Some(since) = self.detectors.learning().started().filter(|_| !self.outputs.waits())
+            && self.learning_stored.load(Ordering::Relaxed) != since.0
         {
-            self.outputs.store_with_next(WriteOp::LearningSince(since));
-            self.learning_stored = Some(since);
+            rows.push(WriteOp::LearningSince(since));
+            self.learning_stored.store(since.0, Ordering::Relaxed);
         }
     }
 
-    fn first_seen_item(&self, fact: first_seen::FirstSeenFact) -> WriteOp {
-        let approved = self.firsts.was_learning(fact.first);
+    fn first_seen_row(&self, fact: first_seen::FirstSeenFact) -> WriteOp {
+        let approved = self.detectors.learning().contains(fact.first);
         WriteOp::FirstSeen(storage::FirstSeenRow { fact, approved })
     }
 
+    /// Work of each second: expire old entries, receive responses of the remote lookup, and report a failing database
+    /// by an alert. `now` is the latest event time, `past` the latest that is not ahead of the
+    /// wall clock.
+    pub(crate) fn tick(&self, now: Time, past: Time, out: &mut Finished) {
+        let mut keeper = self.keeper();
+        keeper.now = keeper.now.max(now);
+        keeper.past = keeper.past.max(past);
+        if let Some(memory) = keeper.restored.as_ref().and_then(|restored| restored.try_recv().ok()) {
+            self.restore(&mut keeper, memory);
+        }
+        self.expire(&mut keeper, &mut out.rows);
+        self.drain_remote();
+        if !self.report_replaced(&mut keeper, out)
+            && let Some(why) = self.outputs.storage_failure()
+        {
+            self.report_storage_failure(&mut keeper, why, out);
+        }
+        self.outputs.broadcast(&mut keeper.json);
+    }
+
+    /// Merges the saved state of a database that could not be opened at the start or was replaced, with the
+    /// current state. A new file gets the whole current state.
+    fn restore(&self, keeper: &mut StateKeeper, memory: SavedState) {
+        let SavedState { learning_since, first_seen, profiles, own } = memory;
+        if let Some(since) = learning_since {
+            self.detectors.learning().begin(since);
+        }
+        self.detectors.restore(&own, first_seen, profiles);
+        self.learning_stored.store(stored(learning_since), Ordering::Relaxed);
+        let replaced = self.outputs.files_replaced();
+        if replaced > keeper.files_filled {
+            keeper.files_filled = replaced;
+            self.store_again();
+            let mut rows = Vec::new();
+            self.persist_changed(keeper, &mut rows);
+            self.outputs.send_rows(&mut rows);
+        }
+    }
+
+    /// Marks all saved state as changed, because storage may have lost rows.
+    fn store_again(&self) {
+        self.detectors.each(|part| {
+            part.first_seen.store_again();
+            part.profiles.store_again();
+        });
+    }
+
     /// Expires values that were not seen for too long. A packet with a time in the future expires nothing.
-    pub(super) fn expire(&mut self) {
-        let now = self.past;
-        self.firsts.tick(now);
-        let SavedStateLimits { values, host_values, profile_keys, .. } = self.bounds;
-        let (firsts, profiles) = (self.firsts.stats(self.now), self.profiles.stats());
-        let gone = firsts.evicted + profiles.evicted_keys + profiles.evicted_values;
-        let (expired_at, gone_then) = self.expired_at;
+    fn expire(&self, keeper: &mut StateKeeper, rows: &mut Vec<WriteOp>) {
+        let now = keeper.past;
+        let SavedStateLimits { values, host_values, profile_keys, .. } = keeper.bounds;
+        let (mut gone, mut horizon, mut profile_values) = (0, now, 0);
+        self.detectors.each(|part| {
+            part.first_seen.tick(now);
+            let (firsts, profiles) = (part.first_seen.stats(keeper.now), part.profiles.stats());
+            gone += firsts.evicted + profiles.evicted_keys + profiles.evicted_values;
+            horizon = part.first_seen.horizon(now);
+            profile_values = part.profiles.settings().max_values;
+        });
+        let (expired_at, gone_then) = keeper.expired_at;
         // If many entries were evicted from memory, storage is trimmed before the interval is over.
         let is_much = gone - gone_then >= values.saturating_add(host_values).saturating_add(profile_keys).max(1) as u64;
-        if is_much || now.0.saturating_sub(expired_at.0) >= EXPIRE_INTERVAL {
-            self.expired_at = (now, gone);
-            self.outputs.store(WriteOp::ExpireFirstSeen { before: self.firsts.horizon(now) });
-            let profile_values = self.profiles.settings().max_values;
-            self.outputs.store(WriteOp::TrimSavedState(SavedStateLimits { profile_values, ..self.bounds }));
+        if (is_much || now.0.saturating_sub(expired_at.0) >= EXPIRE_INTERVAL) && self.outputs.stores() {
+            keeper.expired_at = (now, gone);
+            rows.push(WriteOp::ExpireFirstSeen { before: horizon });
+            rows.push(WriteOp::TrimSavedState(SavedStateLimits { profile_values, ..keeper.bounds }));
         }
     }
 
-    pub(super) fn report_storage_failure(&mut self, why: String, out: &mut Vec<u8>) {
-        if let Some(suppressed) = self.cooldowns.check(STORAGE_FAILURE, &(), self.now, STORAGE_COOLDOWN) {
-            self.fired.push(storage_failure(self.now, why, suppressed));
-            self.emit_alerts(None, out);
-        }
-    }
-
-    /// Sends changed first-seen values and profiles to storage, unless it fails. A live run also stores open connections.
-    pub(crate) fn persist(&mut self) {
-        if self.outputs.stores() && self.outputs.storage_failure().is_none() {
-            self.persist_changed();
-            if !self.is_replay {
-                self.persist_open();
-            }
-        }
-    }
-
-    /// Stores open connections periodically, so that queries see them and a crash loses little.
-    fn persist_open(&mut self) {
-        let Self { tracker, outputs, wall, .. } = self;
-        let due = tracker.oldest_first_mut().filter_map(|record| record.is_store_due(*wall).then_some(record));
-        for record in due.take(MAX_OPEN_ROWS) {
-            outputs.store(WriteOp::ConnectionUpdate(Box::new(record.clone())));
+    fn report_storage_failure(&self, keeper: &mut StateKeeper, why: String, out: &mut Finished) {
+        if let Some(suppressed) = keeper.cooldowns.check(STORAGE_FAILURE, &(), keeper.now, STORAGE_COOLDOWN) {
+            let alert = storage_failure(keeper.now, why, suppressed);
+            keeper.emit_alert(alert, self.outputs.has_readers(), out);
         }
     }
 
     /// Raises an alert for each time that the database file was deleted or replaced. Returns whether it was.
-    pub(super) fn report_replaced(&mut self, out: &mut Vec<u8>) -> bool {
+    fn report_replaced(&self, keeper: &mut StateKeeper, out: &mut Finished) -> bool {
         let replaced = self.outputs.files_replaced();
-        let is_new = replaced > self.files_replaced;
+        let is_new = replaced > keeper.files_replaced;
         if is_new {
-            self.files_replaced = replaced;
+            keeper.files_replaced = replaced;
             let why = "its file was deleted or replaced; a new file is created if the path permits".to_owned();
             let description = "the database file was deleted or replaced".into();
-            self.fired.push(Alert { description, ..storage_failure(self.now, why, 0) });
-            self.emit_alerts(None, out);
+            let alert = Alert { description, ..storage_failure(keeper.now, why, 0) };
+            keeper.emit_alert(alert, self.outputs.has_readers(), out);
         }
         is_new
     }
 
-    /// Sends the whole saved state to storage at once: its file was replaced by one without it.
-    pub(super) fn persist_everything_again(&mut self) {
-        self.firsts.store_again();
-        self.profiles.store_again();
-        self.persist_changed();
-        self.flush();
+    /// Adds changed first-seen values and profiles to the rows, unless the database fails.
+    pub(crate) fn persist(&self, rows: &mut Vec<WriteOp>) {
+        if self.outputs.stores() && self.outputs.storage_failure().is_none() {
+            self.persist_changed(&mut self.keeper(), rows);
+        }
     }
 
-    /// Sends changed rows to storage. Returns whether more rows are left.
-    fn persist_changed(&mut self) -> bool {
+    /// Sends rows of open connections that are due, unless the database fails: queries then see them, and a crash loses
+    /// little.
+    pub(crate) fn persist_open(&self, workers: &[Arc<Mutex<EngineWorker>>]) {
+        if !self.outputs.stores() || self.outputs.storage_failure().is_some() {
+            return;
+        }
+        let (wall, mut rows) = (wall_clock(), Vec::new());
+        for worker in workers {
+            let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
+            worker.store_open(wall, MAX_OPEN_ROWS - rows.len(), &mut rows);
+        }
+        self.outputs.send_rows(&mut rows);
+    }
+
+    /// Adds changed rows. Returns whether more rows are left.
+    fn persist_changed(&self, keeper: &mut StateKeeper, rows: &mut Vec<WriteOp>) -> bool {
         let lost = self.outputs.saved_state_lost();
-        if lost > self.saved_state_lost {
-            self.saved_state_lost = lost;
-            self.learning_stored = None;
-            self.firsts.store_again();
-            self.profiles.store_again();
+        if lost > keeper.saved_state_lost {
+            keeper.saved_state_lost = lost;
+            self.learning_stored.store(u64::MAX, Ordering::Relaxed);
+            self.store_again();
         }
-        self.persist_learning_start();
-        let firsts = self.firsts.drain_dirty(MAX_ROWS);
-        let pairs = self.profiles.drain_dirty(MAX_ROWS);
+        self.store_learning_start(rows);
+        let (mut firsts, mut pairs) = (Vec::new(), Vec::new());
+        self.detectors.each(|part| {
+            firsts.append(&mut part.first_seen.drain_dirty(MAX_ROWS - firsts.len().min(MAX_ROWS)));
+            pairs.append(&mut part.profiles.drain_dirty(MAX_ROWS - pairs.len().min(MAX_ROWS)));
+        });
         let more = firsts.len() >= MAX_ROWS || pairs.len() >= MAX_ROWS;
-        for row in firsts {
-            let item = self.first_seen_item(row);
-            self.outputs.store(item);
-        }
-        for row in pairs {
-            self.outputs.store(WriteOp::Profile(row));
-        }
+        rows.extend(firsts.into_iter().map(|fact| self.first_seen_row(fact)));
+        rows.extend(pairs.into_iter().map(WriteOp::Profile));
         more
     }
 
     /// Sends all changed rows to storage and waits until they are written. Lost rows are sent once more. Reports rows that
     /// are lost in the end.
-    pub(super) fn persist_all(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn persist_all(&self, out: &mut Finished) {
+        let mut keeper = self.keeper();
         for _ in 0..2 {
-            while self.persist_changed() {}
+            loop {
+                let more = self.persist_changed(&mut keeper, &mut out.rows);
+                self.outputs.send_rows(&mut out.rows);
+                if !more {
+                    break;
+                }
+            }
             self.outputs.wait_written();
-            if self.outputs.saved_state_lost() == self.saved_state_lost {
+            if self.outputs.saved_state_lost() == keeper.saved_state_lost {
                 break;
             }
         }
         if let Some(why) = self.outputs.storage_loss() {
-            self.report_storage_failure(why, out);
+            self.report_storage_failure(&mut keeper, why, out);
         }
     }
 }

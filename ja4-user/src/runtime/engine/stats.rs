@@ -12,17 +12,13 @@ counter_set! {
     /// Counters of the engine.
     #[derive(Clone, Debug, Default, PartialEq, Eq)]
     pub struct EngineStats as engine {
-        /// Observations received from the shards.
+        /// Events of the shards.
         counter observations,
         /// Open connections in the engine.
         gauge connections,
         /// Connections ended.
         counter ended as engine_connections_ended,
-        /// Connection records evicted before their end.
-        counter evicted as engine_connections_evicted,
-        /// Connections with a dropped end event.
-        ///
-        /// Their records are left at the end of the run.
+        /// Connections that the end of the run had no time for.
         counter end_lost as engine_connections_end_lost,
         /// Reloads of rules and labels.
         counter reloads,
@@ -60,14 +56,6 @@ impl CounterSet for AllowlistStats {
     fn write(&self, to: &mut CounterGroup) {
         for (entry, count) in &self.0 {
             to.count(entry.clone(), *count);
-        }
-    }
-}
-
-impl EngineStats {
-    pub(super) fn count_alert(&mut self, severity: Severity) {
-        if let Some(count) = self.alerts.get_mut(severity as usize) {
-            *count += 1;
         }
     }
 }

@@ -1,21 +1,33 @@
 //! Saved state survives a failing database; late responses of the remote lookup apply.
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use super::outputs::EngineOutputs;
 use super::*;
+use crate::detect::DetectionContent;
 use crate::detect::profile::PairKind;
+use crate::encode::EncodeContext;
 use crate::enrich::remote;
-use crate::model::{Attributes, CommunityId, CowArc, PerSide, TlsAttributes};
+use crate::enrich::remote::Remote;
+use crate::model::{
+    Attributes, CommunityId, CowArc, EndReason, FingerprintRecord, FlowIdentity, PerSide, TlsAttributes,
+};
+use crate::model::{ConnectionRecord, Method, Time};
 use crate::output::storage::{SensorRun, WriteOp, Writer, WriterOptions};
+use crate::system::clock::wall_clock;
 
 const NOON: Time = Time(1_795_417_200_000_000_000);
 
-fn begin(path: &Path) -> (Engine, Writer) {
+fn begin(path: &Path) -> (Arc<Engine>, Writer) {
     let run = SensorRun { started: NOON, sensor: None, interfaces: Vec::new(), files: Vec::new() };
     let options = WriterOptions {
         queue: 1,
@@ -24,10 +36,25 @@ fn begin(path: &Path) -> (Engine, Writer) {
         ..WriterOptions::default()
     };
     let (handle, writer) = Writer::start(path, options, &run).unwrap();
-    let context = Arc::new(EncodeContext::default());
-    let settings = EngineSettings { connections: 16, ..EngineSettings::default() };
-    let outputs = EngineOutputs::new(&context, false).with_storage(handle);
-    (Engine::new(&settings, DetectionContent::default(), SavedState::default(), None, &context, outputs), writer)
+    (engine(EngineOutputs::new(false).with_storage(handle), None), writer)
+}
+
+fn engine(outputs: EngineOutputs, remote: Option<Remote>) -> Arc<Engine> {
+    let (context, settings) = (Arc::new(EncodeContext::default()), EngineSettings::default());
+    let content = DetectionContent::default();
+    Arc::new(Engine::new(&settings, content, SavedState::default(), remote, &context, outputs))
+}
+
+fn workers(engine: &Arc<Engine>) -> [Arc<Mutex<EngineWorker>>; 1] {
+    [Arc::new(Mutex::new(engine.worker(1)))]
+}
+
+/// Stores what has changed.
+fn persist(engine: &Engine) {
+    let mut rows = Vec::new();
+    engine.persist(&mut rows);
+    engine.outputs.send_rows(&mut rows);
+    engine.outputs.wait_written();
 }
 
 fn count(path: &Path, what: &str) -> i64 {
@@ -35,11 +62,13 @@ fn count(path: &Path, what: &str) -> i64 {
     database.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get(0)).unwrap()
 }
 
-fn see(engine: &mut Engine, values: Range<u64>) {
+fn see(engine: &Engine, values: Range<u64>) {
     for number in values {
         let value = number.to_string();
-        engine.firsts.check(Method::Ja4, &value, None, NOON);
-        engine.profiles.observe(PairKind::HostJa4, "10.0.0.1", &value, NOON, |_| false);
+        let mut part = engine.detectors.part(engine.detectors.value_part(Method::Ja4, &value, None));
+        part.first_seen.check(Method::Ja4, &value, None, NOON);
+        drop(part);
+        engine.detectors.part(0).profiles.observe(PairKind::HostJa4, "10.0.0.1", &value, NOON, |_| false);
     }
 }
 
@@ -47,30 +76,27 @@ fn see(engine: &mut Engine, values: Range<u64>) {
 fn lost_rows_of_saved_state_are_stored_again() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    let (mut engine, writer) = begin(&path);
-    see(&mut engine, 0..10);
-    engine.persist();
-    engine.outputs.wait_written();
+    let (engine, writer) = begin(&path);
+    see(&engine, 0..10);
+    persist(&engine);
     assert_eq!((count(&path, "first_seen"), count(&path, "profile")), (10, 10));
     assert_eq!(count(&path, "sensor WHERE learning_since IS NULL"), 0);
 
     // Another connection locks the database for longer than the writer retries.
     let other = Connection::open(&path).unwrap();
     other.execute_batch("UPDATE sensor SET learning_since = NULL; BEGIN IMMEDIATE").unwrap();
-    engine.learning_stored = None;
-    see(&mut engine, 10..20);
-    engine.persist();
-    engine.outputs.wait_written();
+    engine.learning_stored.store(u64::MAX, Ordering::Relaxed);
+    see(&engine, 10..20);
+    persist(&engine);
     assert_eq!(engine.outputs.saved_state_lost(), 21);
     // While the database cannot be written, no further rows are sent.
-    see(&mut engine, 20..30);
-    engine.persist();
-    engine.outputs.wait_written();
+    see(&engine, 20..30);
+    persist(&engine);
     assert_eq!(engine.outputs.saved_state_lost(), 21);
     other.execute_batch("ROLLBACK").unwrap();
 
     let mut out = Vec::new();
-    engine.finish(|lines| {
+    engine.finish(&workers(&engine), |lines| {
         out.append(lines);
         true
     });
@@ -85,10 +111,10 @@ fn lost_rows_of_saved_state_are_stored_again() {
 fn the_end_of_a_run_waits_for_room_in_the_queue() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    let (mut engine, writer) = begin(&path);
-    see(&mut engine, 0..150_000);
+    let (engine, writer) = begin(&path);
+    see(&engine, 0..150_000);
     let mut out = Vec::new();
-    engine.finish(|lines| {
+    engine.finish(&workers(&engine), |lines| {
         out.append(lines);
         true
     });
@@ -101,37 +127,40 @@ fn the_end_of_a_run_waits_for_room_in_the_queue() {
 fn an_open_connection_is_found_by_its_attributes() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    let (mut engine, writer) = begin(&path);
+    let (engine, writer) = begin(&path);
+    let workers = workers(&engine);
     let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
     let community = CommunityId::of(client, server, 6);
+    let mut rows = Vec::new();
+    let flow = |id| FlowIdentity { id, community, client, server, proto: 6, vlan: [0; 2] };
+    let fingerprint = |id, method, value| {
+        let seen = FingerprintRecord::example(method, value);
+        WriteOp::Fingerprint { flow: flow(id), interface: 0, seen }
+    };
     for (id, age) in [(1, 31), (2, 29)] {
-        let flow = FlowIdentity { id, community, client, server, proto: 6, vlan: [0; 2] };
-        let start = Time(engine.wall.0 - age * 1_000_000_000);
-        let record = engine.tracker.enter(&flow, 0, start).record;
+        let start = Time(wall_clock().0 - age * 1_000_000_000);
+        let mut worker = workers[0].lock().unwrap();
+        let record = Arc::make_mut(worker.tracker().enter(&flow(id), 0, start).record);
         let tls = TlsAttributes { sni: Some("example.org".into()), ..TlsAttributes::default() };
         record.attributes = Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into();
         record.packets = PerSide { client: 5, server: 6 };
-        engine.outputs.store(WriteOp::Fingerprint {
-            flow,
-            interface: 0,
-            seen: FingerprintRecord::example(Method::Ja4, "t13d"),
-        });
+        rows.push(fingerprint(id, Method::Ja4, "t13d"));
     }
-    engine.persist();
+    engine.outputs.send_rows(&mut rows);
     engine.outputs.wait_written();
+    engine.persist_open(&workers);
+    persist(&engine);
     let reported = "connection WHERE flow_id = 1 AND tls_sni = 'example.org' AND state IS NULL AND pkts_toclient = 6";
     assert_eq!((count(&path, reported), count(&path, "connection"), count(&path, "fingerprint")), (1, 2, 2));
 
     // Later fingerprints belong to the same row, and the end of the connection replaces the row.
-    let flow = engine.tracker.get(1).unwrap().identity;
-    engine.outputs.store(WriteOp::Fingerprint {
-        flow,
-        interface: 0,
-        seen: FingerprintRecord::example(Method::Ja4h, "ge11"),
-    });
-    let ended = ConnectionRecord { ended: Some(EndReason::Fin), ..engine.tracker.end(1).unwrap() };
-    engine.outputs.ended(ended);
-    engine.finish(|_| true);
+    rows.push(fingerprint(1, Method::Ja4h, "ge11"));
+    for (id, reason) in [(1, EndReason::Fin), (2, EndReason::Open)] {
+        let record = Arc::unwrap_or_clone(workers[0].lock().unwrap().tracker().end(id).unwrap());
+        rows.push(WriteOp::ConnectionEnd(Box::new(ConnectionRecord { ended: Some(reason), ..record })));
+    }
+    engine.outputs.send_rows(&mut rows);
+    engine.finish(&workers, |_| true);
     assert_eq!((count(&path, reported), count(&path, "connection WHERE state = 'fin'")), (0, 1));
     assert_eq!((count(&path, "connection"), count(&path, "fingerprint")), (2, 3));
     assert_eq!(writer.finish().connections, 2, "each is counted once");
@@ -170,12 +199,9 @@ fn a_late_response_for_any_client_value_names_the_application() {
         methods: crate::model::method_set::Methods::of(&[Method::Ja4, Method::Ja4t]),
         ..remote::RemoteSettings::default()
     };
-    let context = Arc::new(EncodeContext::default());
-    let outputs = EngineOutputs::new(&context, false);
-    let remote = Some(Remote::start(settings).unwrap());
-    let settings = EngineSettings { connections: 16, ..EngineSettings::default() };
-    let mut engine =
-        Engine::new(&settings, DetectionContent::default(), SavedState::default(), remote, &context, outputs);
+    let engine = engine(EngineOutputs::new(false), Some(Remote::start(settings).unwrap()));
+    let worker = engine.worker(1);
+    let active = engine.active();
     let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
     let community = CommunityId::of(client, server, 6);
     let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
@@ -183,12 +209,12 @@ fn a_late_response_for_any_client_value_names_the_application() {
     for (method, value) in [(Method::Ja4t, JA4T), (Method::Ja4, "t13d")] {
         record.note(FingerprintRecord::example(method, value));
     }
-    engine.query_again(&mut record);
+    worker.query_again(&active, &mut record);
     assert_eq!(record.app, None, "no response yet");
-    while engine.stats().remote.is_some_and(|stats| stats.hits + stats.misses + stats.failed < 2) {
-        engine.tick(NOON, &mut Vec::new());
+    while engine.stats(&[]).remote.is_some_and(|stats| stats.hits + stats.misses + stats.failed < 2) {
+        engine.tick(NOON, NOON, &mut Finished::default());
         thread::yield_now();
     }
-    engine.query_again(&mut record);
+    worker.query_again(&active, &mut record);
     assert_eq!(record.app.as_ref().map(|app| &*app.name), Some("Rawtool"));
 }

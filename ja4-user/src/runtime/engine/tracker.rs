@@ -1,32 +1,34 @@
 //! The records of open connections.
 
+use std::sync::Arc;
+
 use crate::model::bounded_lru_map::BoundedLruMap;
 use crate::model::{ConnectionRecord, FlowIdentity, Time};
 
-/// Open connections, least recently used first.
+/// Open connections of a shard, least recently used first. The shard bounds their number.
 ///
-/// A shard reports the end of each connection. If that event is dropped, the record stays until it is evicted.
+/// Records are shared: an event holds the record as of its time, and a later event then changes a copy.
 #[derive(Debug)]
 pub struct Tracker {
-    records: BoundedLruMap<u64, ConnectionRecord>,
+    records: BoundedLruMap<u64, Arc<ConnectionRecord>>,
 }
 
 /// A connection record, found or created.
 #[derive(Debug)]
 pub struct TrackedRecord<'a> {
     /// The record.
-    pub record: &'a mut ConnectionRecord,
+    pub record: &'a mut Arc<ConnectionRecord>,
     /// The record was created by this call.
     pub is_new: bool,
 }
 
-impl Tracker {
-    /// Creates a tracker for `capacity` connections, at least one.
-    #[must_use]
-    pub fn with_capacity(capacity: usize) -> Self {
-        Self { records: BoundedLruMap::new(capacity) }
+impl Default for Tracker {
+    fn default() -> Self {
+        Self { records: BoundedLruMap::new(usize::MAX) }
     }
+}
 
+impl Tracker {
     /// Number of open connections.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -39,58 +41,34 @@ impl Tracker {
         self.len() == 0
     }
 
-    /// Evicts the least recently used record if the table is full and has no record of this flow.
-    pub(crate) fn evict_for(&mut self, flow: u64) -> Option<ConnectionRecord> {
-        let must_evict = self.records.is_full() && self.get(flow).is_none();
-        if must_evict { self.pop() } else { None }
-    }
-
-    /// Returns the record of a connection; creates it if there is none. Call `evict_for` first: otherwise a full table drops
-    /// its least recently used record.
+    /// Returns the record of a connection; creates it if there is none.
     pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> TrackedRecord<'_> {
         let mut is_new = false;
         let record = self.records.entry(flow.id, || {
             is_new = true;
-            ConnectionRecord::new(flow, interface, now)
+            Arc::new(ConnectionRecord::new(flow, interface, now))
         });
         TrackedRecord { record, is_new }
     }
 
     /// Returns the record of a flow.
     #[must_use]
-    pub fn get(&self, flow: u64) -> Option<&ConnectionRecord> {
+    pub fn get(&self, flow: u64) -> Option<&Arc<ConnectionRecord>> {
         self.records.peek(&flow, |id| *id == flow).map(|(_, record)| record)
     }
 
-    /// Returns the record of a flow mutably.
-    pub fn get_mut(&mut self, flow: u64) -> Option<&mut ConnectionRecord> {
-        self.records.peek_mut(&flow, |id| *id == flow)
-    }
-
     /// Removes the record of a connection that has ended.
-    pub fn end(&mut self, flow: u64) -> Option<ConnectionRecord> {
+    pub fn end(&mut self, flow: u64) -> Option<Arc<ConnectionRecord>> {
         self.records.remove(&flow)
     }
 
-    /// Removes the least recently used record.
-    pub fn pop(&mut self) -> Option<ConnectionRecord> {
-        self.records.pop().map(|(_, record)| record)
-    }
-
-    /// Removes all records. Returns their number.
-    pub(crate) fn clear(&mut self) -> u64 {
-        let count = self.len() as u64;
-        self.records.clear();
-        count
-    }
-
     /// Iterates over the records mutably, least recently used first.
-    pub(crate) fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut ConnectionRecord> {
+    pub(crate) fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut Arc<ConnectionRecord>> {
         self.records.iter_mut().map(|(_, record)| record)
     }
 
     /// Iterates over the records, most recently used first.
-    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &ConnectionRecord> {
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Arc<ConnectionRecord>> {
         self.records.iter().rev().map(|(_, record)| record)
     }
 }
@@ -107,19 +85,6 @@ mod tests {
 
     fn seen(method: Method, count: u32) -> FingerprintRecord {
         FingerprintRecord { count, ..FingerprintRecord::example(method, &count.to_string()) }
-    }
-
-    #[test]
-    fn a_full_table_evicts_the_least_recently_used_record() {
-        let mut tracker = Tracker::with_capacity(2);
-        let mut enter = |id| {
-            let evicted = tracker.evict_for(id);
-            tracker.enter(&flow(id), 0, Time(id));
-            evicted.map(|record| record.identity.id)
-        };
-        assert_eq!([1, 2, 1, 3].map(&mut enter), [None, None, None, Some(2)]);
-        assert_eq!([tracker.pop(), tracker.pop()].map(|record| record.unwrap().identity.id), [1, 3]);
-        assert!(tracker.is_empty());
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::detect::builtin::pending_alerts::PendingAlerts;
 use crate::detect::builtin::testing::{at, record, seen};
 use crate::detect::first_seen::{FirstSeen, FirstSeenSettings};
 use crate::detect::local_networks::LocalNetworks;
@@ -10,6 +11,7 @@ const JA4: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
 /// The rules as the engine runs them, and the alerts so far.
 struct BuiltinHarness {
     builtin: BuiltinRules,
+    pending: PendingAlerts,
     cooldowns: Cooldowns,
     out: Vec<Alert>,
 }
@@ -18,23 +20,43 @@ impl BuiltinHarness {
     fn new() -> Self {
         Self {
             builtin: BuiltinRules::new(BuiltinSettings::default(), Arc::default()),
+            pending: PendingAlerts::default(),
             cooldowns: Cooldowns::default(),
             out: Vec::new(),
         }
     }
 
+    fn evaluate(&mut self, event: &BuiltinEvent<'_>) {
+        let Self { builtin, pending, cooldowns, out } = self;
+        let mut rules = Vec::new();
+        builtin.settings.concerned(event, &builtin.seed, |rule, _| rules.push(rule));
+        for rule in rules {
+            match builtin.evaluate(rule, event, cooldowns) {
+                Some(BuiltinOutcome::Alert(alert)) => out.push(alert),
+                Some(BuiltinOutcome::NewValue(new, suppressed)) => {
+                    let raw = event.seen.and_then(|seen| seen.raw.as_ref());
+                    pending.add(event.record, (event.now, event.packet), new, suppressed, raw);
+                }
+                None => {}
+            }
+        }
+    }
+
     fn observe(&mut self, record: &ConnectionRecord, seen: &FingerprintRecord, sighting: Sighting, second: u64) {
-        let Self { builtin, cooldowns, out } = self;
-        builtin.fingerprint(record, seen, sighting, at(second), Some(second), cooldowns, out);
+        let (now, packet) = (at(second), Some(second));
+        self.evaluate(&BuiltinEvent { record, seen: Some(seen), sighting, now, packet });
     }
 
     /// Raises the `first_seen` alert of a connection.
     fn raise(&mut self, record: &ConnectionRecord, second: u64) {
-        self.builtin.raise_first_seen(record, at(second), &mut self.out);
+        let settings = &self.builtin.settings.first_seen;
+        let raised = self.pending.raise(record.identity.id, at(second), settings);
+        self.out.extend(raised.map(|(alert, _)| alert));
     }
 
     fn end(&mut self, record: &ConnectionRecord, second: u64) {
-        self.builtin.connection(record, at(second), None, &mut self.cooldowns, &mut self.out);
+        let (now, sighting) = (at(second), Sighting::default());
+        self.evaluate(&BuiltinEvent { record, seen: None, sighting, now, packet: None });
     }
 
     /// The alerts: rule, severity, group, reason.
@@ -92,7 +114,7 @@ fn first_seen_lists_values_new_to_the_network_and_to_hosts() {
     engine.observe(&record, &seen(Method::Ja4s, "a", 1), network, 1);
     engine.observe(&record, &seen(Method::Ja4t, "b", 1), Sighting { first_for_host: true, ..not_first() }, 1);
     engine.observe(&record, &seen(Method::Ja4t, "c", 1), not_first(), 1);
-    assert_eq!((engine.alerts().len(), engine.builtin.first_seen_due(None, at(2))), (0, Some(record.identity.id)));
+    assert_eq!((engine.alerts().len(), engine.pending.due(None, at(2))), (0, Some(record.identity.id)));
     engine.raise(&record, 5);
     assert_eq!(
         engine.alerts(),
@@ -114,7 +136,7 @@ fn a_rule_that_was_disabled_meanwhile_raises_no_pending_alert() {
     engine.builtin.settings.first_seen.enabled = false;
     engine.raise(&record, 2);
     assert!(engine.alerts().is_empty());
-    assert_eq!(engine.builtin.first_seen_due(None, at(9)), None);
+    assert_eq!(engine.pending.due(None, at(9)), None);
 }
 
 #[test]
@@ -411,9 +433,9 @@ fn cost_per_fingerprint() {
     let mut engine = BuiltinHarness::new();
     let tcp = seen(Method::Ja4t, "64240_2-1-3-1-1-4_1460_8", 1);
     each("built-in rules, JA4T", &mut |round, record, _| engine.observe(record, &tcp, Sighting::default(), round));
-    let (mut cooldowns, mut out) = (Cooldowns::default(), Vec::new());
+    let mut cooldowns = Cooldowns::default();
     each("profiles, JA4", &mut |round, record, seen| {
-        profiles.fingerprint(record, seen, at(round), &mut cooldowns, &mut out)
+        profiles.fingerprint(record, seen, at(round), &mut cooldowns);
     });
     assert!(new <= 500);
 }

@@ -94,8 +94,9 @@ pub(super) struct UserAgentTracker {
 pub(super) struct UserAgentContradiction(pub(super) String);
 
 impl UserAgentTracker {
-    pub(super) fn new() -> Self {
-        Self { hosts: BoundedLruMap::new(MAX_HOSTS), seed: RandomState::default() }
+    /// Returns a tracker without history for one of `parts` equal parts of all keys.
+    pub(super) fn new(parts: usize) -> Self {
+        Self { hosts: BoundedLruMap::new(MAX_HOSTS.div_ceil(parts)), seed: RandomState::default() }
     }
 
     /// Records a JA4 value that a host sent to a server.

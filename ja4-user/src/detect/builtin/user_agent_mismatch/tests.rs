@@ -44,7 +44,7 @@ impl TestHost {
 }
 
 fn host() -> TestHost {
-    TestHost(UserAgentTracker::new())
+    TestHost(UserAgentTracker::new(1))
 }
 
 #[test]

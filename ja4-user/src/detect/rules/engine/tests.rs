@@ -2,19 +2,19 @@ use std::path::Path;
 
 use super::*;
 use crate::model::example::record;
-use crate::model::{CowArc, EndReason, TlsAttributes};
+use crate::model::{CowArc, EndReason, Method, TlsAttributes};
 
 const SECOND: u64 = 1_000_000_000;
 
 fn rules(text: &str) -> RuleEngine {
     let set = RuleSet::parse(Path::new("rules.toml"), text).unwrap();
-    RuleEngine::new(set, Arc::default(), GroupLimits::default())
+    RuleEngine::new(&set, Arc::default(), GroupLimits::default())
 }
 
 fn builtin() -> RuleEngine {
     let (set, warnings) = RuleSet::load(true, &[]).unwrap();
     assert_eq!((set.len(), warnings), (11, Vec::new()));
-    RuleEngine::new(set, Arc::default(), GroupLimits::default())
+    RuleEngine::new(&set, Arc::default(), GroupLimits::default())
 }
 
 fn seen(method: Method, value: &str, first_seen: bool) -> FingerprintRecord {
@@ -135,7 +135,7 @@ fn each_builtin_rule_fires_at_its_threshold_and_not_below() {
         }),
         ("rare_server_burst", 10, |run, n| emit(run, n, Method::Ja4s, true)),
     ];
-    let names: Vec<_> = builtin().rules.iter().map(|rule| rule.definition.name.to_string()).collect();
+    let names: Vec<_> = builtin().matcher.definitions().map(|rule| rule.name.to_string()).collect();
     assert_eq!(names, table.map(|(name, ..)| name));
     for (name, threshold, step) in table {
         let mut run = RuleRun::new(builtin());
@@ -292,17 +292,17 @@ fn a_reload_keeps_the_windows_of_unchanged_rules() {
     let mut run = RuleRun::new(rules(&two("low", 3)));
     let record = record("10.1.0.1", "10.2.0.1", 443);
     (0..3).for_each(|_| run.connection(&record));
-    run.rules.reload(set(&two("high", 2)), Arc::default());
+    run.rules.reload(&set(&two("high", 2)), Arc::default());
     run.connection(&record);
     assert_eq!((run.alerts.len(), &*run.alerts[0].rule), (1, "a"), "b restarts, because it counts differently");
     assert_eq!(run.alerts[0].severity.name(), "high", "the new definition is in force");
     run.alerts.clear();
-    run.rules.reload(set(&two("high", 2)), Arc::default());
+    run.rules.reload(&set(&two("high", 2)), Arc::default());
     run.connection(&record);
     run.connection(&record);
     assert_eq!(run.names(), ["b"], "a's cooldown lasts");
     let before = run.rules.stats().total;
-    run.rules.reload(RuleSet::default(), Arc::default());
+    run.rules.reload(&RuleSet::default(), Arc::default());
     run.connection(&record);
     let after = run.rules.stats();
     assert_eq!((after.rules, after.total.fired, after.total.groups), (0, before.fired, 0));
@@ -316,7 +316,7 @@ fn allowlisted_events_are_not_counted() {
     );
     let allow = Arc::new(allow.unwrap());
     let (set, _) = RuleSet::load(true, &[]).unwrap();
-    let mut run = RuleRun::new(RuleEngine::new(set, Arc::clone(&allow), GroupLimits::default()));
+    let mut run = RuleRun::new(RuleEngine::new(&set, Arc::clone(&allow), GroupLimits::default()));
     for number in 0..40 {
         run.connection(&record("10.1.0.1", &host(number), 22));
     }
@@ -348,7 +348,7 @@ fn a_flood_in_one_rule_evicts_no_windows_of_others() {
     "#;
     let set = RuleSet::parse(Path::new("r.toml"), text).unwrap();
     let bounds = GroupLimits { groups: 50_000, bytes: 256 * 1024 };
-    let mut run = RuleRun::new(RuleEngine::new(set, Arc::default(), bounds));
+    let mut run = RuleRun::new(RuleEngine::new(&set, Arc::default(), bounds));
     let calm = record("10.1.0.1", "10.2.0.1", 22);
     (0..3).for_each(|_| run.connection(&calm));
     for number in 0..30_000_u32 {

@@ -1,0 +1,208 @@
+//! The part of the engine that all its threads share.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use arcstr::ArcStr;
+use crossbeam_channel::Receiver;
+
+use super::finished::{Finished, Sighted};
+use super::observe::{Observation, ObservationKind, Words};
+use super::outputs::EngineOutputs;
+use super::restore::SavedState;
+use super::state_keeper::StateKeeper;
+use crate::detect::DetectionContent;
+use crate::detect::detectors::{ActiveContent, Detectors};
+use crate::detect::first_seen;
+use crate::detect::local_networks::LocalNetworks;
+use crate::detect::rules::GroupLimits;
+use crate::encode::{EncodeContext, Format};
+use crate::enrich::remote::{Remote, RemoteAnswer};
+use crate::model::{Label, Method, Side, Time};
+
+/// Settings of an engine.
+#[derive(Clone, Debug, Default)]
+pub struct EngineSettings {
+    /// Format of the lines.
+    pub format: Format,
+    /// Local networks.
+    pub locals: LocalNetworks,
+    /// Settings of first-seen.
+    pub first_seen: first_seen::FirstSeenSettings,
+    /// Limits of the groups of threshold rules.
+    pub rule_groups: GroupLimits,
+}
+
+/// The engine. See the [module documentation](super).
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) detectors: Detectors,
+    pub(super) active: RwLock<Arc<ActiveContent>>,
+    pub(super) remote: Option<Mutex<Remote>>,
+    pub(super) outputs: EngineOutputs,
+    pub(super) keeper: Mutex<StateKeeper>,
+    pub(super) format: Format,
+    pub(super) context: Arc<EncodeContext>,
+    /// Start of the learning period, as stored; `u64::MAX`: none.
+    pub(super) learning_stored: AtomicU64,
+    pub(super) reloads: AtomicU64,
+    /// Connections that the end of the run had no time for.
+    pub(super) end_lost: AtomicU64,
+}
+
+impl Engine {
+    /// Creates an engine with detection content and saved state.
+    #[must_use]
+    pub fn new(
+        settings: &EngineSettings,
+        content: DetectionContent,
+        memory: SavedState,
+        remote: Option<Remote>,
+        context: &Arc<EncodeContext>,
+        outputs: EngineOutputs,
+    ) -> Self {
+        let is_replay = outputs.waits();
+        let learning_since = memory.learning_since.or_else(|| {
+            let firsts = memory.first_seen.iter().map(|row| row.first);
+            firsts.min().filter(|_| is_replay)
+        });
+        let keeper = StateKeeper::new(&settings.first_seen, settings.format, &content, context);
+        let (detectors, active) = Detectors::new(
+            (&settings.first_seen, settings.rule_groups),
+            settings.locals.clone(),
+            learning_since,
+            &memory.own,
+            content,
+            context.interfaces.clone(),
+            is_replay,
+        );
+        detectors.load(memory.first_seen, memory.profiles);
+        Self {
+            detectors,
+            active: RwLock::new(Arc::new(active)),
+            remote: remote.map(Mutex::new),
+            outputs,
+            keeper: Mutex::new(keeper),
+            format: settings.format,
+            context: Arc::clone(context),
+            learning_stored: AtomicU64::new(stored(memory.learning_since)),
+            reloads: AtomicU64::new(0),
+            end_lost: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds the receiver of the saved state of databases that are opened later.
+    #[must_use]
+    pub(crate) fn with_restored(self, restored: Option<Receiver<SavedState>>) -> Self {
+        self.keeper().restored = restored;
+        self
+    }
+
+    /// The content in force.
+    pub(crate) fn active(&self) -> Arc<ActiveContent> {
+        Arc::clone(&self.read_active())
+    }
+
+    /// The content in force, which no reload replaces until the guard is dropped.
+    pub(crate) fn read_active(&self) -> RwLockReadGuard<'_, Arc<ActiveContent>> {
+        self.active.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) const fn detectors(&self) -> &Detectors {
+        &self.detectors
+    }
+
+    pub(super) fn keeper(&self) -> MutexGuard<'_, StateKeeper> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces rules and label databases. Unchanged rules keep their windows and profiles.
+    pub fn reload(&self, mut content: DetectionContent) {
+        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(allowlist) = Arc::get_mut(&mut content.allowlist) {
+            *allowlist = std::mem::take(allowlist).following(&active.content.allowlist);
+        }
+        self.detectors.reload(&content);
+        let matcher = active.matcher.reloaded(&content.rules, Arc::clone(&content.allowlist));
+        *active = Arc::new(ActiveContent { content, matcher });
+        self.reloads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Looks the value of an observation up in the first-seen history: first step of an observation.
+    pub(crate) fn sight(&self, observation: &Observation, words: &Words) -> Sighted {
+        let mut sighted = Sighted::default();
+        for host in self.sightings(observation) {
+            let ObservationKind::Fingerprint(reported) = &observation.what else { continue };
+            let value = words.get(reported.value);
+            let part = self.detectors.value_part(reported.method, value, host);
+            self.sight_part(part, reported.method, value, host, observation.cause.time, &mut sighted);
+        }
+        sighted
+    }
+
+    /// The tracked sightings of an observation: on the network (`None`), and of a host.
+    pub(crate) fn sightings(&self, observation: &Observation) -> impl Iterator<Item = Option<IpAddr>> + use<> {
+        let scope = self.detectors.scope();
+        let (mut network, mut of_host) = (None, None);
+        if let ObservationKind::Fingerprint(reported) = &observation.what {
+            let host = match reported.side {
+                Side::Client => observation.flow.client.0,
+                Side::Server => observation.flow.server.0,
+            };
+            network = scope.tracks(reported.method).then_some(None);
+            of_host = scope.tracks_host(reported.method, host).then_some(Some(host));
+        }
+        network.into_iter().chain(of_host)
+    }
+
+    /// Checks one sighting in its part. A new row is added to `sighted`, if it is to be stored.
+    pub(crate) fn sight_part(
+        &self,
+        part: u8,
+        method: Method,
+        value: &str,
+        host: Option<IpAddr>,
+        now: Time,
+        sighted: &mut Sighted,
+    ) {
+        let firsts = &mut self.detectors.part(part).first_seen;
+        let Sighted { sighting, rows } = sighted;
+        let text = || ArcStr::from(value);
+        match host {
+            None => firsts.check_network(method, value, now, sighting, text),
+            Some(host) => firsts.check_host(method, value, host, now, sighting, text),
+        }
+        let is_new = if host.is_some() { sighting.entered_for_host } else { sighting.entered };
+        if is_new && self.outputs.stores() {
+            rows.extend(firsts.drain_entered(method, value, host));
+        }
+    }
+
+    /// Returns the label of a value from the cache of the remote lookup; enqueues a request if it is unknown.
+    pub(super) fn remote_label(&self, method: Method, value: &str) -> Option<Arc<Label>> {
+        let mut remote = self.remote.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        match remote.lookup(method, value) {
+            Some(RemoteAnswer::Known(label)) => Some(label),
+            _ => None,
+        }
+    }
+
+    /// Sends finished rows and alerts to their outputs.
+    pub(crate) fn deliver(&self, finished: &mut Finished) {
+        self.outputs.deliver(finished);
+    }
+
+    /// Receives responses of the remote lookup; they are in the cache from then on.
+    pub(super) fn drain_remote(&self) {
+        if let Some(remote) = &self.remote {
+            let mut remote = remote.lock().unwrap_or_else(PoisonError::into_inner);
+            while remote.drain().is_some() {}
+        }
+    }
+}
+
+/// A time as a number, for an atomic.
+pub(super) fn stored(time: Option<Time>) -> u64 {
+    time.map_or(u64::MAX, |time| time.0)
+}

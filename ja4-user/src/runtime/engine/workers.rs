@@ -1,0 +1,119 @@
+//! The engine and all its workers: what needs the records of every thread.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::active_rules;
+use super::finished::Finished;
+use super::shared::Engine;
+use super::stats::{AllowlistStats, EngineStats};
+use super::worker::{EngineWorker, WorkerStats};
+use crate::detect::detectors::DetectorStats;
+use crate::model::{AddCounters, ConnectionRecord, EngineQuery};
+
+/// Bytes of finished lines that the end of a run writes at once.
+const FLUSH_BYTES: usize = 1 << 16;
+
+impl Engine {
+    /// Creates a worker for the events of `lanes` lanes.
+    #[must_use]
+    pub fn worker(self: &Arc<Self>, lanes: usize) -> EngineWorker {
+        EngineWorker::new(Arc::clone(self), lanes)
+    }
+
+    /// Ends the run: reports the connections that are still open, in the order of their last packets, and stores the state.
+    /// `write` takes finished lines and empties the buffer. It returns whether lines are still accepted: if not, and there
+    /// is no database, the other connections are counted as lost.
+    pub fn finish(&self, workers: &[Arc<Mutex<EngineWorker>>], mut write: impl FnMut(&mut Vec<u8>) -> bool) {
+        self.outputs.wait_for_storage();
+        let mut workers: Vec<_> = workers.iter().map(lock).collect();
+        let mut open: Vec<_> = (0..)
+            .zip(&mut workers)
+            .flat_map(|(number, worker)| {
+                worker.take_open().into_iter().map(move |(record, cause)| (number, record, cause))
+            })
+            .collect();
+        open.sort_by_cached_key(|(_, record, _)| (record.last, record.identity.id));
+        let mut out = Finished::default();
+        let mut open = open.into_iter();
+        while let Some((number, record, cause)) = open.next() {
+            let number: usize = number;
+            if let Some(worker) = workers.get_mut(number) {
+                worker.report_open(record, cause, &mut out);
+            }
+            if out.text.len() >= FLUSH_BYTES {
+                self.deliver(&mut out);
+                if !write(&mut out.text) && !self.outputs.stores() {
+                    self.end_lost.fetch_add(open.len() as u64, Ordering::Relaxed);
+                    break;
+                }
+            }
+        }
+        self.deliver(&mut out);
+        workers.iter_mut().for_each(|worker| worker.flush());
+        if self.outputs.stores() {
+            self.persist_all(&mut out);
+        }
+        self.deliver(&mut out);
+        write(&mut out.text);
+    }
+
+    /// Answers a query of the API with JSON objects, one per line. `workers` are locked one after another.
+    pub fn query(&self, query: &EngineQuery, workers: &[Arc<Mutex<EngineWorker>>]) -> Vec<bytes::Bytes> {
+        match *query {
+            EngineQuery::Alerts { most } => self.outputs.recent(most),
+            EngineQuery::Connections { most, host } => {
+                let of = |record: &ConnectionRecord| {
+                    let (client, server) = (record.identity.client.0, record.identity.server.0);
+                    host.is_none_or(|host| host == client || host == server)
+                };
+                let mut lines: Vec<_> = workers.iter().flat_map(|worker| lock(worker).newest(most, of)).collect();
+                lines.sort_by_key(|(last, _)| std::cmp::Reverse(*last));
+                lines.into_iter().take(most).map(|(_, line)| line).collect()
+            }
+            EngineQuery::Rules => {
+                let active = self.read_active();
+                active_rules::lines(&active, &self.detectors.stats(&active, self.keeper().now()))
+            }
+        }
+    }
+
+    /// The counters, with those of the workers. Each is locked in turn.
+    #[must_use]
+    pub fn stats(&self, workers: &[Arc<Mutex<EngineWorker>>]) -> EngineStats {
+        let (mut sum, mut connections) = (WorkerStats::default(), 0);
+        for worker in workers {
+            let (stats, open) = lock(worker).stats();
+            sum.add(&stats);
+            connections += open;
+        }
+        let active = self.read_active();
+        let keeper = self.keeper();
+        let DetectorStats { first_seen, builtin, profiles, rules, cooldowns } =
+            self.detectors.stats(&active, keeper.now());
+        let allowlist = &active.content.allowlist;
+        let mut alerts = sum.alerts;
+        alerts.add(&keeper.alerts);
+        EngineStats {
+            observations: sum.observations,
+            connections,
+            ended: sum.ended,
+            end_lost: self.end_lost.load(Ordering::Relaxed),
+            reloads: self.reloads.load(Ordering::Relaxed),
+            alerts,
+            allowlisted: allowlist.suppressed(),
+            first_seen,
+            profiles,
+            builtin,
+            rules,
+            cooldowns,
+            allowlist: Some(allowlist.listed_counts()).filter(|entries| !entries.is_empty()).map(AllowlistStats),
+            remote: self.remote.as_ref().map(|remote| remote.lock().unwrap_or_else(PoisonError::into_inner).stats()),
+        }
+    }
+}
+
+/// Locks a worker.
+fn lock(worker: &Arc<Mutex<EngineWorker>>) -> MutexGuard<'_, EngineWorker> {
+    worker.lock().unwrap_or_else(PoisonError::into_inner)
+}
