@@ -159,6 +159,9 @@ pub mod seen {
     /// Its first segment was the letter S: the start of an SSH identification string, or the reply of a PostgreSQL
     /// server to SSLRequest.
     pub const PREFIX_S: u8 = 1 << 6;
+    /// The client has acknowledged the SYN-ACK, and no more than the server may have sent before. A forged segment with
+    /// a random acknowledgment number does so once in 65,536 times.
+    pub const ASSURED: u8 = 1 << 7;
 }
 
 /// State of one direction of a flow. Only packets of that direction write it, so the two hooks of an interface never

@@ -471,7 +471,14 @@ impl Scratch {
         let is_selected = interest >= SegmentInterest::Selected as u8;
         let point = if from_client {
             let is_ack = self.headers.flags & tcp_flag::ACK != 0;
-            let acks = is_ack && (mine.seen & seen::ACKED != 0 || self.acknowledges(frame, theirs.isn));
+            let mut acks = is_ack && mine.seen & seen::ACKED != 0;
+            if is_ack && mine.seen & seen::ASSURED == 0 {
+                let ahead = self.acknowledged(frame, theirs.isn);
+                if ahead <= MAX_UNACKNOWLEDGED {
+                    mine.seen |= seen::ASSURED;
+                }
+                acks |= ahead as i32 >= 0;
+            }
             client_point(mine, theirs, acks, has_payload)
         } else {
             server_point(mine, theirs, has_payload)
@@ -540,11 +547,12 @@ impl Scratch {
         false
     }
 
-    /// Whether the acknowledgment number covers the SYN with this sequence number (RFC 9293, section 3.4).
+    /// Bytes acknowledged after the SYN with this sequence number; more than half of the number space, if the SYN itself is
+    /// not acknowledged (RFC 9293, section 3.4).
     #[inline(always)]
-    fn acknowledges<B: SelectStages>(&self, frame: &B, isn: u32) -> bool {
+    fn acknowledged<B: SelectStages>(&self, frame: &B, isn: u32) -> u32 {
         let ack = frame.window::<12>(self.headers.l4 as usize).map_or(0, |tcp| tcp.be32::<8>());
-        ack.wrapping_sub(isn.wrapping_add(1)) as i32 >= 0
+        ack.wrapping_sub(isn.wrapping_add(1))
     }
 
     /// Hash of one direction of the flow.
@@ -621,7 +629,7 @@ fn is_assured(entry: &FlowEntry) -> bool {
     let FlowEntry { low, high, client, .. } = entry;
     let (client, server) = if *client == client::LOW { (low, high) } else { (high, low) };
     if server.seen & seen::ISN != 0 {
-        client.seen & seen::ACKED != 0
+        client.seen & seen::ASSURED != 0
     } else {
         client.packets != 0 && server.packets != 0
     }
@@ -645,6 +653,10 @@ const fn datagram_protocol(kind: DatagramKind, before: u8) -> u8 {
         _ => before,
     }
 }
+
+/// Most bytes that a server sends before the client's first acknowledgment: the window of a SYN is not scaled (RFC 7323,
+/// section 2.2).
+const MAX_UNACKNOWLEDGED: u32 = u16::MAX as u32;
 
 /// Number of first packets of a direction of which ACKs without payload are selected while the protocol is unknown.
 /// JA4SSH counts them if the protocol is SSH.

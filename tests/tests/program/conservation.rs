@@ -213,3 +213,30 @@ fn a_flood_leaves_the_ring_to_more_valuable_classes() {
         assert_eq!(header.counters.packets.iter().sum::<u64>(), 2, "SYN and ClientHello");
     }
 }
+
+#[test]
+fn only_an_acknowledgment_of_the_syn_ack_makes_a_flow_assured() {
+    if !require_bpf() {
+        return;
+    }
+    // Every ClientHello of a flow that is not assured is dropped.
+    let mut limits = RecordLimits::NONE;
+    limits.by_index[limit_of(RecordClass::Tls, false)] = RecordLimit { rate: 1, ..RecordLimit::default() };
+    let connection = opened_connection("10.0.0.1:51234");
+    let (handshake, hello) = connection.split_at(3);
+    // Its acknowledgment number is that of no SYN-ACK.
+    let forged = client_hello();
+    for program in PROGRAMS {
+        for (frames, emitted) in [(handshake, 1), (&handshake[..2], 0)] {
+            let hello = if emitted == 1 { &hello[0] } else { &forged };
+            let (mut kernel, _ring) = load(FilterConfig::new(SEED));
+            kernel.set_limits(&limits).unwrap();
+            for frame in frames.iter().chain([hello]) {
+                kernel.test_run(program, frame, 1).unwrap();
+            }
+            let counters = counters(&kernel, program);
+            let class = RecordClass::Tls as usize;
+            assert_eq!((counters.emitted[class], counters.rate_limited[class]), (emitted, 1 - emitted), "{counters:?}");
+        }
+    }
+}
