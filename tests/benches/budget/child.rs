@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -33,12 +33,17 @@ pub(crate) struct Used {
 /// Runs `ja4sensor replay` with these arguments and discards its output.
 pub(crate) fn replay(arguments: &[&str], file: &Path) -> Result<Used> {
     let mut command = Sensor::new().command(&["replay"]);
-    command.args(arguments).arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    run(command.args(arguments).arg(file).stderr(Stdio::inherit()))
+}
+
+/// Runs a command until it exits, without input, and discards its standard output.
+pub(crate) fn run(command: &mut Command) -> Result<Used> {
+    let name = command.get_program().display().to_string();
     let begun = Instant::now();
-    let child = command.spawn().context("ja4sensor cannot be started")?;
-    let (status, usage) = wait_for_usage(child)?;
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    let (status, usage) = wait_for_usage(child.with_context(|| format!("{name} cannot be started"))?)?;
     let wall = begun.elapsed();
-    ensure!(status.success(), "replay failed ({status})");
+    ensure!(status.success(), "{name} failed ({status})");
     let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
     Ok(Used {
         wall,
