@@ -76,8 +76,11 @@ pub(crate) fn least(values: impl IntoIterator<Item = f64>) -> f64 {
     values.into_iter().fold(f64::INFINITY, f64::min)
 }
 
-/// Formats a number with two decimals below 10, one below 100, and none otherwise.
+/// Formats a number with two decimals below 10, one below 100, and none otherwise; `-` if there is none.
 fn number(value: f64) -> String {
+    if value.is_nan() {
+        return "-".to_owned();
+    }
     let decimals = match value.abs() {
         0.0 => 0,
         ..10.0 => 2,

@@ -19,6 +19,7 @@ mod label;
 mod live;
 mod memory;
 mod method;
+mod peers;
 mod quic;
 mod replay;
 mod rules;
@@ -68,7 +69,7 @@ const fn row(name: &'static str, measure: fn(Scale) -> Result<Vec<Figure>>, subj
     Row { name, subject, measure }
 }
 
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 19] = [
     row("verifier", verifier::measure, "instructions that the verifier follows for each program"),
     row("kernel", kernel::measure, "nanoseconds that a packet costs in the programs"),
     row("shard", shard::measure, "records per second from a ring through a shard"),
@@ -77,6 +78,7 @@ const ROWS: [Row; 18] = [
     row("label", label::measure, "nanoseconds that labels and known-bad patterns add to a fingerprint"),
     row("quic", quic::measure, "nanoseconds from a QUIC datagram to the JA4 in it"),
     row("replay", replay::measure, "the generated captures, with one thread and with two"),
+    row("peers", peers::measure, "the same captures, through ja4sensor and the other programs that are found"),
     row("live", live::measure, "hellos over a veth pair at tcpreplay's top speed"),
     row("flood", flood::measure, "TLS handshakes during five floods, also with a third of one core"),
     row("bulk", bulk::measure, "one TCP stream into a host, without the sensor and with it"),
