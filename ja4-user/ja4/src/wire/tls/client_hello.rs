@@ -39,7 +39,9 @@ impl<'a> ClientHello<'a> {
     ///
     /// # Errors
     /// A field or list does not fit the body, the list of suites has an odd length, or bytes follow the extensions.
-    #[inline]
+    // Inlined, the fields stay in registers: returned through memory they are written in parts and read in whole, for
+    // which the processor waits.
+    #[inline(always)]
     pub fn parse(body: &'a [u8], carrier: Carrier) -> Result<Self, WireError> {
         let (mut hello, rest) = Self::before_extensions(body, carrier)?;
         hello.extensions = TlsExtensions::read(rest)?;
@@ -47,7 +49,7 @@ impl<'a> ClientHello<'a> {
     }
 
     /// Everything before the extensions, and the rest of the body.
-    #[inline]
+    #[inline(always)]
     fn before_extensions(body: &'a [u8], carrier: Carrier) -> Result<(Self, Cursor<'a>), WireError> {
         let mut cursor = Cursor::new(body);
         let HelloStart { legacy_version, random, session_id } = HelloStart::read(&mut cursor)?;

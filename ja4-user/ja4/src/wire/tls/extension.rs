@@ -66,7 +66,7 @@ impl<'a> TlsExtensions<'a> {
     ///
     /// # Errors
     /// An extension or the block exceeds its region, or bytes follow the block.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(mut region: Cursor<'a>) -> Result<Self, WireError> {
         let list = if region.is_empty() { region } else { region.region_u16()? };
         region.finish()?;
@@ -91,7 +91,7 @@ impl<'a> TlsExtensions<'a> {
         Self::in_list(Cursor::new(list)).unwrap_or_default()
     }
 
-    #[inline]
+    #[inline(always)]
     fn in_list(cursor: Cursor<'a>) -> Result<Self, WireError> {
         let list = cursor.as_bytes();
         let mut rest = cursor;
