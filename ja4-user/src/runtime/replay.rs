@@ -115,6 +115,7 @@ pub fn replay<W: Write + Send>(
         let shares = thread::scope(|scope| {
             let (rounds, batches, worker) = (&rounds, &batches, &worker);
             let run = move |thread: usize| {
+                let _guard = rounds.guard();
                 let step = |number, worker: &mut EngineWorker, lines: &mut LaneLines, now| {
                     rounds.run(thread, number, worker, lines, now, || batches.read_ahead())
                 };

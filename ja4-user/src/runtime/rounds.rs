@@ -133,6 +133,11 @@ impl<W: Write> BatchRounds<W> {
         }
     }
 
+    /// A thread that takes part holds this: if it panics, the others end too.
+    pub(super) fn guard(&self) -> BarrierGuard<'_> {
+        self.barrier.guard()
+    }
+
     /// Takes a thread's observations of batch `number` through all steps, and leaves `lines` empty for the next batch.
     /// `meanwhile` is called while another thread merges. With `now`, the output is flushed. Returns false if the replay
     /// should stop.
@@ -145,7 +150,6 @@ impl<W: Write> BatchRounds<W> {
         now: bool,
         meanwhile: impl FnOnce(),
     ) -> bool {
-        let _guard = self.barrier.guard();
         self.collect(thread, lines);
         if !self.barrier.wait() {
             return false;
@@ -420,7 +424,7 @@ struct RoundBarrier {
 }
 
 /// Breaks the barrier when it is dropped by a panic.
-struct BarrierGuard<'a>(&'a RoundBarrier);
+pub(super) struct BarrierGuard<'a>(&'a RoundBarrier);
 
 impl RoundBarrier {
     fn new(threads: usize) -> Self {
@@ -455,5 +459,49 @@ impl Drop for BarrierGuard<'_> {
             self.0.is_broken.store(true, Ordering::Relaxed);
             self.0.changed.notify_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_thread_is_ahead_of_another_by_more_than_a_step() {
+        const THREADS: usize = 16;
+        const ROUNDS: u64 = 500;
+        let (barrier, steps) = (RoundBarrier::new(THREADS), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for round in 1..=ROUNDS {
+                        steps.fetch_add(1, Ordering::SeqCst);
+                        assert!(barrier.wait());
+                        // Every thread has taken the step, and none has taken the next one.
+                        assert_eq!(steps.load(Ordering::SeqCst), round * THREADS as u64);
+                        assert!(barrier.wait());
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_of_one_thread_releases_the_others() {
+        let barrier = RoundBarrier::new(3);
+        let waits = thread::scope(|scope| {
+            let waiting = [0, 1].map(|_| scope.spawn(|| barrier.wait()));
+            let panics = scope.spawn(|| {
+                let _guard = barrier.guard();
+                panic!("a defect");
+            });
+            assert!(panics.join().is_err());
+            waiting.map(|thread| thread.join().unwrap())
+        });
+        assert_eq!(waits, [false, false]);
+        assert!(!barrier.wait(), "the barrier stays broken");
     }
 }
