@@ -47,7 +47,7 @@ fn evictions_and_alerts_are_the_same_for_any_number_of_shards() {
     let folder = TempDir::new().unwrap();
     let (config, alerts) = (folder.path().join("sensor.toml"), folder.path().join("alerts"));
     let bounds = format!(
-        "[first_seen]\nlearning = \"0\"\nmax_values = 4096\nmax_host_values = 4096\n[profiles]\nmax_keys = 4096\n\
+        "[first_seen]\nlearning = \"0\"\nmax_values = 2048\nmax_host_values = 2048\n[profiles]\nmax_keys = 2048\n\
          [[alerts.sink]]\ntype = \"file\"\npath = \"{}\"\nrate = 0\n",
         alerts.display()
     );
