@@ -8,6 +8,8 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -75,7 +77,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         let size = if scale.quick { 0.02 } else { 1.0 };
         write_in_microseconds(kind, size, &path)?;
         figures.extend(compare(scale, kind, &path)?);
-        std::fs::remove_file(&path)?;
+        fs::remove_file(&path)?;
     }
     for peer in PEERS.iter().filter(|peer| peer.program().is_none()) {
         let note = format!("not found: install it, or name it in {}", peer.variable);
@@ -84,23 +86,29 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Writes a generated capture with timestamps in microseconds, since mercury reads no others.
+/// Writes a generated capture with timestamps in microseconds, since mercury reads no others. It is never in memory as a
+/// whole: the peak memory of a child is not below that of this process.
 fn write_in_microseconds(kind: CaptureKind, size: f64, path: &Path) -> Result<()> {
     /// The first four bytes of a file in the byte order of this host.
     const MICROSECONDS: u32 = 0xa1b2_c3d4;
-    const FILE_HEADER: usize = 24;
-    const RECORD_HEADER: usize = 16;
-    let mut bytes = Vec::new();
-    generate::write(kind, size, SEED, &mut bytes)?;
-    let (header, mut records) = bytes.split_at_mut(FILE_HEADER);
-    header[..4].copy_from_slice(&MICROSECONDS.to_ne_bytes());
-    while let Some((record, rest)) = records.split_at_mut_checked(RECORD_HEADER) {
-        // Seconds, nanoseconds, captured length, length.
-        let [_, nanoseconds, captured, _] = record.as_chunks_mut::<4>().0 else { break };
-        *nanoseconds = (u32::from_ne_bytes(*nanoseconds) / 1000).to_ne_bytes();
-        records = &mut rest[u32::from_ne_bytes(*captured) as usize..];
+    let generated = path.with_extension("nanoseconds");
+    generate::write(kind, size, SEED, &mut File::create(&generated)?)?;
+    let mut from = BufReader::with_capacity(1 << 20, File::open(&generated)?);
+    let mut to = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let mut header = [0; 24];
+    from.read_exact(&mut header)?;
+    to.write_all(&MICROSECONDS.to_ne_bytes())?;
+    to.write_all(&header[4..])?;
+    // Seconds, nanoseconds, captured length, length.
+    let mut record = [[0; 4]; 4];
+    while from.read_exact(record.as_flattened_mut()).is_ok() {
+        let [_, nanoseconds, captured, _] = record.map(u32::from_ne_bytes);
+        record[1] = (nanoseconds / 1000).to_ne_bytes();
+        to.write_all(record.as_flattened())?;
+        io::copy(&mut from.by_ref().take(captured.into()), &mut to)?;
     }
-    Ok(std::fs::write(path, bytes)?)
+    to.flush()?;
+    Ok(fs::remove_file(generated)?)
 }
 
 /// Measures the sensor and all peers on one capture.
