@@ -164,6 +164,16 @@ impl Detectors {
         self.parts[usize::from(part)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Runs an evaluation in its part.
+    pub(crate) fn evaluate(
+        &self,
+        signal: Signal,
+        event: &BuiltinEvent<'_>,
+        matcher: &RuleMatcher,
+    ) -> Option<BuiltinOutcome> {
+        self.part(signal.part).evaluate(signal.evaluation, event, matcher)
+    }
+
     fn part_of(&self, hash: u64) -> u8 {
         // The high bits: the tables of a part are indexed by other hashes, but group hashes are used in both.
         ((u128::from(hash) * self.parts.len() as u128) >> 64) as u8

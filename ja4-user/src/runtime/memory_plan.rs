@@ -122,7 +122,7 @@ impl MemoryPlan {
         }
     }
 
-    /// The parts of the plan, bytes each, and what they are.
+    /// The parts of the plan: bytes and description of each.
     fn parts(&self) -> [(u64, String); 9] {
         let Self { shards, ring_bytes, connections, reassembly, first_seen, profile_keys, rule_groups, chunks, .. } =
             self;

@@ -150,14 +150,12 @@ impl EngineWorker {
             let sighted = engine.sight(observation, words);
             let mut signals = std::mem::take(&mut self.signals);
             let recorded = self.record(&active, observation, words, sighted, |signal| signals.push(signal));
-            let outcomes = recorded.iter().flat_map(|recorded| {
+            let mut outcomes = Vec::new();
+            if let Some(recorded) = &recorded {
                 let event = recorded.evaluated();
-                let evaluate = |signal: &Signal| {
-                    engine.detectors.part(signal.part).evaluate(signal.evaluation, &event, &active.matcher)
-                };
-                signals.iter().filter_map(evaluate).collect::<Vec<_>>()
-            });
-            let outcomes: Vec<_> = outcomes.collect();
+                let evaluate = |signal: &Signal| engine.detectors.evaluate(*signal, &event, &active.matcher);
+                outcomes.extend(signals.iter().filter_map(evaluate));
+            }
             signals.clear();
             self.signals = signals;
             self.report(&active, lane, observation, line, recorded, outcomes, out);
@@ -354,8 +352,8 @@ impl EngineWorker {
                 BuiltinEvent { record: &record, seen: None, sighting: Sighting::default(), now, packet: cause.packet };
             let mut late = Vec::new();
             active.matcher.alert_matches(&record, |found| {
-                let Signal { part, evaluation } = engine.detectors.rule_signal(found);
-                let outcome = engine.detectors.part(part).evaluate(evaluation, &event, &active.matcher);
+                let signal = engine.detectors.rule_signal(found);
+                let outcome = engine.detectors.evaluate(signal, &event, &active.matcher);
                 if let Some(BuiltinOutcome::Alert(alert)) = outcome {
                     late.push(alert);
                 }
@@ -421,9 +419,7 @@ impl EngineWorker {
         let event = EventContext { time: now, ..cause };
         let recorded = self.ended(&active, record, event, |signal| signals.push(signal));
         let evaluated = recorded.evaluated();
-        let evaluate = |signal: Signal| {
-            engine.detectors.part(signal.part).evaluate(signal.evaluation, &evaluated, &active.matcher)
-        };
+        let evaluate = |signal| engine.detectors.evaluate(signal, &evaluated, &active.matcher);
         let outcomes: Vec<_> = signals.into_iter().filter_map(evaluate).collect();
         let printed = (!line.is_empty()).then_some(&*line);
         let RecordedEvent { record, .. } = recorded;

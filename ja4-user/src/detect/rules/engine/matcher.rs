@@ -108,7 +108,7 @@ impl RuleMatcher {
     /// - for each fingerprint, once it is labelled and in the record's history (`event`),
     /// - when it has ended (`event` is `None`, `record.ended` is not).
     ///
-    /// A connection whose first event is its end gets both calls.
+    /// If the first event of a connection is its end, both calls are made.
     pub fn matches(
         &self,
         record: &ConnectionRecord,
