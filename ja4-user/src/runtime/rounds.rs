@@ -24,7 +24,7 @@ use crate::runtime::engine::finished::Sighted;
 use crate::runtime::engine::observe::ObservationKind;
 use crate::runtime::engine::worker::{RecordedEvent, WorkerStats};
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
-use crate::runtime::merge::{LaneLines, LineKey};
+use crate::runtime::lane_lines::{LaneLines, LineKey};
 
 /// Position of an observation among those of all threads.
 type EventOrder = (LineKey, u32);
