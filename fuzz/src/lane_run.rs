@@ -7,7 +7,7 @@ use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::parse::ParseStart;
 use ja4_user::encode::{EncodeContext, Format, Formatter};
-use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Time};
+use ja4_user::model::{ConnectionRecord, EventContext, EventHandler, FingerprintEvent, Time};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{Now, ShardBuffers, ShardLimits};
 
@@ -91,13 +91,13 @@ impl EncodedEvents {
 }
 
 impl EventHandler for EncodedEvents {
-    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
-        self.formatter.fingerprint(event, &mut self.text);
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>, record: &mut ConnectionRecord) {
+        self.formatter.fingerprint(event, record, None, &mut self.text);
         self.check_line();
     }
 
-    fn connection(&mut self, event: &ConnectionEvent<'_>) {
-        self.formatter.connection(event, &mut self.text);
+    fn connection(&mut self, cause: EventContext, record: ConnectionRecord) {
+        self.formatter.connection(&cause, &record, &mut self.text);
         self.check_line();
     }
 }

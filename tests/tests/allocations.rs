@@ -13,7 +13,7 @@ use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::parse::ParseStart;
 use ja4_user::encode::{EncodeContext, Format, Formatter};
-use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Time};
+use ja4_user::model::{ConnectionRecord, EventContext, EventHandler, FingerprintEvent, Time};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{ShardBuffers, ShardLimits};
 use tests::conversation::{LINUX_SYN_ACK_OPTIONS, LINUX_SYN_OPTIONS, TIMESTAMP_OPTIONS};
@@ -111,15 +111,15 @@ struct FormattingHandler {
 }
 
 impl EventHandler for FormattingHandler {
-    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>, record: &mut ConnectionRecord) {
         self.text.clear();
-        self.formatter.fingerprint(event, &mut self.text);
+        self.formatter.fingerprint(event, record, None, &mut self.text);
         self.events += 1;
     }
 
-    fn connection(&mut self, event: &ConnectionEvent<'_>) {
+    fn connection(&mut self, cause: EventContext, record: ConnectionRecord) {
         self.text.clear();
-        self.formatter.connection(event, &mut self.text);
+        self.formatter.connection(&cause, &record, &mut self.text);
         self.events += 1;
     }
 }

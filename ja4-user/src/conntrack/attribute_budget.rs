@@ -105,7 +105,7 @@ impl<A: AppState> Connection<A> {
     /// Heap bytes of everything that is charged.
     fn attribute_cost(&self) -> usize {
         let sessions: usize = self.app_state.sessions().filter_map(Session::tls).map(cost_of_tls).sum();
-        cost_of_texts(&self.attributes) + sessions + self.app_state.lasting_bytes()
+        cost_of_texts(&self.record.attributes) + sessions + self.app_state.lasting_bytes()
     }
 
     /// Charges the attributes. While they exceed the budget, drops texts, then the rest. Returns the number of bytes dropped.
@@ -114,7 +114,7 @@ impl<A: AppState> Connection<A> {
         let mut refused = 0;
         while cost > self.attribute_bytes && !budget.charge(cost - self.attribute_bytes) {
             let before = cost;
-            drop_texts(&mut self.attributes);
+            drop_texts(&mut self.record.attributes);
             self.app_state.sessions_mut().for_each(|(session, _)| drop_session_texts(session));
             cost = self.attribute_cost();
             if cost == before {

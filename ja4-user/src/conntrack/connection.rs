@@ -14,24 +14,18 @@ use super::latency::Latencies;
 use super::method_counts::MethodCounts;
 use super::session::Session;
 use super::tcp_handshake::TcpHandshake;
-use crate::model::{CommunityId, EndReason, FlowIdentity, Method, OptTime, PerSide, SharedAttributes, Side, Time};
+use crate::model::{CommunityId, ConnectionRecord, EndReason, FlowIdentity, Method, OptTime, PerSide, Side, Time};
 use crate::packet::{Decoded, Packet, TransportHeader, flow_key};
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Connection<A: AppState> {
-    /// The flow's names in all records.
-    pub identity: FlowIdentity,
+    /// What is known of it, as reported. Its counters are those of the last report.
+    pub record: ConnectionRecord,
     /// The flow's hash in the filter.
     pub hash: u64,
     /// Whether the client is the high end of the key.
     pub client_is_high: bool,
-    /// Interface of its first packet.
-    pub interface: u32,
-    /// Time of the first packet.
-    pub start: Time,
-    /// Time of the last known packet.
-    pub last: Time,
     /// Packets and bytes, as counted by the filter.
     pub counters: FlowCounters,
     /// Sequence number of each side's first payload byte, once its SYN was seen.
@@ -50,8 +44,6 @@ pub(crate) struct Connection<A: AppState> {
     pub over_limit: bool,
     /// Latencies, and the points in time that they are computed from.
     pub latencies: Latencies,
-    /// Attributes besides fingerprints.
-    pub attributes: SharedAttributes,
     /// Bytes charged to the attribute budget.
     pub attribute_bytes: usize,
     /// The TCP handshake, until its fingerprints are emitted.
@@ -68,7 +60,7 @@ pub(crate) struct Connection<A: AppState> {
 
 impl<A: AppState> Keyed for Connection<A> {
     fn key(&self) -> FlowKey {
-        flow_key(self.identity.client, self.identity.server, self.identity.proto)
+        flow_key(self.record.identity.client, self.record.identity.server, self.record.identity.proto)
     }
 }
 
@@ -91,20 +83,18 @@ impl<A: AppState> Connection<A> {
             TransportHeader::Tcp(segment) if from_client && segment.syn() => segment.seq,
             _ => 0,
         };
+        let identity = FlowIdentity {
+            id: flow_id(&decoded.key, client_seq),
+            community: CommunityId::of(client, server, decoded.key.proto),
+            client,
+            server,
+            proto: decoded.key.proto,
+            vlan: decoded.vlan,
+        };
         Self {
-            identity: FlowIdentity {
-                id: flow_id(&decoded.key, client_seq),
-                community: CommunityId::of(client, server, decoded.key.proto),
-                client,
-                server,
-                proto: decoded.key.proto,
-                vlan: decoded.vlan,
-            },
+            record: ConnectionRecord::new(&identity, packet.interface, Time(packet.header.time)),
             hash: packet.header.hash,
             client_is_high: from_client == from_high,
-            interface: packet.interface,
-            start: Time(packet.header.time),
-            last: Time(packet.header.time),
             counters: packet.header.counters,
             first_seq: PerSide::default(),
             read_ranges: PerSide::default(),
@@ -114,7 +104,6 @@ impl<A: AppState> Connection<A> {
             encrypted: false,
             over_limit: false,
             latencies: Latencies::default(),
-            attributes: SharedAttributes::default(),
             attribute_bytes: 0,
             tcp_handshake: None,
             counts: MethodCounts::default(),
@@ -128,7 +117,7 @@ impl<A: AppState> Connection<A> {
     pub(crate) fn restore_client_syn(&mut self, entry: &FlowEntry) {
         self.restore_isns(entry);
         if let Some(first) = self.first_seq.client {
-            self.identity.id = flow_id(&entry.key, first.wrapping_sub(1));
+            self.record.identity.id = flow_id(&entry.key, first.wrapping_sub(1));
         }
     }
 
@@ -157,14 +146,14 @@ impl<A: AppState> Connection<A> {
         self.counts.get(method) > 0
     }
 
-    /// Packets and bytes that each side has sent.
-    pub(crate) fn totals(&self) -> (PerSide<u64>, PerSide<u64>) {
+    /// Takes the counters over into the record.
+    pub(crate) fn report_counters(&mut self) {
         let FlowCounters { packets: [low, high], bytes: [low_bytes, high_bytes] } = self.counters;
-        if self.client_is_high {
+        (self.record.packets, self.record.bytes) = if self.client_is_high {
             ([high, low].into(), [high_bytes, low_bytes].into())
         } else {
             ([low, high].into(), [low_bytes, high_bytes].into())
-        }
+        };
     }
 
     /// Ends one side's stream, and returns its memory to the budget. Only a hello begins another one.
@@ -193,13 +182,13 @@ impl<A: AppState> Connection<A> {
     }
 
     fn is_tcp(&self) -> bool {
-        self.identity.proto == PROTO_TCP
+        self.record.identity.proto == PROTO_TCP
     }
 
     /// Swaps the state of the connection with that of a session. Over TCP, latencies and the numbers of fingerprints stay
     /// those of the connection.
     pub(crate) fn swap_session(&mut self, session: &mut Session) {
-        let attributes = &mut *self.attributes;
+        let attributes = &mut *self.record.attributes;
         mem::swap(&mut attributes.tls, &mut session.tls);
         mem::swap(&mut attributes.quic, &mut session.quic);
         mem::swap(&mut self.encrypted, &mut session.encrypted);
@@ -223,15 +212,35 @@ impl<A: AppState> Connection<A> {
         self.app_state = state;
     }
 
+    /// Calls `read` with the record as it would be reported if the connection ended now.
+    pub(crate) fn read_record<R>(&mut self, read: impl FnOnce(&mut ConnectionRecord) -> R) -> R {
+        self.report_counters();
+        let mut state = mem::take(&mut self.app_state);
+        let result = match state.sessions_mut().max_by_key(|(session, _)| session.relevance()) {
+            Some((session, high)) => {
+                let before = self.client_is_high;
+                self.activate(session, high);
+                let result = read(&mut self.record);
+                self.deactivate(session, before);
+                if self.client_is_high != before {
+                    self.swap_endpoints();
+                }
+                result
+            }
+            None => read(&mut self.record),
+        };
+        self.app_state = state;
+        result
+    }
+
     fn swap_endpoints(&mut self) {
-        let FlowIdentity { client, server, .. } = &mut self.identity;
-        mem::swap(client, server);
+        self.record.swap_endpoints();
         self.client_is_high = !self.client_is_high;
     }
 
     /// Whether the server has sent its ServerHello.
     pub(crate) fn is_answered(&self) -> bool {
-        self.attributes.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
+        self.record.attributes.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
     }
 
     /// Whether a message of either side is incomplete, or bytes are buffered until missing ones arrive.

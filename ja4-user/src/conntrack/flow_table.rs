@@ -214,6 +214,14 @@ impl<V: Keyed> FlowTable<V> {
         })
     }
 
+    /// Calls `act` with all entries, the most recently used first, until it returns false. Does not count as use.
+    pub(crate) fn each_newest_mut(&mut self, mut act: impl FnMut(&mut V) -> bool) {
+        let mut slot = self.newest;
+        while self.at_mut(SlotId(slot)).is_some_and(&mut act) {
+            slot = self.links.get(slot as usize).map_or(NIL, |link| link.older);
+        }
+    }
+
     /// Keeps only the entries for which `keep` returns true, given hash and value.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(u64, &V) -> bool) {
         for slot in 0..self.entries.len() as u32 {

@@ -83,7 +83,7 @@ impl Detector {
 
 /// The content that rules are evaluated with, and what is derived from it.
 #[derive(Debug)]
-pub(crate) struct ActiveContent {
+pub struct ActiveContent {
     pub(crate) content: DetectionContent,
     pub(crate) matcher: RuleMatcher,
 }
@@ -184,9 +184,9 @@ impl Detectors {
         self.part_of(self.hasher.hash_one((method, host, value)))
     }
 
-    /// Calls `found` with each evaluation that an event asks for, apart from threshold rules.
+    /// Calls `found` with each evaluation that a fingerprint or the end of a connection asks for.
     pub(crate) fn signals(&self, active: &ActiveContent, event: &BuiltinEvent<'_>, mut found: impl FnMut(Signal)) {
-        let ActiveContent { content, .. } = active;
+        let ActiveContent { content, matcher } = active;
         content.builtin.concerned(event, &self.hasher, |rule, hash| {
             found(Signal { part: self.part_of(hash), evaluation: Evaluation::Builtin(rule) });
         });
@@ -195,6 +195,7 @@ impl Detectors {
         {
             found(Signal { part: self.part_of(hash), evaluation: Evaluation::Profile });
         }
+        matcher.matches(event.record, event.seen, |one| found(self.rule_signal(one)));
     }
 
     /// The signal of a match of a threshold rule.

@@ -1,21 +1,43 @@
 //! Comma-separated values (RFC 4180): a column for every field of the field table that an event contains.
 
+use std::sync::LazyLock;
+
 use super::address::{address, hex_u16};
 use super::clock::{Clock, date_time};
 use super::escape;
 use super::filter::{ALERT, CONNECTION, FINGERPRINT};
-use super::layout::{COLUMNS, Run};
 use super::quic_version::quic_version;
-use crate::model::field::{FieldSource, FieldValue, Subject, place};
-use crate::model::{ConnectionRecord, FingerprintRecord, Time};
+use crate::model::Time;
+use crate::model::field::{Field, FieldSource, FieldValue, Section, place};
 
 /// Between the items of one field.
 const SEPARATOR: &str = ";";
 
+/// Consecutive columns of one section.
+#[derive(Debug)]
+struct ColumnRun {
+    section: Section,
+    fields: Vec<Field>,
+}
+
+/// Every field of an event, in the order of the table.
+static COLUMNS: LazyLock<Vec<ColumnRun>> = LazyLock::new(|| {
+    const LINES: u8 = place::FINGERPRINT | place::CONNECTION | place::ALERT;
+    let mut runs: Vec<ColumnRun> = Vec::new();
+    for field in Field::ALL.iter().filter(|field| field.is_in(LINES)) {
+        let section = field.row().section();
+        match runs.last_mut() {
+            Some(run) if run.section == section => run.fields.push(*field),
+            _ => runs.push(ColumnRun { section, fields: vec![*field] }),
+        }
+    }
+    runs
+});
+
 /// Appends the header line.
 pub(super) fn header(out: &mut Vec<u8>) {
     out.extend_from_slice(b"timestamp,event_type");
-    for field in COLUMNS.all() {
+    for field in COLUMNS.iter().flat_map(|run| &run.fields) {
         out.push(b',');
         out.extend_from_slice(field.name().as_bytes());
     }
@@ -33,19 +55,24 @@ impl Csv {
         Self { clock: Clock::new() }
     }
 
-    /// Writes the columns of the shard, and leaves the line open: those of the engine follow.
-    pub(super) fn event(&mut self, event: u8, at: Time, subject: &Subject<'_>, out: &mut Vec<u8>) {
-        self.start(event, at, out);
-        columns(&COLUMNS.shard, event, subject, &mut self.clock, out);
-    }
-
-    /// Writes a whole line.
+    /// Writes a line.
     pub(super) fn row(&mut self, event: u8, at: Time, row: &impl FieldSource, out: &mut Vec<u8>) {
         self.start(event, at, out);
-        for runs in [&COLUMNS.shard, &COLUMNS.engine, &COLUMNS.alert] {
-            columns(runs, event, row, &mut self.clock, out);
+        for ColumnRun { section, fields } in &*COLUMNS {
+            if !row.has(*section) {
+                out.resize(out.len() + fields.len(), b',');
+                continue;
+            }
+            for field in fields {
+                if let Some(value) = row.value(*field).filter(|_| field.is_in(event)) {
+                    write(value, &mut self.clock, out);
+                }
+                out.push(b',');
+            }
         }
-        end(out);
+        // The last comma is the line's end.
+        out.pop();
+        out.push(b'\n');
     }
 
     fn start(&mut self, event: u8, at: Time, out: &mut Vec<u8>) {
@@ -58,49 +85,6 @@ impl Csv {
         };
         out.extend_from_slice(name.as_bytes());
         out.push(b',');
-    }
-}
-
-/// The columns of the engine of a fingerprint, to the end of its line.
-pub(super) fn add_to_fingerprint(seen: &FingerprintRecord, out: &mut Vec<u8>) {
-    add(place::FINGERPRINT, &Subject { seen: Some(seen), ..Subject::NONE }, out);
-}
-
-/// The columns of the engine of a connection, to the end of its line.
-pub(super) fn add_to_connection(record: &ConnectionRecord, out: &mut Vec<u8>) {
-    add(place::CONNECTION, &Subject::of_record(record, None, &[]), out);
-}
-
-/// The end of the line of an event of which the engine knows nothing.
-pub(super) fn add_nothing(out: &mut Vec<u8>) {
-    add(place::FINGERPRINT, &Subject::NONE, out);
-}
-
-fn add(event: u8, subject: &Subject<'_>, out: &mut Vec<u8>) {
-    let mut clock = Clock::new();
-    columns(&COLUMNS.engine, event, subject, &mut clock, out);
-    columns(&COLUMNS.alert, event, subject, &mut clock, out);
-    end(out);
-}
-
-/// The last comma is the line's end.
-fn end(out: &mut Vec<u8>) {
-    out.pop();
-    out.push(b'\n');
-}
-
-fn columns(runs: &[Run], event: u8, source: &impl FieldSource, clock: &mut Clock, out: &mut Vec<u8>) {
-    for Run { section, fields } in runs {
-        if !source.has(*section) {
-            out.resize(out.len() + fields.len(), b',');
-            continue;
-        }
-        for field in fields {
-            if let Some(value) = source.value(*field).filter(|_| field.is_in(event)) {
-                write(value, clock, out);
-            }
-            out.push(b',');
-        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::tests::samples::{alert, certificate, connection, context, fingerprint, flow, known, record, seen};
-use super::{Additions, Format, Formatter};
+use super::tests::samples::{alert, certificate, context, end, fingerprint, known, record, seen};
+use super::{Format, Formatter};
 use crate::model::field::{Field, place};
-use crate::model::{Attributes, CertificateAttributes, ConnectionEvent, CowArc, FingerprintEvent, Latency};
+use crate::model::{Attributes, CertificateAttributes, ConnectionRecord, CowArc, FingerprintEvent, Latency};
 
 /// The reference of the output, which `cargo xtask docs` generates.
 const REFERENCE: &str = include_str!("../../../docs/output.md");
@@ -20,27 +20,23 @@ fn lines(format: Format) -> [String; 3] {
     let mut tls = known().tls.unwrap_or_default();
     (tls.alpn_chosen, tls.ech, tls.certificate) = (Some("h2".into()), true, Some(Box::new(certificate())));
     let attributes = Attributes { tls: Some(CowArc::new((*tls).clone())), ..known() }.into();
-    let (flow, own): (_, CertificateAttributes) = (flow(), certificate());
+    let own: CertificateAttributes = certificate();
     let event = FingerprintEvent {
         raw: Some("r"),
         original: Some("o"),
         raw_original: Some("ro"),
         certificate: Some(&own),
-        ..fingerprint(&flow, &attributes)
+        ..fingerprint()
     };
     let latency =
         Latency { client: Some(1), server: Some(2), client_application: Some(3), server_application: Some(4) };
-    let end = ConnectionEvent { latency, ..connection(&flow, &attributes) };
-    let mut formatter = Formatter::new(format, Arc::new(context())).open();
-    let additions = Additions::new(format);
+    let (latency, hops) = (Some(Box::new(latency)), [Some(3), Some(4)].into());
+    let record = ConnectionRecord { attributes, latency, hops, ..record() };
+    let mut formatter = Formatter::new(format, Arc::new(context()));
     let mut lines = [Vec::new(), Vec::new(), Vec::new()];
     let [first, second, third] = &mut lines;
-    formatter.fingerprint(&event, first);
-    additions.fingerprint(&seen(), first);
-    formatter.connection(&end, second);
-    let mut record = record();
-    record.hops = [Some(3), Some(4)].into();
-    additions.connection(&record, second);
+    formatter.fingerprint(&event, &record, Some(&seen()), first);
+    formatter.connection(&end(), &record, second);
     formatter.alert(&alert(), Some("r"), third);
     lines.map(|line| String::from_utf8(line).unwrap())
 }

@@ -6,11 +6,20 @@
 use super::address::{address, hex_u16};
 use super::clock::{Clock, date_time};
 use super::escape;
-use super::filter::{ALERT, CONNECTION, FINGERPRINT, STATS};
-use super::layout::{Layout, Run, layout};
+use super::filter;
 use super::quic_version::quic_version;
-use crate::model::field::{Field, FieldSource, FieldValue, Subject, place};
-use crate::model::{ConnectionRecord, CounterGroup, CounterValue, FingerprintRecord, FlowIdentity, StatsRecord, Time};
+use crate::model::field::place::{self, ALERT, CONNECTION, FINGERPRINT};
+use crate::model::field::{Field, FieldKey, FieldSource, FieldValue, Subject};
+use crate::model::{ConnectionRecord, CounterGroup, CounterValue, FlowIdentity, StatsRecord, Time};
+
+// The fields of an event, in the order of the table: a head, fields that are the same in all events of a flow with the number
+// of the packet among them, and the body.
+const FLOW_ID: u8 = Field::FlowId as u8;
+const PCAP_CNT: u8 = Field::PcapCnt as u8;
+const BEHIND_PCAP_CNT: u8 = PCAP_CNT + 1;
+const BODY: u8 = Field::Proto as u8 + 1;
+/// Behind the last field.
+const ALL: u8 = u8::MAX;
 
 /// Room reserved for a line before it is written. Most lines fit; a longer one grows the buffer.
 const LINE: usize = 1024;
@@ -32,48 +41,58 @@ impl Json {
         Self { clock: Clock::new(), sensor, flow: None, flow_fields: Vec::new(), flow_ids_len: 0 }
     }
 
-    /// Writes a line of this [`place`] and leaves it open behind the comma of its last field; [`end`] closes it.
-    pub(super) fn event(&mut self, event: u8, at: Time, subject: &Subject<'_>, out: &mut Vec<u8>) {
+    /// Writes the line of an event of the [place] `PLACE`.
+    #[inline(always)]
+    pub(super) fn event<const PLACE: u8>(&mut self, at: Time, subject: &Subject<'_>, out: &mut Vec<u8>) {
+        self.open_event::<PLACE>(at, subject, out);
+        end(out);
+    }
+
+    /// Writes the line of a connection with its fingerprints.
+    pub(super) fn snapshot(&mut self, at: Time, subject: &Subject<'_>, record: &ConnectionRecord, out: &mut Vec<u8>) {
+        self.open_event::<CONNECTION>(at, subject, out);
+        let history = record.history.iter();
+        fingerprints(history.map(|seen| (seen.time, Subject { seen: Some(seen), ..Subject::NONE })), out);
+        end(out);
+    }
+
+    /// Writes a line and leaves it open behind the comma of its last field; [`end`] closes it.
+    #[inline(always)]
+    fn open_event<const PLACE: u8>(&mut self, at: Time, subject: &Subject<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
-        let Layout { head, flow_ids, flow, body, .. } = layout(event);
-        start(&mut self.clock, at, event, out);
-        let mut writer = FieldWriter::new(out, &mut self.clock);
-        writer.fields(head, subject);
+        let Self { clock, flow, flow_fields, flow_ids_len, .. } = self;
+        start(clock, at, PLACE, out);
+        FieldWriter::write_all::<PLACE, 0, FLOW_ID>(subject, clock, out);
         let of = subject.flow();
-        if self.flow.as_ref() != of {
-            self.flow = of.copied();
-            self.flow_fields.clear();
-            FieldWriter::new(&mut self.flow_fields, writer.clock).fields(flow_ids, subject);
-            self.flow_ids_len = self.flow_fields.len();
-            FieldWriter::new(&mut self.flow_fields, writer.clock).fields(flow, subject);
+        if flow.as_ref() != of {
+            *flow = of.copied();
+            flow_fields.clear();
+            FieldWriter::write_all::<PLACE, FLOW_ID, PCAP_CNT>(subject, clock, flow_fields);
+            *flow_ids_len = flow_fields.len();
+            FieldWriter::write_all::<PLACE, BEHIND_PCAP_CNT, BODY>(subject, clock, flow_fields);
         }
-        let (ids, rest) = self.flow_fields.split_at(self.flow_ids_len);
-        writer.out.extend_from_slice(ids);
-        writer.fields(&[Field::PcapCnt], subject);
-        writer.out.extend_from_slice(rest);
-        writer.runs(body, subject);
-        writer.finish();
+        let (ids, rest) = flow_fields.split_at(*flow_ids_len);
+        out.extend_from_slice(ids);
+        FieldWriter::write_all::<PLACE, PCAP_CNT, BEHIND_PCAP_CNT>(subject, clock, out);
+        out.extend_from_slice(rest);
+        FieldWriter::write_all::<PLACE, BODY, ALL>(subject, clock, out);
     }
 
     /// Writes the line of a stored row, and leaves it open.
     pub(super) fn row(&mut self, event: u8, at: Time, row: &impl FieldSource, out: &mut Vec<u8>) {
-        let Layout { head, flow_ids, flow, body, engine } = layout(event);
         start(&mut self.clock, at, event, out);
-        let mut writer = FieldWriter::new(out, &mut self.clock);
-        writer.fields(head, row);
-        writer.fields(flow_ids, row);
-        writer.fields(&[Field::PcapCnt], row);
-        writer.fields(flow, row);
-        writer.runs(body, row);
-        writer.runs(engine, row);
-        writer.finish();
+        match event {
+            FINGERPRINT => FieldWriter::write_all::<FINGERPRINT, 0, ALL>(row, &mut self.clock, out),
+            CONNECTION => FieldWriter::write_all::<CONNECTION, 0, ALL>(row, &mut self.clock, out),
+            _ => FieldWriter::write_all::<ALERT, 0, ALL>(row, &mut self.clock, out),
+        }
     }
 
     pub(super) fn stats(&mut self, at: Time, record: &StatsRecord, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"timestamp":""#);
         self.clock.timestamp(at, out);
         out.extend_from_slice(br#"","event_type":""#);
-        out.extend_from_slice(STATS.as_bytes());
+        out.extend_from_slice(filter::STATS.as_bytes());
         out.extend_from_slice(b"\",");
         if let Some(sensor) = &self.sensor {
             out.extend_from_slice(Field::Sensor.row().key.as_bytes());
@@ -86,23 +105,6 @@ impl Json {
     }
 }
 
-/// Appends the fields that the engine adds to a fingerprint.
-pub(super) fn add_to_fingerprint(seen: &FingerprintRecord, out: &mut Vec<u8>) {
-    engine(place::FINGERPRINT, &Subject { seen: Some(seen), ..Subject::NONE }, out);
-}
-
-/// Appends the fields that the engine adds to a connection.
-pub(super) fn add_to_connection(record: &ConnectionRecord, out: &mut Vec<u8>) {
-    engine(place::CONNECTION, &Subject::of_record(record, None, &[]), out);
-}
-
-fn engine(event: u8, subject: &Subject<'_>, out: &mut Vec<u8>) {
-    let mut clock = Clock::new();
-    let mut writer = FieldWriter::new(out, &mut clock);
-    writer.runs(&layout(event).engine, subject);
-    writer.finish();
-}
-
 /// Appends the list `fingerprints` and a comma, unless it is empty. An entry has the fields of a `fingerprint` event.
 pub(super) fn fingerprints<'a, S: FieldSource + 'a>(list: impl IntoIterator<Item = (Time, S)>, out: &mut Vec<u8>) {
     let mut clock = Clock::new();
@@ -113,16 +115,13 @@ pub(super) fn fingerprints<'a, S: FieldSource + 'a>(list: impl IntoIterator<Item
         out.extend_from_slice(br#"{"timestamp":""#);
         clock.timestamp(at, out);
         out.extend_from_slice(b"\",");
-        let mut writer = FieldWriter::new(out, &mut clock);
-        writer.fields(&[Field::PcapCnt], &source);
         for field in FINGERPRINT_FIELDS {
             if let Some(value) = source.value(field) {
                 // Without the object `fingerprint` around it.
-                writer.write(field.row().key, value);
+                write(field.key().key, value, &mut clock, out);
             }
         }
-        writer.runs(&layout(place::FINGERPRINT).engine, &source);
-        writer.finish();
+        FieldWriter::write_all::<FINGERPRINT, { Field::LabelName as u8 }, ALL>(&source, &mut clock, out);
         out.pop();
         out.extend_from_slice(b"},");
     }
@@ -135,7 +134,8 @@ pub(super) fn fingerprints<'a, S: FieldSource + 'a>(list: impl IntoIterator<Item
 }
 
 /// Fields of a fingerprint that are recorded.
-const FINGERPRINT_FIELDS: [Field; 5] = [
+const FINGERPRINT_FIELDS: [Field; 6] = [
+    Field::PcapCnt,
     Field::FingerprintType,
     Field::FingerprintValue,
     Field::FingerprintSide,
@@ -145,18 +145,12 @@ const FINGERPRINT_FIELDS: [Field; 5] = [
 
 /// Appends what the messages of a connection contained as a JSON object.
 pub(crate) fn attributes(record: &ConnectionRecord, out: &mut Vec<u8>) {
-    let subject = Subject::of_record(record, None, &[]);
     out.push(b'{');
-    let mut clock = Clock::new();
-    let mut writer = FieldWriter::new(out, &mut clock);
-    for Run { section, fields } in &layout(place::CONNECTION).body {
-        if subject.has(*section) {
-            for field in fields.iter().filter(|field| field.is_in(place::ATTRIBUTES)) {
-                writer.field(*field, &subject);
-            }
-        }
-    }
-    writer.finish();
+    FieldWriter::write_all::<{ place::ATTRIBUTES }, 0, ALL>(
+        &Subject::of_record(record, None, &[]),
+        &mut Clock::new(),
+        out,
+    );
     if out.last() == Some(&b',') {
         out.pop();
     }
@@ -170,9 +164,9 @@ fn start(clock: &mut Clock, at: Time, event: u8, out: &mut Vec<u8>) {
     clock.timestamp(at, out);
     out.extend_from_slice(br#"","event_type":""#);
     let name = match event {
-        place::FINGERPRINT => FINGERPRINT,
-        place::CONNECTION => CONNECTION,
-        _ => ALERT,
+        FINGERPRINT => filter::FINGERPRINT,
+        CONNECTION => filter::CONNECTION,
+        _ => filter::ALERT,
     };
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\",");
@@ -189,46 +183,43 @@ pub(super) fn end(out: &mut Vec<u8>) {
 struct FieldWriter<'o> {
     out: &'o mut Vec<u8>,
     clock: &'o mut Clock,
-    /// Names of the objects that are open.
+    /// The object that is open, as in [`FieldKey`], and its path.
+    object: u8,
     open: &'static [&'static str],
 }
 
 impl<'o> FieldWriter<'o> {
-    fn new(out: &'o mut Vec<u8>, clock: &'o mut Clock) -> Self {
-        Self { out, clock, open: &[] }
-    }
-
-    #[inline]
-    fn runs(&mut self, runs: &[Run], source: &impl FieldSource) {
-        for Run { section, fields } in runs {
-            if source.has(*section) {
-                self.fields(fields, source);
-            }
+    /// Writes the fields of a place in a range, as [`FieldSource::each`].
+    #[inline(always)]
+    fn write_all<const PLACE: u8, const FIRST: u8, const END: u8>(
+        source: &impl FieldSource,
+        clock: &'o mut Clock,
+        out: &'o mut Vec<u8>,
+    ) {
+        let mut writer = Self { out, clock, object: 0, open: &[] };
+        source.each::<PLACE, FIRST, END>(
+            #[inline(always)]
+            |key, value| writer.field(key, value),
+        );
+        if writer.object != 0 {
+            writer.enter(0, &[]);
         }
     }
 
-    #[inline]
-    fn fields(&mut self, fields: &[Field], source: &impl FieldSource) {
-        for field in fields {
-            self.field(*field, source);
-        }
-    }
-
-    #[inline]
-    fn field(&mut self, field: Field, source: &impl FieldSource) {
+    #[inline(always)]
+    fn field(&mut self, FieldKey { key, object, parents }: FieldKey, value: FieldValue<'_>) {
         // A flag that does not hold is left out.
-        if let Some(value) = source.value(field).filter(|value| *value != FieldValue::Bool(false)) {
-            let row = field.row();
-            let parents = row.parents();
-            if self.open.len() != parents.len() || self.open != parents {
-                self.enter(parents);
+        if value != FieldValue::Bool(false) {
+            if self.object != object {
+                self.enter(object, parents);
             }
-            self.write(row.key, value);
+            write(key, value, self.clock, self.out);
         }
     }
 
     /// Opens and closes objects until these are open.
-    fn enter(&mut self, parents: &'static [&'static str]) {
+    #[inline(never)]
+    fn enter(&mut self, object: u8, parents: &'static [&'static str]) {
         let shared = self.open.iter().zip(parents).take_while(|(one, other)| one == other).count();
         for _ in shared..self.open.len() {
             self.out.pop();
@@ -239,42 +230,39 @@ impl<'o> FieldWriter<'o> {
             self.out.extend_from_slice(name.as_bytes());
             self.out.extend_from_slice(b"\":{");
         }
-        self.open = parents;
+        (self.object, self.open) = (object, parents);
     }
+}
 
-    fn finish(mut self) {
-        self.enter(&[]);
-    }
-
-    fn write(&mut self, key: &str, value: FieldValue<'_>) {
-        let Self { out, clock, .. } = self;
-        out.extend_from_slice(key.as_bytes());
-        match value {
-            FieldValue::Absent => out.extend_from_slice(b"null"),
-            FieldValue::Number(value) => number(value, out),
-            FieldValue::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
-            FieldValue::Text(text) => quoted(text, out),
-            FieldValue::Ip(of) => text(out, |out| address(of, out)),
-            FieldValue::Hex(value) => text(out, |out| hex_u16(value, out)),
-            FieldValue::QuicVersion(version) => text(out, |out| quic_version(version, out)),
-            FieldValue::Timestamp(at) => text(out, |out| clock.timestamp(at, out)),
-            FieldValue::UtcDate(seconds) => text(out, |out| date_time(seconds, out)),
-            FieldValue::Tags(tags) => list(tags.into_iter().filter(|tag| *tag != 0), out, number),
-            FieldValue::Texts(texts) => list(texts, out, |text, out| quoted(text, out)),
-            FieldValue::Pairs(pairs) => {
-                out.push(b'{');
-                for (name, value) in pairs {
-                    quoted(name, out);
-                    out.push(b':');
-                    quoted(value, out);
-                    out.push(b',');
-                }
-                out.pop();
-                out.push(b'}');
+/// Writes a field and a comma.
+#[inline(always)]
+fn write(key: &str, value: FieldValue<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
+    out.extend_from_slice(key.as_bytes());
+    match value {
+        FieldValue::Absent => out.extend_from_slice(b"null"),
+        FieldValue::Number(value) => number(value, out),
+        FieldValue::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
+        FieldValue::Text(text) => quoted(text, out),
+        FieldValue::Ip(of) => text(out, |out| address(of, out)),
+        FieldValue::Hex(value) => text(out, |out| hex_u16(value, out)),
+        FieldValue::QuicVersion(version) => text(out, |out| quic_version(version, out)),
+        FieldValue::Timestamp(at) => text(out, |out| clock.timestamp(at, out)),
+        FieldValue::UtcDate(seconds) => text(out, |out| date_time(seconds, out)),
+        FieldValue::Tags(tags) => list(tags.into_iter().filter(|tag| *tag != 0), out, number),
+        FieldValue::Texts(texts) => list(texts, out, |text, out| quoted(text, out)),
+        FieldValue::Pairs(pairs) => {
+            out.push(b'{');
+            for (name, value) in pairs {
+                quoted(name, out);
+                out.push(b':');
+                quoted(value, out);
+                out.push(b',');
             }
+            out.pop();
+            out.push(b'}');
         }
-        out.push(b',');
     }
+    out.push(b',');
 }
 
 /// A list of at least one item.

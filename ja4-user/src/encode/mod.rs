@@ -3,7 +3,6 @@
 //! A [`Formatter`] belongs to one shard. It takes no lock and appends whole lines to a buffer of the caller, so it allocates
 //! nothing once the buffer has grown. Strings of an event come from the wire; each [`Format`] escapes them in its own way.
 
-mod additions;
 pub(crate) mod address;
 pub(crate) mod clock;
 mod csv;
@@ -14,19 +13,19 @@ mod filter;
 mod format;
 mod invisible;
 mod json;
-mod layout;
 mod quic_version;
+#[cfg(test)]
+mod recorded;
 mod table;
 
 use std::sync::Arc;
 
-pub use self::additions::Additions;
 pub use self::filter::{Filter, FilterError};
 pub use self::format::{Format, FormatError};
 pub(crate) use self::json::{attributes as attributes_json, group as group_json};
 use self::{csv::Csv, json::Json, table::Table};
 use crate::model::field::{EventRef, FieldSource, Subject, place};
-use crate::model::{Alert, ConnectionEvent, FingerprintEvent, StatsRecord, Time};
+use crate::model::{Alert, ConnectionRecord, EventContext, FingerprintEvent, FingerprintRecord, StatsRecord, Time};
 
 /// What all lines of a run share.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +40,13 @@ pub struct EncodeContext {
 
 impl EncodeContext {
     /// Returns the subject of an event.
-    fn subject<'a>(&'a self, event: EventRef<'a>) -> Subject<'a> {
-        Subject::of_event(event, self.sensor.as_deref(), &self.interfaces)
+    fn subject<'a>(
+        &'a self,
+        event: EventRef<'a>,
+        record: Option<&'a ConnectionRecord>,
+        seen: Option<&'a FingerprintRecord>,
+    ) -> Subject<'a> {
+        Subject { event, record, seen, sensor: self.sensor.as_deref(), interfaces: &self.interfaces }
     }
 }
 
@@ -52,8 +56,6 @@ pub struct Formatter {
     filter: Filter,
     form: Form,
     context: Arc<EncodeContext>,
-    /// Ends lines; `None`: the lines stay open, and the engine ends them.
-    ends: Option<Additions>,
 }
 
 #[derive(Debug)]
@@ -74,13 +76,7 @@ impl Formatter {
             Format::Csv => Form::Csv(Csv::new()),
             Format::Table => Form::Table(Table::new()),
         };
-        Self { filter, form, context, ends: Some(Additions::new(format)) }
-    }
-
-    /// Leaves the lines of fingerprints and connections open, for [`Additions`] to add fields and end them.
-    #[must_use]
-    pub fn open(self) -> Self {
-        Self { ends: None, ..self }
+        Self { filter, form, context }
     }
 
     /// Appends the header of a stream; JSON has none.
@@ -92,34 +88,47 @@ impl Formatter {
         }
     }
 
-    /// Appends a fingerprint's line, unless the filter excludes it.
-    pub fn fingerprint(&mut self, event: &FingerprintEvent<'_>, out: &mut Vec<u8>) {
+    /// Appends the line of a fingerprint of a connection, unless the filter excludes it. `seen` is its record, if there is
+    /// one.
+    pub fn fingerprint(
+        &mut self,
+        event: &FingerprintEvent<'_>,
+        record: &ConnectionRecord,
+        seen: Option<&FingerprintRecord>,
+        out: &mut Vec<u8>,
+    ) {
         if !self.filter.fingerprint(event.method) {
             return;
         }
         let Self { form, context, .. } = self;
-        let (at, subject) = (event.cause.time, context.subject(EventRef::Fingerprint(event)));
+        let (at, subject) = (event.cause.time, context.subject(EventRef::Fingerprint(event), Some(record), seen));
         match form {
-            Form::Json(json) => json.event(place::FINGERPRINT, at, &subject, out),
-            Form::Csv(csv) => csv.event(place::FINGERPRINT, at, &subject, out),
-            Form::Table(table) => table.fingerprint(event, out),
+            Form::Json(json) => json.event::<{ place::FINGERPRINT }>(at, &subject, out),
+            Form::Csv(csv) => csv.row(place::FINGERPRINT, at, &subject, out),
+            Form::Table(table) => table.fingerprint(event, record, seen, out),
         }
-        self.end(out);
     }
 
     /// Appends the line of a connection's end, unless the filter excludes it.
-    pub fn connection(&mut self, event: &ConnectionEvent<'_>, out: &mut Vec<u8>) {
+    pub fn connection(&mut self, cause: &EventContext, record: &ConnectionRecord, out: &mut Vec<u8>) {
         if !self.filter.connection() {
             return;
         }
         let Self { form, context, .. } = self;
-        let (at, subject) = (event.cause.time, context.subject(EventRef::Connection(event)));
+        let (at, subject) = (cause.time, context.subject(EventRef::Connection(cause), Some(record), None));
         match form {
-            Form::Json(json) => json.event(place::CONNECTION, at, &subject, out),
-            Form::Csv(csv) => csv.event(place::CONNECTION, at, &subject, out),
-            Form::Table(table) => table.connection(event, out),
+            Form::Json(json) => json.event::<{ place::CONNECTION }>(at, &subject, out),
+            Form::Csv(csv) => csv.row(place::CONNECTION, at, &subject, out),
+            Form::Table(table) => table.connection(at, record, out),
         }
-        self.end(out);
+    }
+
+    /// Appends the JSON line of a connection with its fingerprints.
+    pub(crate) fn snapshot(&mut self, cause: &EventContext, record: &ConnectionRecord, out: &mut Vec<u8>) {
+        if let Self { form: Form::Json(json), context, .. } = self {
+            let subject = context.subject(EventRef::Connection(cause), Some(record), None);
+            json.snapshot(cause.time, &subject, record, out);
+        }
     }
 
     /// Appends an alert's line, unless the filter excludes it. `raw` is the raw form of its fingerprint, if
@@ -129,12 +138,9 @@ impl Formatter {
             return;
         }
         let Self { form, context, .. } = self;
-        let subject = context.subject(EventRef::Alert(alert, raw));
+        let subject = context.subject(EventRef::Alert(alert, raw), None, None);
         match form {
-            Form::Json(json) => {
-                json.event(place::ALERT, alert.time, &subject, out);
-                json::end(out);
-            }
+            Form::Json(json) => json.event::<{ place::ALERT }>(alert.time, &subject, out),
             Form::Csv(csv) => csv.row(place::ALERT, alert.time, &subject, out),
             Form::Table(table) => table.alert(alert, out),
         }
@@ -171,12 +177,6 @@ impl Formatter {
         }
     }
 
-    fn end(&self, out: &mut Vec<u8>) {
-        if let Some(additions) = self.ends {
-            additions.nothing(out);
-        }
-    }
-
     /// Appends a line of statistics, unless the filter or the format excludes it.
     pub fn stats(&mut self, time: Time, record: &StatsRecord, out: &mut Vec<u8>) {
         if !self.filter.stats() {
@@ -195,8 +195,8 @@ mod tests {
     use clap::ValueEnum;
 
     use super::*;
-    use crate::model::{Method, SharedAttributes};
-    use samples::{attributes, connection, context, fingerprint, flow, tls};
+    use crate::model::Method;
+    use samples::{attributes, connection, context, end, fingerprint, flow, tls};
 
     #[test]
     fn format_names_parse_both_ways_and_a_bad_one_lists_them() {
@@ -213,26 +213,26 @@ mod tests {
         for format in Format::ALL {
             let context = EncodeContext { filter: "ja4s".parse().unwrap(), ..context() };
             let mut formatter = Formatter::new(format, Arc::new(context));
-            let (flow, attributes, mut out) = (flow(), attributes(tls()), Vec::new());
+            let (record, mut out) = (connection(flow(), attributes(tls())), Vec::new());
 
-            formatter.connection(&connection(&flow, &attributes), &mut out);
+            formatter.connection(&end(), &record, &mut out);
             formatter.stats(Time(0), &StatsRecord::default(), &mut out);
-            formatter.fingerprint(&fingerprint(&flow, &attributes), &mut out);
+            formatter.fingerprint(&fingerprint(), &record, None, &mut out);
             assert!(out.is_empty(), "{format:?}");
-            let ja4s = FingerprintEvent { method: Method::Ja4s, ..fingerprint(&flow, &attributes) };
-            formatter.fingerprint(&ja4s, &mut out);
+            let ja4s = FingerprintEvent { method: Method::Ja4s, ..fingerprint() };
+            formatter.fingerprint(&ja4s, &record, None, &mut out);
             assert_eq!(out.last(), Some(&b'\n'), "{format:?}");
         }
     }
 
     #[test]
     fn a_full_buffer_is_kept_and_lines_follow_it() {
-        let (flow, attributes) = (flow(), attributes(tls()));
+        let record = connection(flow(), attributes(tls()));
         for format in Format::ALL {
             let mut formatter = Formatter::new(format, Arc::new(context()));
             let mut out = b"kept\n".to_vec();
-            formatter.fingerprint(&fingerprint(&flow, &attributes), &mut out);
-            formatter.connection(&connection(&flow, &SharedAttributes::default()), &mut out);
+            formatter.fingerprint(&fingerprint(), &record, None, &mut out);
+            formatter.connection(&end(), &record, &mut out);
             assert!(out.starts_with(b"kept\n"), "{format:?}");
             assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), 3, "{format:?}");
         }
@@ -246,10 +246,10 @@ mod tests {
         use crate::encode::EncodeContext;
         use crate::model::path::Syn;
         use crate::model::{
-            Alert, Attributes, CertificateAttributes, CommunityId, ConnectionEvent, ConnectionRecord, CowArc,
-            DhcpAttributes, EndReason, EventContext, FingerprintEvent, FingerprintRecord, FlowIdentity, Hook,
-            HttpAttributes, KnownBad, Label, Latency, Method, QuicAttributes, Severity, SharedAttributes, Side,
-            SshAttributes, SshSession, Time, TlsAttributes, os,
+            Alert, Attributes, CertificateAttributes, CommunityId, ConnectionRecord, CowArc, DhcpAttributes, EndReason,
+            EventContext, FingerprintEvent, FingerprintRecord, FlowIdentity, Hook, HttpAttributes, KnownBad, Label,
+            Method, QuicAttributes, Severity, SharedAttributes, Side, SshAttributes, SshSession, Time, TlsAttributes,
+            os,
         };
 
         /// 2026-11-23T07:00:00.123456789Z
@@ -333,13 +333,9 @@ mod tests {
             EventContext { time: TIME, interface: 1, hook: Some(Hook::Ingress), packet: Some(12) }
         }
 
-        pub(crate) fn fingerprint<'a>(
-            flow: &'a FlowIdentity,
-            attributes: &'a SharedAttributes,
-        ) -> FingerprintEvent<'a> {
+        pub(crate) fn fingerprint() -> FingerprintEvent<'static> {
             FingerprintEvent {
                 cause: cause(),
-                flow,
                 method: Method::Ja4,
                 side: Side::Client,
                 count: 1,
@@ -349,7 +345,6 @@ mod tests {
                 raw_original: None,
                 ttl: None,
                 certificate: None,
-                attributes,
             }
         }
 
@@ -419,22 +414,26 @@ mod tests {
                 ssh: Some(SshSession::Interactive),
                 is_new: true,
                 stored_at: 0,
+                is_known: true,
                 fired: thin_vec::thin_vec!["a fingerprint is known to be bad".into(), "a value was never seen".into()],
             }
         }
 
-        pub(crate) fn connection<'a>(flow: &'a FlowIdentity, attributes: &'a SharedAttributes) -> ConnectionEvent<'a> {
-            ConnectionEvent {
-                cause: EventContext { packet: None, ..cause() },
-                flow,
-                start: Time(TIME.0 - 1_500_000_000),
-                end: TIME,
+        /// A connection as its shard reports it, without what an engine adds.
+        pub(crate) fn connection(flow: FlowIdentity, attributes: impl Into<SharedAttributes>) -> ConnectionRecord {
+            ConnectionRecord {
                 packets: [12, 10].into(),
                 bytes: [1_234, 56_789].into(),
-                ended: EndReason::Fin,
-                latency: Latency::default(),
-                attributes,
+                ended: Some(EndReason::Fin),
+                last: TIME,
+                attributes: attributes.into(),
+                ..ConnectionRecord::new(&flow, 1, Time(TIME.0 - 1_500_000_000))
             }
+        }
+
+        /// The context of the end of a connection.
+        pub(crate) fn end() -> EventContext {
+            EventContext { packet: None, ..cause() }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::escape;
 use super::filter::{ALERT, CONNECTION, STATS};
 use crate::model::{
-    Alert, Attributes, CertificateAttributes, ConnectionEvent, ConnectionRecord, CounterGroup, CounterValue,
+    Alert, Attributes, CertificateAttributes, ConnectionRecord, CounterGroup, CounterValue, EndReason,
     FingerprintEvent, FingerprintRecord, FlowIdentity, KnownBad, Label, StatsRecord, Time,
 };
 
@@ -56,25 +56,40 @@ impl Table {
         Self { clock: Clock::new() }
     }
 
-    pub(super) fn fingerprint(&mut self, event: &FingerprintEvent<'_>, out: &mut Vec<u8>) {
+    pub(super) fn fingerprint(
+        &mut self,
+        event: &FingerprintEvent<'_>,
+        record: &ConnectionRecord,
+        seen: Option<&FingerprintRecord>,
+        out: &mut Vec<u8>,
+    ) {
         let write = |out: &mut Vec<u8>| escape::terminal(event.value, VALUE_SHOWN, out);
         self.line(
             event.cause.time,
             event.method.name(),
-            event.flow,
-            name(event.attributes, event.certificate),
+            &record.identity,
+            name(&record.attributes, event.certificate),
             out,
             write,
         );
+        if let Some(seen) = seen {
+            marks(seen.label.as_deref(), seen.first_seen, seen.known_bad.as_deref(), out);
+        }
+        out.push(b'\n');
     }
 
-    pub(super) fn connection(&mut self, event: &ConnectionEvent<'_>, out: &mut Vec<u8>) {
-        let (packets, bytes) = (event.packets, event.bytes);
-        let state = event.ended.name();
-        self.line(event.cause.time, CONNECTION, event.flow, name(event.attributes, None), out, |out| {
+    pub(super) fn connection(&mut self, at: Time, record: &ConnectionRecord, out: &mut Vec<u8>) {
+        let ConnectionRecord { packets, bytes, .. } = record;
+        let state = record.ended.unwrap_or(EndReason::Open).name();
+        self.line(at, CONNECTION, &record.identity, name(&record.attributes, None), out, |out| {
             let packets = format_args!("{}+{} packets", packets.client, packets.server);
             write(out, format_args!("{state} {packets} {}+{} bytes", bytes.client, bytes.server));
         });
+        marks(record.app.as_deref(), record.is_new, record.known_bad.as_deref(), out);
+        if !record.fired.is_empty() {
+            write(out, format_args!("  {} alerts", record.fired.len()));
+        }
+        out.push(b'\n');
     }
 
     pub(super) fn alert(&mut self, alert: &Alert, out: &mut Vec<u8>) {
@@ -166,19 +181,7 @@ fn counters(CounterGroup(top): &CounterGroup) -> impl Iterator<Item = (Option<&s
     })
 }
 
-/// Marks of a fingerprint behind its open line: `{curl} new !c2`.
-pub(super) fn add_to_fingerprint(seen: &FingerprintRecord, out: &mut Vec<u8>) {
-    marks(seen.label.as_deref(), seen.first_seen, seen.known_bad.as_deref(), out);
-}
-
-/// Marks of a connection behind its open line, what fired among them.
-pub(super) fn add_to_connection(record: &ConnectionRecord, out: &mut Vec<u8>) {
-    marks(record.app.as_deref(), record.is_new, record.known_bad.as_deref(), out);
-    if !record.fired.is_empty() {
-        write(out, format_args!("  {} alerts", record.fired.len()));
-    }
-}
-
+/// What is known of a fingerprint or a connection: `{curl}  new  !c2`.
 fn marks(label: Option<&Label>, new: bool, bad: Option<&KnownBad>, out: &mut Vec<u8>) {
     if let Some(label) = label {
         out.extend_from_slice(b"  {");
@@ -251,19 +254,14 @@ mod tests {
         let mut out = Vec::new();
         header(&mut out);
         write(&mut Table::new(), &mut out);
-        if out.last() != Some(&b'\n') {
-            out.push(b'\n');
-        }
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn columns_stand_under_their_names() {
-        let (flow, attributes) = (flow(), attributes(tls()));
         let shown = shown(|table, out| {
-            table.fingerprint(&fingerprint(&flow, &attributes), out);
-            out.push(b'\n');
-            table.connection(&connection(&flow, &SharedAttributes::default()), out);
+            table.fingerprint(&fingerprint(), &connection(flow(), attributes(tls())), None, out);
+            table.connection(samples::TIME, &connection(flow(), SharedAttributes::default()), out);
         });
         assert_eq!(
             shown,
@@ -277,14 +275,10 @@ time (UTC)    type        client                    server                 value
 
     #[test]
     fn marks_and_alerts_are_short() {
-        let (flow, attributes) = (flow(), attributes(tls()));
         let shown = shown(|table, out| {
-            table.fingerprint(&fingerprint(&flow, &attributes), out);
-            add_to_fingerprint(&samples::seen(), out);
-            out.push(b'\n');
-            table.connection(&connection(&flow, &SharedAttributes::default()), out);
-            add_to_connection(&samples::record(), out);
-            out.push(b'\n');
+            let record = connection(flow(), attributes(tls()));
+            table.fingerprint(&fingerprint(), &record, Some(&samples::seen()), out);
+            table.connection(samples::TIME, &samples::record(), out);
             table.alert(&samples::alert(), out);
             table.alert(&Alert { flow: None, suppressed: 0, ..samples::alert() }, out);
         });
@@ -300,16 +294,16 @@ time (UTC)    type        client                    server                 value
     #[test]
     fn long_addresses_push_and_ports_stay_readable() {
         let flow = FlowIdentity { client: ("2001:db8:1:2:3:4:5:6".parse().unwrap(), 51_234), ..flow() };
-        let attributes = attributes(tls());
-        let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &attributes), out));
+        let record = connection(flow, attributes(tls()));
+        let shown = shown(|table, out| table.fingerprint(&fingerprint(), &record, None, out));
         assert!(shown.contains("  [2001:db8:1:2:3:4:5:6]:51234  →  10.0.0.2:443  "), "{shown}");
     }
 
     #[test]
     fn a_name_cannot_steer_the_terminal_or_add_a_line() {
-        let flow = flow();
         let attributes = attributes(TlsAttributes { sni: Some("\u{1b}[2J\n\u{202e}gro".into()), ..tls() });
-        let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &attributes), out));
+        let record = connection(flow(), attributes);
+        let shown = shown(|table, out| table.fingerprint(&fingerprint(), &record, None, out));
         assert!(shown.ends_with("  \\u{1b}[2J\\u{a}\\u{202e}gro\n"), "{shown}");
         assert_eq!(shown.lines().count(), 2);
     }

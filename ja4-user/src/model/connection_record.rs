@@ -166,6 +166,8 @@ pub struct ConnectionRecord {
     pub fired: ThinVec<ArcStr>,
     /// Age when it was last stored, in units of 30 s; 0: only its fingerprints are stored.
     pub stored_at: u16,
+    /// Whether an event of it was handled.
+    pub is_known: bool,
 }
 
 /// Adds the description of an alert to those of a connection.
@@ -180,6 +182,7 @@ impl ConnectionRecord {
     #[must_use]
     pub fn new(flow: &FlowIdentity, interface: u32, now: Time) -> Self {
         Self {
+            is_known: false,
             identity: *flow,
             interface,
             start: now,

@@ -10,7 +10,7 @@ use arcstr::ArcStr;
 pub use ja4::{Method, Side};
 use thin_vec::ThinVec;
 
-use crate::model::{CommunityId, PerSide};
+use crate::model::{CommunityId, ConnectionRecord, PerSide};
 
 /// Nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,8 +83,6 @@ pub struct EventContext {
 pub struct FingerprintEvent<'a> {
     /// Time and place.
     pub cause: EventContext,
-    /// Connection.
-    pub flow: &'a FlowIdentity,
     /// Method.
     pub method: Method,
     /// Endpoint that it describes.
@@ -103,8 +101,6 @@ pub struct FingerprintEvent<'a> {
     pub ttl: Option<u8>,
     /// Of JA4X: the certificate.
     pub certificate: Option<&'a CertificateAttributes>,
-    /// Attributes of the connection so far.
-    pub attributes: &'a SharedAttributes,
 }
 
 /// A shared value that is copied when one of several holders changes it.
@@ -339,48 +335,13 @@ impl EndReason {
     }
 }
 
-/// A connection ended.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectionEvent<'a> {
-    /// Time and place.
-    pub cause: EventContext,
-    /// Connection.
-    pub flow: &'a FlowIdentity,
-    /// Time of the first packet.
-    pub start: Time,
-    /// Time of the last packet.
-    pub end: Time,
-    /// Packets that each side has sent.
-    pub packets: PerSide<u64>,
-    /// Bytes on the wire that each side has sent.
-    pub bytes: PerSide<u64>,
-    /// Why it ended.
-    pub ended: EndReason,
-    /// Its latencies.
-    pub latency: Latency,
-    /// Attributes.
-    pub attributes: &'a SharedAttributes,
-}
-
-/// A connection is still active, although the filter selected none of its packets for a while.
-#[derive(Clone, Copy, Debug)]
-pub struct ProgressEvent<'a> {
-    /// Time of its last packet, and place.
-    pub cause: EventContext,
-    /// Connection.
-    pub flow: &'a FlowIdentity,
-    /// Packets that each side has sent.
-    pub packets: PerSide<u64>,
-    /// Bytes on the wire that each side has sent.
-    pub bytes: PerSide<u64>,
-}
-
-/// Receives the events of a shard.
+/// Receives the events of a shard, each with the record of its connection.
 pub trait EventHandler {
-    /// Handles a fingerprint.
-    fn fingerprint(&mut self, event: &FingerprintEvent<'_>);
-    /// Handles the progress of a connection.
-    fn progress(&mut self, _event: &ProgressEvent<'_>) {}
-    /// Handles the end of a connection.
-    fn connection(&mut self, event: &ConnectionEvent<'_>);
+    /// Handles a fingerprint, which is not in the history of the record.
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>, record: &mut ConnectionRecord);
+    /// Handles the progress of a connection: the filter selected none of its packets for a while. The record has its new
+    /// counters.
+    fn progress(&mut self, _cause: EventContext, _record: &mut ConnectionRecord) {}
+    /// Handles the end of a connection. The record is complete.
+    fn connection(&mut self, cause: EventContext, record: ConnectionRecord);
 }

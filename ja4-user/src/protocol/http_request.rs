@@ -22,7 +22,7 @@ impl<A: AppState, S: EventHandler> PacketCtx<'_, A, S> {
                 return ControlFlow::Continue(());
             }
         };
-        **self.connection.attributes.http.get_or_insert_default() = HttpAttributes {
+        **self.connection.record.attributes.http.get_or_insert_default() = HttpAttributes {
             method: Some(text(request.method())),
             host: request.host().map(text),
             user_agent: request.user_agent().map(text),

@@ -48,9 +48,8 @@ impl<A: AppState, S: EventHandler> PacketCtx<'_, A, S> {
         };
         let method = fingerprint.method();
         let count = self.connection.counts.increment(method);
-        self.events.fingerprint(&FingerprintEvent {
+        let event = FingerprintEvent {
             cause: self.event,
-            flow: &self.connection.identity,
             method,
             side,
             count,
@@ -60,8 +59,8 @@ impl<A: AppState, S: EventHandler> PacketCtx<'_, A, S> {
             raw_original: fingerprint.raw_original(),
             ttl: details.ttl,
             certificate: details.certificate,
-            attributes: &self.connection.attributes,
-        });
+        };
+        self.events.fingerprint(&event, &mut self.connection.record);
         Fingerprint::is_capped(fingerprint)
     }
 }

@@ -68,7 +68,7 @@ impl<S: EventHandler> PacketCtx<'_, ProtocolState, S> {
     /// Emits JA4SSH of the packets since the last value, if there are any.
     pub(crate) fn emit_ja4ssh(&mut self) {
         // An HTTP request or a TLS hello to an SSH server does not make an SSH connection, see docs/methods.md.
-        let Attributes { tls, http, ssh, .. } = &*self.connection.attributes;
+        let Attributes { tls, http, ssh, .. } = &*self.connection.record.attributes;
         let has_banner = ssh.as_ref().is_some_and(|ssh| ssh.banner.client.is_some());
         if !has_banner && (http.is_some() || tls.is_some()) {
             return;

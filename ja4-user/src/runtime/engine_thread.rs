@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use crate::model::EngineQuery;
+use crate::runtime::connection_query::{self, ConnectionQuerySender};
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
 use crate::runtime::line_sender::LineSender;
 use crate::runtime::message::EngineMessage;
@@ -22,6 +24,7 @@ const PERSIST: Duration = Duration::from_secs(30);
 pub fn run(
     engine: &Engine,
     workers: &[Arc<Mutex<EngineWorker>>],
+    shards: &[ConnectionQuerySender],
     queue: &Receiver<EngineMessage>,
     lines: &LineSender,
     shared: &RunState,
@@ -32,8 +35,13 @@ pub fn run(
         match queue.recv_timeout(TICK.saturating_sub(ticked.elapsed())) {
             Ok(EngineMessage::Reload(content)) => engine.reload(*content),
             Ok(EngineMessage::Query(query, reply)) => {
+                let lines = match query {
+                    EngineQuery::Alerts { most } => engine.recent_alerts(most),
+                    EngineQuery::Connections { most, host } => connection_query::newest(shards, most, host),
+                    EngineQuery::Rules => engine.rule_lines(),
+                };
                 // The client may have disconnected.
-                let _received = reply.send(engine.query(&query, workers));
+                let _received = reply.send(lines);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(EngineMessage::End) | Err(RecvTimeoutError::Disconnected) => break,
@@ -44,7 +52,6 @@ pub fn run(
             engine.tick(wall, wall, &mut finished);
             if now.duration_since(persisted) >= PERSIST {
                 engine.persist(&mut finished.rows);
-                engine.persist_open(workers);
                 persisted = now;
             }
             engine.deliver(&mut finished);

@@ -31,6 +31,10 @@ pub struct HandoffReceiver {
     waker: Arc<Waker>,
 }
 
+/// Wakes a shard.
+#[derive(Clone, Debug)]
+pub struct ShardWaker(Arc<Waker>);
+
 #[derive(Debug)]
 struct Waker {
     /// Readable after a wakeup.
@@ -53,16 +57,30 @@ pub fn channel() -> Result<(HandoffSender, HandoffReceiver), Errno> {
 impl HandoffSender {
     /// Sends a datagram, and wakes the receiver if it sleeps; false where there is no room.
     pub(crate) fn send(&self, whole: ReassembledDatagram) -> bool {
-        if self.queue.try_send(whole).is_err() {
-            return false;
+        let is_sent = self.queue.try_send(whole).is_ok();
+        if is_sent {
+            self.waker.wake();
         }
-        // Either the sender sees that the receiver is about to sleep, or the receiver sees the datagram.
+        is_sent
+    }
+}
+
+impl Waker {
+    /// Wakes the receiver if it sleeps. Something was sent before.
+    fn wake(&self) {
+        // Either the sender sees that the receiver is about to sleep, or the receiver sees what was sent.
         fence(Ordering::SeqCst);
-        if self.waker.asleep.swap(false, Ordering::SeqCst) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
             // If the write fails, the receiver wakes by its timeout.
-            let _woken = self.waker.event.write(1);
+            let _woken = self.event.write(1);
         }
-        true
+    }
+}
+
+impl ShardWaker {
+    /// Wakes the shard if it sleeps. Something was sent to it before.
+    pub(super) fn wake(&self) {
+        self.0.wake();
     }
 }
 
@@ -80,11 +98,17 @@ impl HandoffReceiver {
         self.queue.recv_timeout(timeout)
     }
 
-    /// Sleeps until a datagram or a record arrives, for at most `timeout`.
-    pub(crate) fn sleep(&self, ring: Option<BorrowedFd<'_>>, timeout: Duration) {
+    /// What wakes the shard for other things than datagrams.
+    pub(crate) fn waker(&self) -> ShardWaker {
+        ShardWaker(Arc::clone(&self.waker))
+    }
+
+    /// Sleeps until a datagram or a record arrives or the shard is woken, for at most `timeout`. `is_idle` is false if
+    /// something else was sent.
+    pub(crate) fn sleep(&self, ring: Option<BorrowedFd<'_>>, timeout: Duration, is_idle: impl FnOnce() -> bool) {
         self.waker.asleep.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && is_idle() {
             let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
             let waker = PollFd::new(self.waker.event.as_fd(), PollFlags::POLLIN);
             let ring = ring.map(|ring| PollFd::new(ring, PollFlags::POLLIN));
@@ -131,13 +155,13 @@ mod tests {
             thread::sleep(Duration::from_millis(30));
             assert!(sender.send(whole(1)));
         });
-        receiver.sleep(None, Duration::from_secs(60));
+        receiver.sleep(None, Duration::from_secs(60), || true);
         assert!(receiver.next().is_some());
         sender.join().unwrap();
         // With a datagram in the queue it does not sleep.
         let (sender, receiver) = channel().unwrap();
         assert!(sender.send(whole(1)));
-        receiver.sleep(None, Duration::from_secs(60));
+        receiver.sleep(None, Duration::from_secs(60), || true);
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
 
@@ -160,15 +184,15 @@ mod tests {
                     assert_eq!(whole.time, Time(taken));
                     taken += 1;
                 }
-                None => receiver.sleep(None, Duration::from_secs(60)),
+                None => receiver.sleep(None, Duration::from_secs(60), || true),
             }
         }
         sender.join().unwrap();
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         // At most one wakeup is left over.
-        receiver.sleep(None, Duration::from_millis(1));
+        receiver.sleep(None, Duration::from_millis(1), || true);
         let quiet = Instant::now();
-        receiver.sleep(None, Duration::from_millis(20));
+        receiver.sleep(None, Duration::from_millis(20), || true);
         assert!(quiet.elapsed() >= Duration::from_millis(20));
     }
 

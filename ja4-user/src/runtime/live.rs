@@ -2,12 +2,13 @@
 
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use aya::maps::{MapData, RingBuf};
 use bytes::Bytes;
+use crossbeam_channel::Receiver;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
 use ja4_common::parse::ParseStart;
@@ -17,11 +18,12 @@ use ja4_common::record::{FrameInfo, HEADER, RecordHeader, VERSION, flag};
 use zerocopy::FromBytes;
 
 use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
-use crate::encode::Formatter;
-use crate::model::{AddCounters, ConnectionEvent, EndReason, EventHandler, FingerprintEvent, ProgressEvent, Time};
+use crate::detect::detectors::ActiveContent;
+use crate::model::{AddCounters, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent, Time};
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
-use crate::runtime::engine::observe::{Chunk, Observer};
+use crate::runtime::connection_query::ConnectionQuery;
+use crate::runtime::engine::worker::WorkerEvents;
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
 use crate::runtime::handoff::{HandoffReceiver, HandoffSender};
 use crate::runtime::line_sender::LineSender;
@@ -39,11 +41,17 @@ const BATCH: usize = 4096;
 /// Longest time that lines are buffered.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// Bytes of lines that are processed at once, without waiting for [`FLUSH`].
+/// Bytes of lines that are sent at once, without waiting for [`FLUSH`].
 const FULL: usize = 64 << 10;
 
-/// Observations that are processed at once, without waiting for [`FLUSH`].
+/// Rows that are sent at once, without waiting for [`FLUSH`]; connections that the end of the run closes at once.
 const MANY: usize = 1024;
+
+/// Seconds in which every open connection is examined for rows that are due.
+const OPEN_ROWS: usize = 30;
+
+/// Rows of open connections that are sent in a second: queued rows are held in memory.
+const MAX_OPEN_ROWS: usize = 4096;
 
 /// Interval at which idle connections are evicted and counters are reported.
 const EVICT: Duration = Duration::from_secs(1);
@@ -86,8 +94,8 @@ pub struct LiveShard {
     pub limits: ShardLimits,
     /// Hashers and buffers.
     pub buffers: ShardBuffers,
-    /// What turns events into lines.
-    pub formatter: Formatter,
+    /// Queries of the API.
+    pub queries: Receiver<ConnectionQuery>,
     /// The engine.
     pub engine: Arc<Engine>,
     /// The shard's part of it.
@@ -113,7 +121,7 @@ impl LiveShard {
             interfaces,
             limits,
             mut buffers,
-            formatter,
+            queries,
             engine,
             worker,
             lines,
@@ -135,8 +143,9 @@ impl LiveShard {
             handoff_lost: 0,
         };
         let handed_off = self.handed_off;
+        let seed = self.filter_config.seed;
         let mut sink =
-            ShardOutput { formatter, chunk: Chunk::default(), engine, worker, finished: Finished::default(), lines };
+            ShardOutput { engine: &engine, worker: &worker, held: None, finished: Finished::default(), lines, seed };
         let mut env = ShardEnv { flows: &mut lookup, buffers: &mut buffers, events: &mut sink };
         let mut bad_version = 0;
         let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
@@ -172,17 +181,17 @@ impl LiveShard {
                     }
                     None => bad_version += 1,
                 }
-                if env.events.is_full() {
-                    env.events.process();
-                }
             }
             while let Some(whole) = routed {
                 encapsulated.datagram(whole, &mut core, &mut env);
                 routed = handed_off.next();
             }
+            while let Ok(query) = queries.try_recv() {
+                env.events.answer(query, &mut core);
+            }
             let now = Instant::now();
             if now.duration_since(flushed) >= FLUSH {
-                env.events.flush();
+                env.events.flush(&mut core);
                 flushed = now;
             }
             if now.duration_since(evicted) >= EVICT || newest != 0 {
@@ -202,9 +211,10 @@ impl LiveShard {
                 core.tick(at, &mut env);
                 core.evict_idle(at, &mut env);
                 core.refresh_counters(&mut env);
-                env.events.tick(at.time);
+                env.events.tick(at.time, &mut core);
                 evicted = now;
             }
+            env.events.release();
             if taken > 0 {
                 naps = 0;
                 continue;
@@ -212,14 +222,15 @@ impl LiveShard {
             if stopping {
                 break;
             }
-            env.events.flush();
+            env.events.flush(&mut core);
             if naps < NAPS {
                 naps += 1;
                 thread::sleep(NAP);
             } else {
                 asleep.set(true);
                 // A record that was submitted before the flag was set causes no wakeup, but poll finds it.
-                handed_off.sleep(Some(ring.as_fd()), EVICT.saturating_sub(now.duration_since(evicted)));
+                let timeout = EVICT.saturating_sub(now.duration_since(evicted));
+                handed_off.sleep(Some(ring.as_fd()), timeout, || queries.is_empty());
                 asleep.set(false);
             }
         }
@@ -230,10 +241,8 @@ impl LiveShard {
         }
         // What is not closed in time is counted as open.
         let now = Now { time: wall_clock(), packet: None };
-        while core.close_oldest(MANY, EndReason::Open, now, &mut env) && !deadline.has_passed(ShutdownPhase::Shards) {
-            env.events.process();
-        }
-        env.events.finish();
+        while core.close_oldest(MANY, EndReason::Open, now, &mut env) && !deadline.has_passed(ShutdownPhase::Shards) {}
+        env.events.finish(&mut core);
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
         status.stats = encapsulated.stats(core.stats());
         status.ring.bad_record_version = bad_version;
@@ -272,7 +281,12 @@ struct EncapsulatedInput {
 }
 
 impl EncapsulatedInput {
-    fn packet(&mut self, packet: &Packet<'_>, core: &mut Core, env: &mut ShardEnv<'_, KernelFlowLookup, ShardOutput>) {
+    fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        core: &mut Core,
+        env: &mut ShardEnv<'_, KernelFlowLookup, ShardOutput<'_>>,
+    ) {
         self.decapsulator.count_record();
         if packet.header.class == RecordClass::Nested as u8 {
             let start = match packet.header.flags & flag::NO_LINK {
@@ -303,7 +317,7 @@ impl EncapsulatedInput {
         &mut self,
         whole: ReassembledDatagram,
         core: &mut Core,
-        env: &mut ShardEnv<'_, KernelFlowLookup, ShardOutput>,
+        env: &mut ShardEnv<'_, KernelFlowLookup, ShardOutput<'_>>,
     ) {
         let owner = shard_of(whole.hash(&self.filter_config), self.filter_config.shards);
         if owner == self.index {
@@ -320,7 +334,7 @@ impl EncapsulatedInput {
         &mut self,
         whole: ReassembledDatagram,
         core: &mut Core,
-        env: &mut ShardEnv<'_, KernelFlowLookup, ShardOutput>,
+        env: &mut ShardEnv<'_, KernelFlowLookup, ShardOutput<'_>>,
     ) {
         match whole.reassemble(&mut self.defragmenter) {
             ReassemblyOutcome::NotFragment(datagram) => {
@@ -371,52 +385,83 @@ impl FlowLookup for KernelFlowLookup {
     }
 }
 
-/// Collects the shard's events, processes them in chunks, and sends the results to the outputs. A result that finds its
-/// queue full is dropped and counted; the shard never waits.
-struct ShardOutput {
-    formatter: Formatter,
-    chunk: Chunk,
-    engine: Arc<Engine>,
-    worker: Arc<Mutex<EngineWorker>>,
+/// Processes the shard's events, and sends the results to the outputs. A result that finds its queue full is dropped and
+/// counted; the shard never waits.
+struct ShardOutput<'a> {
+    engine: &'a Engine,
+    worker: &'a Mutex<EngineWorker>,
+    /// Worker and content, from the first event after a pause to the next one. A reload replaces content and state
+    /// together.
+    held: Option<(MutexGuard<'a, EngineWorker>, RwLockReadGuard<'a, Arc<ActiveContent>>)>,
     finished: Finished,
     lines: LineSender,
+    /// Seed of the flow hash.
+    seed: [u64; 2],
 }
 
-impl ShardOutput {
-    /// Whether the chunk is large enough to be processed at once.
-    fn is_full(&self) -> bool {
-        self.chunk.text.len() >= FULL || self.chunk.observations.len() >= MANY
+impl ShardOutput<'_> {
+    /// Allows queries, reloads and statistics. Called between drains of the ring.
+    fn release(&mut self) {
+        self.held = None;
     }
 
-    /// Processes the chunk.
-    fn process(&mut self) {
-        let Self { chunk, worker, finished, .. } = self;
-        if chunk.is_empty() {
-            return;
+    /// Returns what takes an event.
+    fn events(&mut self) -> WorkerEvents<'_> {
+        if self.finished.text.len() >= FULL || self.finished.rows.len() >= MANY {
+            self.deliver();
         }
-        let (text, observations) = (chunk.text.len(), chunk.observations.len());
-        lock(worker).take(chunk, 0..text, 0..observations, 0, finished);
-        chunk.clear();
+        let Self { engine, worker, held, finished, .. } = self;
+        let (worker, active) = held.get_or_insert_with(|| (lock(worker), engine.read_active()));
+        worker.events(active, 0, finished)
+    }
+
+    /// Sends the results, and sends attached readers what has changed.
+    fn flush(&mut self, core: &mut Core) {
+        self.release();
+        let mut worker = lock(self.worker);
+        for key in worker.take_changed() {
+            core.read_record(key.hash(self.seed), &key, |record| worker.snapshot(record));
+        }
+        worker.broadcast();
+        drop(worker);
         self.deliver();
     }
 
-    /// Processes the chunk, and sends attached readers what has changed.
-    fn flush(&mut self) {
-        self.process();
-        lock(&self.worker).flush();
-        self.lines.send(&mut self.finished.text);
+    /// Work of each second: raises the alerts that are due, and stores open connections.
+    fn tick(&mut self, now: Time, core: &mut Core) {
+        self.release();
+        let mut worker = lock(self.worker);
+        worker.tick(&self.engine.active(), now, &mut self.finished);
+        if self.engine.can_store() {
+            let rows = &mut self.finished.rows;
+            let most = rows.len() + MAX_OPEN_ROWS;
+            core.next_records(core.slots().div_ceil(OPEN_ROWS), |record| {
+                rows.extend(worker.due_row(record, now));
+                rows.len() < most
+            });
+        }
+        drop(worker);
+        self.deliver();
     }
 
-    /// Raises the alerts that are due.
-    fn tick(&mut self, now: Time) {
-        self.process();
-        lock(&self.worker).tick(now, &mut self.finished);
-        self.deliver();
+    /// Answers a query with the newest connections.
+    fn answer(&mut self, ConnectionQuery { most, host, reply }: ConnectionQuery, core: &mut Core) {
+        self.release();
+        let (mut worker, mut lines) = (lock(self.worker), Vec::new());
+        core.newest_records(|record| {
+            let (client, server) = (record.identity.client.0, record.identity.server.0);
+            if record.is_known && host.is_none_or(|host| host == client || host == server) {
+                lines.push((record.last, worker.line(record)));
+            }
+            lines.len() < most
+        });
+        // The engine may have stopped waiting.
+        let _received = reply.send(lines);
     }
 
     /// Sends the last lines. They wait for room until the shutdown's deadline.
-    fn finish(&mut self) {
-        self.flush();
+    fn finish(&mut self, core: &mut Core) {
+        self.flush(core);
         self.lines.finish(&mut self.finished.text);
     }
 
@@ -424,27 +469,23 @@ impl ShardOutput {
         self.engine.deliver(&mut self.finished);
         self.lines.send(&mut self.finished.text);
     }
-
-    fn observer(&mut self) -> Observer<'_> {
-        Observer { formatter: &mut self.formatter, chunk: &mut self.chunk }
-    }
 }
 
-/// Locks a worker. Others lock it for queries, statistics and snapshots alone.
+/// Locks a worker. Others lock it for statistics alone.
 fn lock(worker: &Mutex<EngineWorker>) -> MutexGuard<'_, EngineWorker> {
     worker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl EventHandler for ShardOutput {
-    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
-        self.observer().fingerprint(event);
+impl EventHandler for ShardOutput<'_> {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>, record: &mut ConnectionRecord) {
+        self.events().fingerprint(event, record);
     }
 
-    fn progress(&mut self, event: &ProgressEvent<'_>) {
-        self.observer().progress(event);
+    fn progress(&mut self, cause: EventContext, record: &mut ConnectionRecord) {
+        self.events().progress(cause, record);
     }
 
-    fn connection(&mut self, event: &ConnectionEvent<'_>) {
-        self.observer().connection(event);
+    fn connection(&mut self, cause: EventContext, record: ConnectionRecord) {
+        self.events().connection(cause, record);
     }
 }

@@ -2,10 +2,13 @@
 
 mod batches;
 mod connection_limit;
+pub mod connection_query;
+mod deferred_events;
 pub mod engine;
 pub mod engine_thread;
 pub mod handoff;
-mod lane_lines;
+mod lane_events;
+mod lane_output;
 pub mod line_sender;
 pub mod live;
 pub(crate) mod memory_plan;

@@ -15,11 +15,11 @@ use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{AddCounters, Time};
 use crate::runtime::batches::{Batches, DealtBatch, OnProgress, ReadSummary, captured};
 use crate::runtime::connection_limit::{self, ConnectionLimit};
-use crate::runtime::engine::observe::Observer;
+use crate::runtime::engine::Engine;
 use crate::runtime::engine::stats::EngineStats;
-use crate::runtime::engine::{Engine, EngineWorker};
-use crate::runtime::lane_lines::{LaneLines, LineCause, LineKey};
-use crate::runtime::rounds::BatchRounds;
+use crate::runtime::lane_events::{LineCause, LineKey};
+use crate::runtime::lane_output::LaneOutput;
+use crate::runtime::rounds::{BatchRounds, RoundThread};
 use crate::runtime::sensor_stats::CaptureStats;
 use crate::runtime::serial_output::SerialOutput;
 use crate::shard::ShardBuffers;
@@ -104,23 +104,21 @@ pub fn replay<W: Write + Send>(
     out.write_all(&header)?;
     let batches = Batches::new(files, threads, LANES, &filter_config, on_progress, options.stop.clone());
     let limit = ConnectionLimit::new(threads, LANES as usize, options.limits.connections.max(1));
-    let worker = |thread: usize| {
-        ReplayWorker::new(thread, threads, options, &filter_config, &limit, engine.worker(LANES as usize))
-    };
+    let worker = |thread: usize| ReplayWorker::new(thread, threads, options, &filter_config, &limit);
     let (shares, (mut out, mut write_error)) = if threads == 1 {
-        let mut output = SerialOutput::new(out, engine, options.continue_without_output);
-        let share = worker(0).run(&batches, |number, worker, lines, now| output.run(number, worker, lines, now));
-        (vec![share], output.into_parts())
+        let output = SerialOutput::new(out, engine, engine.worker(LANES as usize), options.continue_without_output);
+        let (totals, output) = worker(0).run(&batches, output);
+        let (engine, out, error) = output.into_parts();
+        (vec![(totals, engine)], (out, error))
     } else {
         let rounds = BatchRounds::new(out, engine, threads, options.continue_without_output);
         let shares = thread::scope(|scope| {
             let (rounds, batches, worker) = (&rounds, &batches, &worker);
             let run = move |thread: usize| {
                 let _guard = rounds.guard();
-                let step = |number, worker: &mut EngineWorker, lines: &mut LaneLines, now| {
-                    rounds.run(thread, number, worker, lines, now, || batches.read_ahead())
-                };
-                worker(thread).run(batches, step)
+                let output = RoundThread::new(rounds, batches, thread, engine.worker(LANES as usize));
+                let (totals, output) = worker(thread).run(batches, output);
+                (totals, output.into_worker())
             };
             let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
             threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
@@ -140,12 +138,12 @@ pub fn replay<W: Write + Send>(
     };
     report.stats.fragments.add(&fragments);
     let mut workers = Vec::new();
-    for share in shares {
-        report.counters.add(&share.counters);
-        report.stats.add(&share.stats);
-        report.capture.link_unreadable += share.not_network;
-        report.span = share.span.or(report.span);
-        workers.push(Arc::new(Mutex::new(share.engine)));
+    for (totals, worker) in shares {
+        report.counters.add(&totals.counters);
+        report.stats.add(&totals.stats);
+        report.capture.link_unreadable += totals.not_network;
+        report.span = totals.span.or(report.span);
+        workers.push(Arc::new(Mutex::new(worker)));
     }
     if let Some(error) = write_error.take_if(|_| !options.continue_without_output) {
         return Err(error);
@@ -168,7 +166,6 @@ struct WorkerTotals {
     stats: ShardStats,
     not_network: u64,
     span: Option<(Time, Time)>,
-    engine: EngineWorker,
 }
 
 /// One thread of a replay. It owns every `threads`-th lane.
@@ -176,13 +173,11 @@ struct ReplayWorker<'a> {
     thread: usize,
     threads: usize,
     lanes: Vec<Lane>,
-    engines: ShardBuffers,
+    buffers: ShardBuffers,
     filter_config: &'a FilterConfig,
     limit: &'a ConnectionLimit,
     /// Number of the next boundary at which the bound on connections is checked.
     boundary: u64,
-    formatter: Formatter,
-    lines: LaneLines,
     span: Option<(Time, Time)>,
     next_tick: Time,
     not_network: u64,
@@ -190,7 +185,6 @@ struct ReplayWorker<'a> {
     last: u64,
     /// Number of the frame before which the bound is checked next.
     next_boundary: u64,
-    engine: EngineWorker,
 }
 
 impl<'a> ReplayWorker<'a> {
@@ -200,7 +194,6 @@ impl<'a> ReplayWorker<'a> {
         options: &ReplayOptions,
         filter_config: &'a FilterConfig,
         limit: &'a ConnectionLimit,
-        engine: EngineWorker,
     ) -> Self {
         let share = |whole: usize| whole.div_ceil(LANES as usize).max(1);
         let limits = ShardLimits {
@@ -214,109 +207,106 @@ impl<'a> ReplayWorker<'a> {
             thread,
             threads,
             lanes: mine.map(|_| Lane::with_capacity(&limits, room)).collect(),
-            engines: ShardBuffers::new(options.forms),
+            buffers: ShardBuffers::new(options.forms),
             filter_config,
             limit,
             boundary: 1,
-            formatter: Formatter::new(options.format, Arc::clone(&options.context)).open(),
-            lines: LaneLines::default(),
             span: None,
             next_tick: Time(0),
             not_network: 0,
             last: 0,
             next_boundary: connection_limit::INTERVAL,
-            engine,
         }
     }
 
-    /// Processes all batches. `step` takes the engine's steps over a batch, and returns false if the replay should stop.
-    fn run(
-        mut self,
-        batches: &Batches<'_>,
-        mut step: impl FnMut(u64, &mut EngineWorker, &mut LaneLines, bool) -> bool,
-    ) -> WorkerTotals {
+    /// Processes all batches.
+    fn run<O: LaneOutput>(mut self, batches: &Batches<'_>, mut output: O) -> (WorkerTotals, O) {
         let mut number = 0;
         while let Some(dealt) = batches.take(number) {
-            self.batch(&dealt);
+            self.batch(&dealt, &mut output);
             let slow = !dealt.batch.is_full();
             batches.recycle(dealt);
             number += 1;
-            if !step(number as u64, &mut self.engine, &mut self.lines, slow) {
+            if !output.end_batch(number as u64, slow) {
                 batches.stop();
             }
         }
         let end = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(self.last) };
-        self.hold_bound(u64::MAX, end);
-        step(number as u64 + 1, &mut self.engine, &mut self.lines, true);
+        self.hold_bound(u64::MAX, end, &mut output);
+        output.end_batch(number as u64 + 1, true);
         // One lane of each thread at a time, so that the results of all lanes are never in memory at once.
         for index in 0..(LANES as usize).div_ceil(self.threads) {
-            self.one_lane(index, u64::MAX, LineCause::Clock, |lane, engines, sink| lane.finish(end, engines, sink));
-            step((number + index) as u64 + 2, &mut self.engine, &mut self.lines, true);
+            self.one_lane(index, u64::MAX, LineCause::Clock, &mut output, |lane, buffers, events| {
+                lane.finish(end, buffers, events);
+            });
+            output.end_batch((number + index) as u64 + 2, true);
         }
-        let mut share = WorkerTotals {
+        let mut totals = WorkerTotals {
             counters: FilterCounters::default(),
             stats: ShardStats::default(),
             not_network: self.not_network,
             span: self.span,
-            engine: self.engine,
         };
         for lane in &self.lanes {
-            share.counters.add(lane.counters());
-            share.stats.add(&lane.stats());
+            totals.counters.add(lane.counters());
+            totals.stats.add(&lane.stats());
         }
-        share
+        (totals, output)
     }
 
-    fn batch(&mut self, dealt: &DealtBatch) {
+    fn batch<O: LaneOutput>(&mut self, dealt: &DealtBatch, output: &mut O) {
+        if let Some(earliest) = dealt.batch.frames().iter().map(|frame| frame.time).min() {
+            output.begin_batch(Time(earliest));
+        }
         let mut whole = dealt.whole.iter().peekable();
         for (place, (frame, lane)) in dealt.batch.frames().iter().zip(&dealt.lanes).enumerate() {
             if frame.number >= self.next_boundary {
                 self.next_boundary = (frame.number / connection_limit::INTERVAL + 1) * connection_limit::INTERVAL;
                 let now = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(frame.number) };
-                self.hold_bound(frame.number, now);
+                self.hold_bound(frame.number, now, output);
             }
-            self.clock(Time(frame.time), frame.number);
-            self.frame(dealt, frame, usize::from(*lane));
+            self.clock(Time(frame.time), frame.number, output);
+            self.frame(dealt, frame, usize::from(*lane), output);
             while let Some(next) = whole.next_if(|next| next.behind == place) {
                 let lane = usize::from(next.lane);
-                self.in_lane(lane, frame.number, |lane, filter_config, engines, sink| {
-                    lane.datagram(&next.whole, filter_config, engines, sink);
+                self.in_lane(lane, frame.number, output, |lane, filter_config, buffers, events| {
+                    lane.datagram(&next.whole, filter_config, buffers, events);
                 });
             }
         }
     }
 
-    fn frame(&mut self, dealt: &DealtBatch, frame: &FrameRef, lane: usize) {
+    fn frame<O: LaneOutput>(&mut self, dealt: &DealtBatch, frame: &FrameRef, lane: usize, output: &mut O) {
         if lane % self.threads != self.thread {
             return;
         }
         match captured(&dealt.batch, frame) {
             None => self.not_network += 1,
-            Some(frame) => self.in_lane(lane, frame.number, |lane, filter_config, engines, sink| {
-                lane.frame(&frame, filter_config, engines, sink);
+            Some(frame) => self.in_lane(lane, frame.number, output, |lane, filter_config, buffers, events| {
+                lane.frame(&frame, filter_config, buffers, events);
             }),
         }
     }
 
     /// Calls `act` with a lane, if this thread owns it.
-    fn in_lane(
+    fn in_lane<O: LaneOutput>(
         &mut self,
         lane: usize,
         number: u64,
-        act: impl FnOnce(&mut Lane, &FilterConfig, &mut ShardBuffers, &mut Observer<'_>),
+        output: &mut O,
+        act: impl FnOnce(&mut Lane, &FilterConfig, &mut ShardBuffers, &mut O::Events<'_>),
     ) {
         if lane % self.threads != self.thread {
             return;
         }
         if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
-            let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
-            act(mine, self.filter_config, &mut self.engines, &mut sink);
-            self.lines.mark(LineKey { packet: number, cause: LineCause::Packet, lane: lane as u32 });
+            act(mine, self.filter_config, &mut self.buffers, &mut output.events(lane));
+            output.mark(LineKey { packet: number, cause: LineCause::Packet, lane: lane as u32 });
         }
     }
 
     /// Advances the clock. Every thread processes the time of every frame, so that all lanes tick before the same packet.
-    fn clock(&mut self, time: Time, number: u64) {
+    fn clock(&mut self, time: Time, number: u64, output: &mut impl LaneOutput) {
         self.last = number;
         let (start, end) = self.span.get_or_insert((time, time));
         *start = time.min(*start);
@@ -331,15 +321,17 @@ impl<'a> ReplayWorker<'a> {
             let now = Now { time, packet: Some(number) };
             for index in 0..self.lanes.len() {
                 let lane = (index * self.threads + self.thread) as u32;
-                self.lines.tick(LineKey { packet: number, cause: LineCause::Clock, lane }, time);
-                self.one_lane(index, number, LineCause::Clock, |lane, engines, sink| lane.tick(now, engines, sink));
+                output.tick(LineKey { packet: number, cause: LineCause::Clock, lane }, time);
+                self.one_lane(index, number, LineCause::Clock, output, |lane, buffers, events| {
+                    lane.tick(now, buffers, events);
+                });
             }
         }
     }
 
     /// Before packet `number`, evicts the least recently used connections of all lanes until the bound holds. Every
     /// thread does so before the same packets.
-    fn hold_bound(&mut self, number: u64, now: Now) {
+    fn hold_bound(&mut self, number: u64, now: Now, output: &mut impl LaneOutput) {
         self.lanes.iter_mut().for_each(Lane::trim_flows);
         let mine = self.lanes.iter().map(Lane::connections).sum();
         let boundary = self.boundary;
@@ -359,23 +351,25 @@ impl<'a> ReplayWorker<'a> {
         let shares = self.limit.choose(boundary, excess, candidates);
         for index in 0..self.lanes.len() {
             let share = shares.get(index * threads + self.thread).copied().unwrap_or(0);
-            self.one_lane(index, number, LineCause::Bound, |lane, engines, sink| lane.evict(share, now, engines, sink));
+            self.one_lane(index, number, LineCause::Bound, output, |lane, buffers, events| {
+                lane.evict(share, now, buffers, events);
+            });
         }
     }
 
     /// Calls `act` with this thread's lane of this index, if there is one.
-    fn one_lane(
+    fn one_lane<O: LaneOutput>(
         &mut self,
         index: usize,
         number: u64,
         cause: LineCause,
-        act: impl FnOnce(&mut Lane, &mut ShardBuffers, &mut Observer<'_>),
+        output: &mut O,
+        act: impl FnOnce(&mut Lane, &mut ShardBuffers, &mut O::Events<'_>),
     ) {
-        if let Some(lane) = self.lanes.get_mut(index) {
-            let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
-            act(lane, &mut self.engines, &mut sink);
+        if let Some(mine) = self.lanes.get_mut(index) {
             let lane = index * self.threads + self.thread;
-            self.lines.mark(LineKey { packet: number, cause, lane: lane as u32 });
+            act(mine, &mut self.buffers, &mut output.events(lane));
+            output.mark(LineKey { packet: number, cause, lane: lane as u32 });
         }
     }
 }

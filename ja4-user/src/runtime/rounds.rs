@@ -4,29 +4,34 @@
 //! connections have in common is evaluated part by part, by any thread, and in a part in the order of the packets. So the
 //! results depend on the packets alone:
 //!
-//! 1. Each thread reads the packets of its lanes ([`BatchRounds::run`] gets the observations).
+//! 1. Each thread reads the packets of its lanes, and notes their events in the records of the connections.
 //! 2. The parts look the values up in the first-seen history.
-//! 3. Each thread records its events, which gives the evaluations to run.
+//! 3. Each thread adds the results to its events, which gives the evaluations to run.
 //! 4. The parts run them.
 //! 5. Each thread reports its events: lines, rows and alerts. The last thread merges them and writes the lines, while the
 //!    others begin with the next batch.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use crate::detect::builtin::BuiltinOutcome;
-use crate::detect::detectors::{Evaluation, Signal};
-use crate::detect::first_seen::{FirstSeenFact, Sighting};
-use crate::model::Time;
-use crate::runtime::engine::finished::Sighted;
-use crate::runtime::engine::observe::ObservationKind;
-use crate::runtime::engine::worker::{RecordedEvent, WorkerStats};
-use crate::runtime::engine::{Engine, EngineWorker, Finished};
-use crate::runtime::lane_lines::{LaneLines, LineKey};
+use hashbrown::HashMap;
 
-/// Position of an observation among those of all threads.
+use crate::detect::builtin::BuiltinOutcome;
+use crate::detect::detectors::{ActiveContent, Evaluation, Signal};
+use crate::detect::first_seen::{FirstSeenFact, Sighting};
+use crate::model::{ConnectionRecord, Method, Time};
+use crate::runtime::batches::Batches;
+use crate::runtime::deferred_events::{DeferredEvent, DeferredKind, DeferringEvents};
+use crate::runtime::engine::finished::Sighted;
+use crate::runtime::engine::worker::{EventScope, WorkerStats, connection_event, fingerprint_event};
+use crate::runtime::engine::{Engine, EngineWorker, Finished};
+use crate::runtime::lane_events::{LaneEvents, LineKey};
+use crate::runtime::lane_output::LaneOutput;
+
+/// Position of an event among those of all threads.
 type EventOrder = (LineKey, u32);
 
 /// A value to look up.
@@ -48,21 +53,21 @@ struct EventSignal {
 /// What one thread contributes to a batch.
 #[derive(Debug, Default)]
 struct ThreadBatch {
-    lines: LaneLines,
+    lanes: LaneEvents,
+    /// Earliest time of a packet.
+    earliest: Option<Time>,
     /// Values to look up, by part.
     sightings: Vec<Vec<SightSignal>>,
-    /// Earliest time of a tracked value.
-    earliest: Option<Time>,
-    /// Recorded events, by observation.
-    events: Vec<Option<RecordedEvent>>,
+    /// What the first-seen history knows, by event.
+    sighted: Vec<Sighted>,
     /// Evaluations to run, by part.
     signals: Vec<Vec<EventSignal>>,
 }
 
-/// What the first-seen history knows of a value: observation, whether it is of a host, result.
+/// What the first-seen history knows of a value: event, whether it is of a host, result.
 type SightReply = (u32, bool, Sighting, Option<FirstSeenFact>);
 
-/// The result of an evaluation: observation, number, result.
+/// The result of an evaluation: event, number, result.
 type OutcomeReply = (u32, u32, BuiltinOutcome);
 
 /// The results of one part, by thread.
@@ -138,66 +143,22 @@ impl<W: Write> BatchRounds<W> {
         self.barrier.guard()
     }
 
-    /// Takes a thread's observations of batch `number` through all steps, and leaves `lines` empty for the next batch.
-    /// `meanwhile` is called while another thread merges. With `now`, the output is flushed. Returns false if the replay
-    /// should stop.
-    pub(super) fn run(
-        &self,
-        thread: usize,
-        number: u64,
-        worker: &mut EngineWorker,
-        lines: &mut LaneLines,
-        now: bool,
-        meanwhile: impl FnOnce(),
-    ) -> bool {
-        self.collect(thread, lines);
-        if !self.barrier.wait() {
-            return false;
-        }
-        let is_open = !self.is_closed.load(Ordering::Relaxed);
-        self.taken[1].store(0, Ordering::Relaxed);
-        self.look_up();
-        if !self.barrier.wait() {
-            return false;
-        }
-        self.taken[0].store(0, Ordering::Relaxed);
-        self.record(thread, worker);
-        if !self.barrier.wait() {
-            return false;
-        }
-        self.evaluate();
-        if !self.barrier.wait() {
-            return false;
-        }
-        self.report(thread, worker, lines);
-        if self.reported.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
-            self.reported.store(0, Ordering::Relaxed);
-            self.merge(number, now);
-        } else {
-            meanwhile();
-        }
-        is_open
-    }
-
     /// Step 1: the values to look up.
-    fn collect(&self, thread: usize, lines: &mut LaneLines) {
+    fn collect(&self, thread: usize, lanes: &mut LaneEvents, earliest: Option<Time>) {
         let Some(batch) = self.batches.get(thread) else { return };
         let batch = &mut *batch.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut batch.lines, lines);
+        std::mem::swap(&mut batch.lanes, lanes);
+        batch.earliest = earliest;
         batch.sightings.iter_mut().for_each(Vec::clear);
-        batch.earliest = None;
-        let (mut number, detectors) = (0, self.engine.detectors());
-        for run in &batch.lines.runs {
-            while number < run.observations {
-                let Some(observation) = batch.lines.chunk.observations.get(number) else { break };
-                if let ObservationKind::Fingerprint(reported) = &observation.what {
-                    let value = batch.lines.chunk.words.get(reported.value);
-                    for host in self.engine.sightings(observation) {
-                        let part = detectors.value_part(reported.method, value, host);
-                        let order = (run.key, number as u32);
-                        batch.earliest = batch.earliest.into_iter().chain([observation.cause.time]).min();
+        let detectors = self.engine.detectors();
+        let (mut number, mut events) = (0, batch.lanes.events.iter());
+        for run in &batch.lanes.runs {
+            for DeferredEvent { record, kind, .. } in events.by_ref().take(run.end - number as usize) {
+                if let (DeferredKind::Fingerprint { .. }, Some(seen)) = (kind, record.history.last()) {
+                    for host in self.engine.sightings(record, seen) {
+                        let part = detectors.value_part(seen.method, &seen.value, host);
                         if let Some(signals) = batch.sightings.get_mut(usize::from(part)) {
-                            signals.push(SightSignal { order, host });
+                            signals.push(SightSignal { order: (run.key, number), host });
                         }
                     }
                 }
@@ -224,13 +185,11 @@ impl<W: Write> BatchRounds<W> {
             signals.sort();
             let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
             for (order, thread, host) in &signals {
-                let chunk = batches.get(*thread).map(|batch| &batch.lines.chunk);
-                let Some(chunk) = chunk else { continue };
-                let Some(observation) = chunk.observations.get(order.1 as usize) else { continue };
-                let ObservationKind::Fingerprint(reported) = &observation.what else { continue };
-                let (value, mut sighted) = (chunk.words.get(reported.value), Sighted::default());
-                let time = observation.cause.time;
-                self.engine.sight_part(part as u8, reported.method, value, *host, time, &mut sighted);
+                let event = batches.get(*thread).and_then(|batch| batch.lanes.events.get(order.1 as usize));
+                let Some(DeferredEvent { cause, record, .. }) = event else { continue };
+                let Some(seen) = record.history.last() else { continue };
+                let mut sighted = Sighted::default();
+                self.engine.sight_part(part as u8, seen, *host, cause.time, &mut sighted);
                 if let Some(replies) = replies.sightings.get_mut(*thread) {
                     replies.push((order.1, host.is_some(), sighted.sighting, sighted.rows.pop()));
                 }
@@ -238,14 +197,14 @@ impl<W: Write> BatchRounds<W> {
         }
     }
 
-    /// Step 3: records a thread's events.
-    fn record(&self, thread: usize, worker: &mut EngineWorker) {
+    /// Step 3: completes a thread's events, and collects the evaluations to run.
+    fn complete(&self, thread: usize, worker: &EngineWorker, active: &ActiveContent, new: &mut NewValues) {
         let Some(batch) = self.batches.get(thread) else { return };
         let batch = &mut *batch.write().unwrap_or_else(PoisonError::into_inner);
-        let ThreadBatch { lines, events, signals, .. } = batch;
+        let ThreadBatch { lanes, sighted, signals, .. } = batch;
         signals.iter_mut().for_each(Vec::clear);
-        let chunk = &mut lines.chunk;
-        let mut sighted: Vec<Sighted> = (0..chunk.observations.len()).map(|_| Sighted::default()).collect();
+        sighted.clear();
+        sighted.resize_with(lanes.events.len(), Sighted::default);
         for replies in &self.replies {
             let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
             for (number, of_host, sighting, row) in
@@ -256,31 +215,33 @@ impl<W: Write> BatchRounds<W> {
                 }
             }
         }
-        let active = self.engine.active();
-        let mut number = 0;
-        events.clear();
-        let mut sighted = sighted.into_iter();
-        for run in &lines.runs {
-            while number < run.observations {
-                let Some(observation) = chunk.observations.get_mut(number) else { break };
-                let (mut count, order) = (0, (run.key, number as u32));
-                let sighted = sighted.next().unwrap_or_default();
-                let event =
-                    worker.record(&active, observation, &chunk.words, sighted, |Signal { part, evaluation }| {
-                        if let Some(signals) = signals.get_mut(usize::from(part)) {
-                            signals.push(EventSignal { order, number: count, evaluation });
-                        }
-                        count += 1;
-                    });
-                events.push(event);
+        let (mut number, mut events) = (0, lanes.events.iter_mut().zip(sighted));
+        for run in &lanes.runs {
+            for (event, sighted) in events.by_ref().take(run.end - number as usize) {
+                let (mut count, order) = (0, (run.key, number));
+                let mut found = |Signal { part, evaluation }| {
+                    if let Some(signals) = signals.get_mut(usize::from(part)) {
+                        signals.push(EventSignal { order, number: count, evaluation });
+                    }
+                    count += 1;
+                };
+                event.start.iter().for_each(|signal| found(*signal));
+                let sighting = sighted.sighting;
+                new.apply(event, sighting);
+                if event.is_end() {
+                    worker.end_signals(active, &mut event.record, event.cause.time, event.cause.packet, found);
+                } else if let DeferredKind::Fingerprint { .. } = event.kind {
+                    let event = fingerprint_event(&event.record, sighting, event.cause);
+                    self.engine.detectors().signals(active, &event, found);
+                }
                 number += 1;
             }
         }
     }
 
     /// Step 4: runs evaluations, part by part.
-    fn evaluate(&self) {
-        let (batches, active) = (self.read_batches(), self.engine.active());
+    fn evaluate(&self, active: &ActiveContent) {
+        let batches = self.read_batches();
         let mut signals = Vec::new();
         while let Some((part, replies)) = self.take_part(1) {
             signals.clear();
@@ -292,9 +253,19 @@ impl<W: Write> BatchRounds<W> {
             let mut detector = self.engine.detectors().part(part as u8);
             let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
             for (thread, EventSignal { order, number, evaluation }) in &signals {
-                let event = batches.get(*thread).and_then(|batch| batch.events.get(order.1 as usize)?.as_ref());
-                let Some(event) = event else { continue };
-                let outcome = detector.evaluate(*evaluation, &event.evaluated(), &active.matcher);
+                let Some(batch) = batches.get(*thread) else { continue };
+                let place = order.1 as usize;
+                let (Some(event), Some(sighted)) = (batch.lanes.events.get(place), batch.sighted.get(place)) else {
+                    continue;
+                };
+                let is_of_fingerprint =
+                    matches!(event.kind, DeferredKind::Fingerprint { .. }) && *number as usize >= event.start.len();
+                let event = if is_of_fingerprint {
+                    fingerprint_event(&event.record, sighted.sighting, event.cause)
+                } else {
+                    connection_event(&event.record, event.cause.time, event.cause.packet)
+                };
+                let outcome = detector.evaluate(*evaluation, &event, &active.matcher);
                 if let (Some(outcome), Some(replies)) = (outcome, replies.outcomes.get_mut(*thread)) {
                     replies.push((order.1, *number, outcome));
                 }
@@ -302,8 +273,8 @@ impl<W: Write> BatchRounds<W> {
         }
     }
 
-    /// Step 5: reports a thread's events.
-    fn report(&self, thread: usize, worker: &mut EngineWorker, lines: &mut LaneLines) {
+    /// Step 5: reports a thread's events, and leaves `lanes` empty for the next batch.
+    fn report(&self, thread: usize, worker: &mut EngineWorker, active: &Arc<ActiveContent>, lanes: &mut LaneEvents) {
         let (Some(batch), Some(output)) = (self.batches.get(thread), self.outputs.get(thread)) else { return };
         let batch = &mut *batch.write().unwrap_or_else(PoisonError::into_inner);
         let output = &mut *output.lock().unwrap_or_else(PoisonError::into_inner);
@@ -312,25 +283,20 @@ impl<W: Write> BatchRounds<W> {
             let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
             outcomes.extend(replies.outcomes.get_mut(thread).into_iter().flat_map(|replies| replies.drain(..)));
         }
-        outcomes.sort_unstable_by_key(|(observation, number, _)| (*observation, *number));
+        outcomes.sort_unstable_by_key(|(event, number, _)| (*event, *number));
         let mut outcomes = outcomes.into_iter().peekable();
-        let ThreadBatch { lines: taken, events, .. } = batch;
-        let chunk = &taken.chunk;
-        let (mut number, mut written, mut events) = (0, 0, events.drain(..));
+        let ThreadBatch { lanes: taken, sighted, .. } = batch;
+        let (mut number, mut events) = (0, taken.events.drain(..).zip(sighted.drain(..)));
         output.runs.clear();
-        let active = self.engine.active();
         for run in &taken.runs {
-            let lane = run.key.lane as usize;
+            let scope = EventScope { active, lane: run.key.lane as usize };
             if let Some(time) = run.tick {
-                worker.raise_all_due(lane, time, &mut output.finished);
+                worker.raise_all_due(scope, time, &mut output.finished);
             }
-            while number < run.observations {
-                let Some(observation) = chunk.observations.get(number) else { break };
-                let of_event = std::iter::from_fn(|| outcomes.next_if(|(of, ..)| *of as usize == number));
-                let of_event: Vec<_> = of_event.map(|(.., outcome)| outcome).collect();
-                let line = observation.take_line(&chunk.text, &mut written);
-                let event = events.next().flatten();
-                worker.report(&active, lane, observation, line, event, of_event, &mut output.finished);
+            for (event, Sighted { rows, .. }) in events.by_ref().take(run.end - number as usize) {
+                let of_event = std::iter::from_fn(|| outcomes.next_if(|(of, ..)| *of == number));
+                let of_event = of_event.map(|(.., outcome)| outcome);
+                report_event(worker, scope, event, rows, of_event, &mut output.finished);
                 number += 1;
             }
             let Finished { text, rows, alerts } = &output.finished;
@@ -340,7 +306,7 @@ impl<W: Write> BatchRounds<W> {
         output.stats = worker.stats().0;
         worker.read_wall();
         taken.clear();
-        std::mem::swap(taken, lines);
+        std::mem::swap(taken, lanes);
     }
 
     /// Merges the results of all threads, writes the lines and delivers the rest. No thread evaluates meanwhile.
@@ -377,6 +343,148 @@ impl<W: Write> BatchRounds<W> {
     pub(super) fn into_parts(self) -> (W, Option<io::Error>) {
         let RoundOutput { out, error, .. } = self.output.into_inner().unwrap_or_else(PoisonError::into_inner);
         (out, error)
+    }
+}
+
+fn report_event(
+    worker: &mut EngineWorker,
+    scope: EventScope<'_>,
+    event: DeferredEvent,
+    rows: Vec<FirstSeenFact>,
+    outcomes: impl Iterator<Item = BuiltinOutcome>,
+    out: &mut Finished,
+) {
+    if let Some(fingerprint) = event.fingerprint() {
+        return worker.report_fingerprint(scope, &fingerprint, &event.record, rows, outcomes, out);
+    }
+    if event.is_end() {
+        return worker.report_end(scope, *event.record, event.cause, outcomes, out);
+    }
+    worker.report_progress(scope, event.cause, &event.record, outcomes, out);
+    if let DeferredKind::End = event.kind {
+        worker.keep_open(*event.record, event.cause);
+    }
+}
+
+/// One thread that takes part in the rounds.
+pub(super) struct RoundThread<'a, 'f, W> {
+    rounds: &'a BatchRounds<W>,
+    batches: &'a Batches<'f>,
+    thread: usize,
+    worker: EngineWorker,
+    active: Arc<ActiveContent>,
+    lanes: LaneEvents,
+    earliest: Option<Time>,
+    new: NewValues,
+}
+
+impl<'a, 'f, W: Write> RoundThread<'a, 'f, W> {
+    pub(super) fn new(
+        rounds: &'a BatchRounds<W>,
+        batches: &'a Batches<'f>,
+        thread: usize,
+        worker: EngineWorker,
+    ) -> Self {
+        Self {
+            rounds,
+            batches,
+            thread,
+            worker,
+            active: rounds.engine.active(),
+            lanes: LaneEvents::default(),
+            earliest: None,
+            new: NewValues::default(),
+        }
+    }
+
+    pub(super) fn into_worker(self) -> EngineWorker {
+        self.worker
+    }
+}
+
+impl<W: Write> LaneOutput for RoundThread<'_, '_, W> {
+    type Events<'e>
+        = DeferringEvents<'e>
+    where
+        Self: 'e;
+
+    fn begin_batch(&mut self, earliest: Time) {
+        self.earliest = Some(earliest);
+    }
+
+    fn events(&mut self, lane: usize) -> DeferringEvents<'_> {
+        let Self { worker, active, lanes, .. } = self;
+        DeferringEvents { worker, scope: EventScope { active, lane }, events: &mut lanes.events }
+    }
+
+    fn mark(&mut self, key: LineKey) {
+        self.lanes.mark(key);
+    }
+
+    fn tick(&mut self, key: LineKey, time: Time) {
+        self.lanes.tick(key, time);
+    }
+
+    /// Takes the thread's events through all steps.
+    fn end_batch(&mut self, number: u64, now: bool) -> bool {
+        let Self { rounds, batches, thread, worker, active, lanes, earliest, new } = self;
+        rounds.collect(*thread, lanes, earliest.take());
+        if !rounds.barrier.wait() {
+            return false;
+        }
+        let is_open = !rounds.is_closed.load(Ordering::Relaxed);
+        rounds.taken[1].store(0, Ordering::Relaxed);
+        rounds.look_up();
+        if !rounds.barrier.wait() {
+            return false;
+        }
+        rounds.taken[0].store(0, Ordering::Relaxed);
+        rounds.complete(*thread, worker, active, new);
+        if !rounds.barrier.wait() {
+            return false;
+        }
+        rounds.evaluate(active);
+        if !rounds.barrier.wait() {
+            return false;
+        }
+        rounds.report(*thread, worker, active, lanes);
+        if rounds.reported.fetch_add(1, Ordering::AcqRel) + 1 == rounds.threads {
+            rounds.reported.store(0, Ordering::Relaxed);
+            rounds.merge(number, now);
+        } else {
+            batches.read_ahead();
+        }
+        is_open
+    }
+}
+
+/// Number, packet and method of a fingerprint.
+type NewValue = (Method, u32, Option<NonZeroU64>);
+
+/// Fingerprints with a first-seen value, by flow: the records of later events were copied before this was known.
+#[derive(Debug, Default)]
+struct NewValues(HashMap<u64, Vec<NewValue>>);
+
+impl NewValues {
+    /// Adds to an event what the first-seen history knows of it and of earlier events.
+    fn apply(&mut self, event: &mut DeferredEvent, sighting: Sighting) {
+        let Self(flows) = self;
+        let record: &mut ConnectionRecord = &mut event.record;
+        let id = record.identity.id;
+        if let Some(seen) = record.history.last()
+            && sighting.first
+        {
+            flows.entry(id).or_default().push((seen.method, seen.count, seen.packet));
+        }
+        if let Some(new) = flows.get(&id) {
+            record.is_new = true;
+            for seen in &mut record.history {
+                seen.first_seen = new.contains(&(seen.method, seen.count, seen.packet));
+            }
+            if let DeferredKind::End = event.kind {
+                flows.remove(&id);
+            }
+        }
     }
 }
 

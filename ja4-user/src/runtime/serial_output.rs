@@ -1,17 +1,26 @@
-//! The engine's steps over the batches of a replay with one thread, and its output.
+//! The output of a replay with one thread.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use crate::detect::detectors::ActiveContent;
+use crate::model::Time;
+use crate::runtime::engine::worker::{EventScope, WorkerEvents};
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
-use crate::runtime::lane_lines::LaneLines;
+use crate::runtime::lane_events::LineKey;
+use crate::runtime::lane_output::LaneOutput;
 
-/// Runs the engine over the batches of a replay with one thread, and writes the lines.
+/// Bytes of lines that are written at once.
+const CHUNK: usize = 1 << 16;
+
+/// Takes all steps of each event at once, and writes the lines.
 ///
-/// The steps of one event follow each other. The results are those of [`BatchRounds`](super::rounds::BatchRounds).
+/// The events come in the order of their keys. The results are those of [`BatchRounds`](super::rounds::BatchRounds).
 pub(super) struct SerialOutput<W> {
     out: W,
     engine: Arc<Engine>,
+    active: Arc<ActiveContent>,
+    worker: EngineWorker,
     finished: Finished,
     error: Option<io::Error>,
     /// The engine continues after a write error, because other outputs need the results.
@@ -19,39 +28,63 @@ pub(super) struct SerialOutput<W> {
 }
 
 impl<W: Write> SerialOutput<W> {
-    pub(super) fn new(out: W, engine: &Arc<Engine>, continue_without_output: bool) -> Self {
-        Self { out, engine: Arc::clone(engine), finished: Finished::default(), error: None, continue_without_output }
+    pub(super) fn new(out: W, engine: &Arc<Engine>, worker: EngineWorker, continue_without_output: bool) -> Self {
+        Self {
+            out,
+            engine: Arc::clone(engine),
+            active: engine.active(),
+            worker,
+            finished: Finished::default(),
+            error: None,
+            continue_without_output,
+        }
     }
 
-    /// Processes the results of batch `number` and empties them. With `now`, the output is flushed. Returns false if the
-    /// replay should stop.
-    pub(super) fn run(&mut self, number: u64, worker: &mut EngineWorker, lines: &mut LaneLines, now: bool) -> bool {
-        let Self { out, engine, finished, error, continue_without_output } = self;
-        finished.text.clear();
-        if error.is_none() || *continue_without_output {
-            engine.begin_learning(&lines.chunk);
-            let (mut text, mut observations) = (0, 0);
-            for run in &lines.runs {
-                let lane = run.key.lane as usize;
-                if let Some(time) = run.tick {
-                    worker.raise_all_due(lane, time, finished);
-                }
-                worker.take(&mut lines.chunk, text..run.text, observations..run.observations, lane, finished);
-                (text, observations) = (run.text, run.observations);
-            }
-            worker.read_wall();
-            engine.end_batch(&worker.stats().0, number, finished);
+    fn write(&mut self) {
+        if self.error.is_none() {
+            self.error = self.out.write_all(&self.finished.text).err();
         }
-        lines.clear();
-        if error.is_none() {
-            let written = out.write_all(&finished.text);
-            *error = if now { written.and_then(|()| out.flush()) } else { written }.err();
-        }
-        error.is_none() || *continue_without_output
+        self.finished.text.clear();
     }
 
-    /// Returns the output, and its error, if any.
-    pub(super) fn into_parts(self) -> (W, Option<io::Error>) {
-        (self.out, self.error)
+    /// Returns worker, output, and the error of the output, if any.
+    pub(super) fn into_parts(self) -> (EngineWorker, W, Option<io::Error>) {
+        (self.worker, self.out, self.error)
+    }
+}
+
+impl<W: Write> LaneOutput for SerialOutput<W> {
+    type Events<'a>
+        = WorkerEvents<'a>
+    where
+        W: 'a;
+
+    fn begin_batch(&mut self, earliest: Time) {
+        self.engine.detectors().learning().begin(earliest);
+    }
+
+    fn events(&mut self, lane: usize) -> WorkerEvents<'_> {
+        self.worker.events(&self.active, lane, &mut self.finished)
+    }
+
+    fn mark(&mut self, _: LineKey) {
+        if self.finished.text.len() >= CHUNK {
+            self.write();
+        }
+    }
+
+    fn tick(&mut self, key: LineKey, time: Time) {
+        let scope = EventScope { active: &self.active, lane: key.lane as usize };
+        self.worker.raise_all_due(scope, time, &mut self.finished);
+    }
+
+    fn end_batch(&mut self, number: u64, now: bool) -> bool {
+        self.worker.read_wall();
+        self.engine.end_batch(&self.worker.stats().0, number, &mut self.finished);
+        self.write();
+        if now && self.error.is_none() {
+            self.error = self.out.flush().err();
+        }
+        self.error.is_none() || self.continue_without_output
     }
 }

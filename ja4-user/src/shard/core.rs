@@ -45,6 +45,8 @@ pub struct Core {
     incomplete: TimerQueue,
     /// The slot after the last one that [`Core::refresh_counters`] examined.
     pub(super) next_refresh: usize,
+    /// The slot after the last one that [`Core::next_records`] read.
+    pub(super) next_record: usize,
     /// Memory of buffered and incomplete messages.
     pub(super) budget: Budget,
     /// Memory of attributes.
@@ -90,6 +92,7 @@ impl Core {
             awaiting_ja4ts: TimerQueue::new(timers),
             incomplete: TimerQueue::new(timers),
             next_refresh: 0,
+            next_record: 0,
             budget: Budget::new(limits.reassembly),
             attribute_budget: Budget::new(limits.attribute_bytes()),
             limits: ReassemblyLimits::default(),
@@ -169,7 +172,7 @@ impl Core {
             return;
         };
         let (header, event) = (packet.header, packet.context());
-        connection.last = connection.last.max(event.time);
+        connection.record.last = connection.record.last.max(event.time);
         if header.flags & flag::TRACKED != 0 {
             connection.counters = header.counters;
         }
@@ -305,7 +308,7 @@ impl Core {
             let event = EventContext { hook: None, ..packet.context() };
             env.flows.remove(evicted.hash, &evicted.key());
             evicted.ended.get_or_insert(EndReason::Evicted);
-            self.emit_end(&mut evicted, event, env);
+            self.emit_end(evicted, event, env);
             self.stats.count_ended(EndReason::Evicted);
         }
         inserted.id

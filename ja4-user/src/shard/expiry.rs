@@ -7,7 +7,7 @@ use super::env::ShardEnv;
 use super::flow_lookup::FlowLookup;
 use super::limits::Now;
 use crate::conntrack::Keyed as _;
-use crate::model::{ConnectionEvent, EndReason, EventContext, EventHandler, ProgressEvent, Time};
+use crate::model::{EndReason, EventContext, EventHandler, Latency, Time};
 use crate::packet::Packet;
 use crate::protocol::ProtocolConnection;
 
@@ -36,7 +36,7 @@ impl Core {
                 continue;
             };
             let entry = env.flows.entry(timer.hash, &timer.key);
-            let last = entry.map_or(connection.last, |entry| connection.last.max(last_seen(&entry)));
+            let last = entry.map_or(connection.record.last, |entry| connection.record.last.max(last_seen(&entry)));
             if connection.ended == Some(EndReason::Rst)
                 && last.0.saturating_add(GRACE_PERIOD - RST_DISPROVED) >= timer.time.0
             {
@@ -62,7 +62,7 @@ impl Core {
                 && entry.counters() != connection.counters
             {
                 connection.counters = entry.counters();
-                let last = Now { time: connection.last.max(last_seen(&entry)), packet: None };
+                let last = Now { time: connection.record.last.max(last_seen(&entry)), packet: None };
                 emit_progress(connection, last, &mut *env.events);
             }
         }
@@ -72,7 +72,7 @@ impl Core {
     pub(crate) fn evict_idle<F: FlowLookup, S: EventHandler>(&mut self, now: Now, env: &mut ShardEnv<'_, F, S>) {
         while let Some(connection) = self.connections.oldest() {
             let (key, hash) = (connection.key(), connection.hash);
-            if now.time.0.saturating_sub(connection.last.0) < self.idle {
+            if now.time.0.saturating_sub(connection.record.last.0) < self.idle {
                 break;
             }
             // Bulk packets do not reach the shard: the filter has the time of the last one.
@@ -80,9 +80,9 @@ impl Core {
                 && let Some(connection) = self.connections.touch(hash, &key)
             {
                 connection.counters = entry.counters();
-                connection.last = connection.last.max(last_seen(&entry));
-                if now.time.0.saturating_sub(connection.last.0) < self.idle {
-                    let last = Now { time: connection.last, ..now };
+                connection.record.last = connection.record.last.max(last_seen(&entry));
+                if now.time.0.saturating_sub(connection.record.last.0) < self.idle {
+                    let last = Now { time: connection.record.last, ..now };
                     emit_progress(connection, last, &mut *env.events);
                     continue;
                 }
@@ -98,7 +98,7 @@ impl Core {
 
     /// Times of the last packets of all connections, the least recently used connection first.
     pub(crate) fn last_times(&self) -> impl Iterator<Item = Time> {
-        self.connections.oldest_first().map(|connection| connection.last)
+        self.connections.oldest_first().map(|connection| connection.record.last)
     }
 
     /// Whether a flow has a connection.
@@ -153,12 +153,12 @@ impl Core {
         };
         if let Some(entry) = env.flows.entry(hash, key) {
             connection.counters = entry.counters();
-            connection.last = connection.last.max(last_seen(&entry));
+            connection.record.last = connection.record.last.max(last_seen(&entry));
         }
         env.flows.remove(hash, key);
         let reason = *connection.ended.get_or_insert(reason);
         let event = context(&connection, now);
-        self.emit_end(&mut connection, event, env);
+        self.emit_end(connection, event, env);
         self.stats.count_ended(reason);
     }
 
@@ -173,7 +173,7 @@ impl Core {
         if let Some(mut connection) = self.connections.remove(packet.header.hash, key) {
             connection.counters = packet.header.counters;
             let reason = *connection.ended.get_or_insert(EndReason::Reused);
-            self.emit_end(&mut connection, packet.context(), env);
+            self.emit_end(connection, packet.context(), env);
             self.stats.count_ended(reason);
         }
     }
@@ -181,37 +181,31 @@ impl Core {
     /// Emits the last fingerprints and the end of a connection.
     pub(super) fn emit_end<F, S: EventHandler>(
         &mut self,
-        connection: &mut ProtocolConnection,
+        mut connection: ProtocolConnection,
         event: EventContext,
         env: &mut ShardEnv<'_, F, S>,
     ) {
         let (stats, hashers) = (&mut self.stats.protocol, &mut env.buffers.hashers);
-        let mut cx = event_ctx(connection, event, stats, hashers, &mut *env.events);
+        let mut cx = event_ctx(&mut connection, event, stats, hashers, &mut *env.events);
         cx.emit_ja4ts();
         cx.finish_messages(&mut self.budget);
         cx.connection.finalize();
         cx.emit_ja4ssh();
         connection.release(&mut self.budget);
-        let (packets, bytes) = connection.totals();
-        env.events.connection(&ConnectionEvent {
-            cause: event,
-            flow: &connection.identity,
-            start: connection.start,
-            end: connection.last,
-            packets,
-            bytes,
-            ended: connection.ended.unwrap_or(EndReason::Open),
-            latency: connection.latencies.known(connection.attributes.tls.is_some()),
-            attributes: &connection.attributes,
-        });
         connection.credit_attributes(&mut self.attribute_budget);
+        connection.report_counters();
+        let latency = connection.latencies.known(connection.record.attributes.tls.is_some());
+        let mut record = connection.record;
+        record.ended = connection.ended;
+        record.latency = (latency != Latency::default()).then(|| Box::new(latency));
+        env.events.connection(event, record);
     }
 }
 
-fn emit_progress(connection: &ProtocolConnection, last: Now, events: &mut impl EventHandler) {
-    let (packets, bytes) = connection.totals();
-    let flow = &connection.identity;
-    events.progress(&ProgressEvent { cause: context(connection, last), flow, packets, bytes });
+fn emit_progress(connection: &mut ProtocolConnection, last: Now, events: &mut impl EventHandler) {
+    connection.report_counters();
+    let cause = context(connection, last);
+    events.progress(cause, &mut connection.record);
 }
 
 /// Time of a flow's last packet.
@@ -221,5 +215,5 @@ fn last_seen(entry: &FlowEntry) -> Time {
 
 /// Context of an event that no packet causes.
 fn context(connection: &ProtocolConnection, now: Now) -> EventContext {
-    EventContext { time: now.time, interface: connection.interface, hook: None, packet: now.packet }
+    EventContext { time: now.time, interface: connection.record.interface, hook: None, packet: now.packet }
 }

@@ -16,6 +16,7 @@ mod flow_lookup;
 pub mod lane;
 mod limits;
 mod reassembled;
+mod records;
 mod stats;
 mod user_flows;
 

@@ -14,7 +14,7 @@ use ja4_common::verdict::{Selection, Verdict};
 
 use super::lane::{CapturedFrame, Lane};
 use super::{Core, Now, ShardBuffers, ShardEnv, ShardLimits, ShardStats, UserFlows};
-use crate::model::{ConnectionEvent, EventHandler, FingerprintEvent, Method, Time};
+use crate::model::{ConnectionRecord, EventContext, EventHandler, FingerprintEvent, Method, Time};
 use crate::packet;
 
 /// Limit of connections of the lane under test, and the number of connections that it gets.
@@ -45,19 +45,19 @@ struct EndTotals {
 }
 
 impl EventHandler for EndTotals {
-    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>, _: &mut ConnectionRecord) {
         self.ja4 += usize::from(event.method == Method::Ja4);
         self.ssh += usize::from(event.method == Method::Ja4ssh);
     }
 
-    fn connection(&mut self, event: &ConnectionEvent<'_>) {
-        let tls = event.attributes.tls.as_deref();
+    fn connection(&mut self, _: EventContext, record: ConnectionRecord) {
+        let tls = record.attributes.tls.as_deref();
         let sni = tls.and_then(|tls| tls.sni.as_deref());
         self.named += usize::from(sni.is_some());
         self.last = Some(sni.is_some());
         self.texts += sni.map_or(0, str::len) + tls.map_or(0, |tls| tls.alpn.iter().map(|name| name.len()).sum());
         let banners =
-            event.attributes.ssh.iter().flat_map(|ssh| ssh.banner.iter().filter_map(|(_, banner)| banner.as_ref()));
+            record.attributes.ssh.iter().flat_map(|ssh| ssh.banner.iter().filter_map(|(_, banner)| banner.as_ref()));
         self.texts += banners.map(String::len).sum::<usize>();
     }
 }
@@ -155,11 +155,11 @@ fn flows_that_the_core_cannot_decode_do_not_stay_in_the_filter() {
 struct EmittedMethods(Vec<(u64, Method)>);
 
 impl EventHandler for EmittedMethods {
-    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
-        self.0.push((event.flow.id, event.method));
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>, record: &mut ConnectionRecord) {
+        self.0.push((record.identity.id, event.method));
     }
 
-    fn connection(&mut self, _: &ConnectionEvent<'_>) {}
+    fn connection(&mut self, _: EventContext, _: ConnectionRecord) {}
 }
 
 /// Filters a TLS connection, and processes its records except those of some classes. Returns the flow numbers of the JA4
@@ -234,13 +234,13 @@ mod ssh {
     struct Ja4ssh(Vec<String>);
 
     impl EventHandler for Ja4ssh {
-        fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
+        fn fingerprint(&mut self, event: &FingerprintEvent<'_>, _: &mut ConnectionRecord) {
             if event.method == Method::Ja4ssh {
                 self.0.push(event.value.to_owned());
             }
         }
 
-        fn connection(&mut self, _: &ConnectionEvent<'_>) {}
+        fn connection(&mut self, _: EventContext, _: ConnectionRecord) {}
     }
 
     #[test]

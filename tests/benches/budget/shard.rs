@@ -10,7 +10,7 @@ use aya::maps::{MapData, RingBuf};
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::record::RecordHeader;
 use ja4_user::capture::ebpf::{Kernel, Program};
-use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Method, Time};
+use ja4_user::model::{ConnectionRecord, EventContext, EventHandler, FingerprintEvent, Method, Time};
 use ja4_user::packet::Packet;
 use ja4_user::shard::{Core, Now, ShardBuffers, ShardEnv, ShardLimits, UserFlows};
 use tests::random::SplitMix64;
@@ -146,10 +146,10 @@ struct Counting {
 }
 
 impl EventHandler for Counting {
-    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>, _: &mut ConnectionRecord) {
         self.ja4 += u64::from(event.method == Method::Ja4);
         self.ja4ssh += u64::from(event.method == Method::Ja4ssh);
     }
 
-    fn connection(&mut self, _: &ConnectionEvent<'_>) {}
+    fn connection(&mut self, _: EventContext, _: ConnectionRecord) {}
 }

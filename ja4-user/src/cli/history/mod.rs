@@ -142,7 +142,7 @@ impl Runs {
     fn alert<'a>(&'a self, row: &'a StoredAlert) -> AlertRow<'a> {
         let run = self.get(row.run);
         let (sensor, interfaces) = run.map_or((None, &[][..]), |run| (run.sensor.as_deref(), &*run.interfaces));
-        let subject = Subject::of_event(EventRef::Alert(&row.alert, None), sensor, interfaces);
+        let subject = Subject { event: EventRef::Alert(&row.alert, None), sensor, interfaces, ..Subject::NONE };
         AlertRow { subject, flow_id: row.flow_id }
     }
 }

@@ -34,7 +34,7 @@ use crate::runtime::live::LiveShard;
 use crate::runtime::memory_plan::MemoryPlan;
 use crate::runtime::overload::{self, OverloadController};
 use crate::runtime::run_state::{RunState, ShardStatus};
-use crate::runtime::{engine_thread, handoff};
+use crate::runtime::{connection_query, engine_thread, handoff};
 use crate::shard::{ShardBuffers, ShardLimits};
 use crate::system::clock::{boot_clock, wall_clock};
 use crate::system::memory;
@@ -161,19 +161,21 @@ impl SensorSetup {
         let workers: Vec<_> = (0..shards).map(|_| Arc::new(Mutex::new(engine.worker(1)))).collect();
         let line_sender = LineSender::new(lines.clone(), Arc::clone(&shared), shutdown.deadline().clone());
         let (requests, requested) = bounded(REQUESTS);
+        let queues = (0..shards).map(|_| handoff::channel()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
+        let (handoff, receivers): (Vec<_>, Vec<_>) = queues.into_iter().unzip();
+        let (query_senders, queries): (Vec<_>, Vec<_>) =
+            receivers.iter().map(|receiver| connection_query::channel(receiver.waker())).unzip();
         let engine_thread = thread::Builder::new()
             .name("engine".to_owned())
             .spawn({
                 let (engine, workers) = (Arc::clone(&engine), workers.clone());
                 let (lines, shared) = (line_sender.clone(), Arc::clone(&shared));
-                move || engine_thread::run(&engine, &workers, &requested, &lines, &shared)
+                move || engine_thread::run(&engine, &workers, &query_senders, &requested, &lines, &shared)
             })
             .map_err(Failure::run)?;
-        let queues = (0..shards).map(|_| handoff::channel()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
-        let (handoff, receivers): (Vec<_>, Vec<_>) = queues.into_iter().unzip();
         let mut threads = Vec::new();
         let mut statuses = Vec::new();
-        for ((index, handed_off), worker) in (0..shards).zip(receivers).zip(workers) {
+        for (((index, handed_off), worker), queries) in (0..shards).zip(receivers).zip(workers).zip(queries) {
             let status = Arc::new(Mutex::new(ShardStatus::default()));
             statuses.push(Arc::clone(&status));
             let shard = LiveShard {
@@ -195,7 +197,7 @@ impl SensorSetup {
                     ssh_window: self.config.output.ssh_window,
                 },
                 buffers: ShardBuffers::new(self.config.output.forms()),
-                formatter: Formatter::new(self.config.output.format, Arc::clone(&context)).open(),
+                queries,
                 engine: Arc::clone(&engine),
                 worker,
                 lines: line_sender.clone(),

@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::encode::tests::samples::{
-    alert, attributes, certificate, connection, context, fingerprint, flow, known, tls,
+    alert, attributes, certificate, connection, context, end, fingerprint, flow, known, tls,
 };
 use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{
-    Alert, Attributes, CertificateAttributes, ConnectionEvent, CowArc, DhcpAttributes, FingerprintEvent,
-    HttpAttributes, Latency, SharedAttributes, SshAttributes, TlsAttributes,
+    Alert, Attributes, CertificateAttributes, CowArc, DhcpAttributes, FingerprintEvent, HttpAttributes, Latency,
+    SharedAttributes, SshAttributes, TlsAttributes,
 };
 use std::sync::Arc;
 
@@ -71,8 +71,8 @@ pub(in crate::encode) fn by_column(line: &str) -> HashMap<String, String> {
 
 #[test]
 fn a_fingerprint() {
-    let (flow, attributes) = (flow(), attributes(tls()));
-    let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &attributes), out));
+    let record = connection(flow(), attributes(tls()));
+    let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(), &record, None, out));
     assert!(
         line.starts_with("2026-11-23T07:00:00.123456789Z,fingerprint,web1,eth0,ingress,1811942318310512,"),
         "{line}"
@@ -100,9 +100,8 @@ fn a_fingerprint() {
 
 #[test]
 fn the_end_of_a_connection() {
-    let (flow, attributes) = (flow(), SharedAttributes::default());
-    let event = connection(&flow, &attributes);
-    let columns = by_column(&csv(EncodeContext::default(), |csv, out| csv.connection(&event, out)));
+    let record = connection(flow(), SharedAttributes::default());
+    let columns = by_column(&csv(EncodeContext::default(), |csv, out| csv.connection(&end(), &record, out)));
     for (column, expected) in [
         ("event_type", "connection"),
         ("sensor", ""),
@@ -118,9 +117,9 @@ fn the_end_of_a_connection() {
 
 #[test]
 fn every_protocol_has_its_columns() {
-    let (flow, known, own) = (flow(), known().into(), certificate());
-    let event = FingerprintEvent { certificate: Some(&own), ..fingerprint(&flow, &known) };
-    let line = csv(context(), |csv, out| csv.fingerprint(&event, out));
+    let (mut record, own) = (connection(flow(), known()), certificate());
+    let event = FingerprintEvent { certificate: Some(&own), ..fingerprint() };
+    let line = csv(context(), |csv, out| csv.fingerprint(&event, &record, None, out));
     let columns = by_column(&line);
     for (column, expected) in [
         ("tls.cipher", "0x1301"),
@@ -143,9 +142,8 @@ fn every_protocol_has_its_columns() {
         assert_eq!(columns[column], expected, "{column}");
     }
 
-    let latency = Latency { client: Some(100), server: Some(15_000), ..Latency::default() };
-    let event = ConnectionEvent { latency, ..connection(&flow, &known) };
-    let columns = by_column(&csv(context(), |csv, out| csv.connection(&event, out)));
+    record.latency = Some(Box::new(Latency { client: Some(100), server: Some(15_000), ..Latency::default() }));
+    let columns = by_column(&csv(context(), |csv, out| csv.connection(&end(), &record, out)));
     assert_eq!((&*columns["latency.client_us"], &*columns["latency.server_us"]), ("100", "15000"));
     assert_eq!(
         (&*columns["ssh.client.hassh.hash"], &*columns["tls.subject_cn"]),
@@ -155,13 +153,13 @@ fn every_protocol_has_its_columns() {
 
 #[test]
 fn the_certificate_of_a_ja4x_and_that_of_the_server_have_columns_of_their_own() {
-    let flow = flow();
     let known = attributes(TlsAttributes { certificate: Some(Box::new(certificate())), ..tls() });
-    let columns = by_column(&csv(context(), |csv, out| csv.connection(&connection(&flow, &known), out)));
+    let record = connection(flow(), known);
+    let columns = by_column(&csv(context(), |csv, out| csv.connection(&end(), &record, out)));
     assert_eq!(columns["tls.subject_cn"], "www.example.org");
     let issuer = CertificateAttributes { subject: Some("Example CA".to_owned()), ..CertificateAttributes::default() };
-    let event = FingerprintEvent { certificate: Some(&issuer), ..fingerprint(&flow, &known) };
-    let columns = by_column(&csv(context(), |csv, out| csv.fingerprint(&event, out)));
+    let event = FingerprintEvent { certificate: Some(&issuer), ..fingerprint() };
+    let columns = by_column(&csv(context(), |csv, out| csv.fingerprint(&event, &record, None, out)));
     assert_eq!((&*columns["certificate.subject_cn"], &*columns["certificate.issuer_cn"]), ("Example CA", ""));
     assert_eq!(columns["tls.subject_cn"], "www.example.org");
 }
@@ -215,8 +213,8 @@ proptest! {
             ssh: Some(CowArc::new(SshAttributes { banner: [client, server].into(), hassh: [hassh, None].into() })),
             dhcp: Some(CowArc::new(DhcpAttributes { host_name: name, vendor_class: vendor, ..DhcpAttributes::default() })),
         };
-        let flow = flow();
-        let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &known.into()), out));
+        let record = connection(flow(), known);
+        let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(), &record, None, out));
         let columns = by_column(&line);
         let names = [
             "tls.alpn_chosen", "tls.subject_cn", "tls.issuer_cn", "http.hostname", "http.http_user_agent", "http.http_method", "ssh.client.software_version", "ssh.server.software_version",
@@ -240,15 +238,15 @@ proptest! {
         let [interface, value, raw, original, raw_original] = &strings;
         let context = EncodeContext { interfaces: vec![String::new(), interface.clone()], ..EncodeContext::default() };
         let tls = TlsAttributes { sni: Some(sni.clone().into()), alpn: alpn.iter().cloned().map(Into::into).collect(), ..tls() };
-        let (flow, attributes) = (flow(), attributes(tls));
+        let record = connection(flow(), attributes(tls));
         let event = FingerprintEvent {
             value,
             raw: Some(raw),
             original: Some(original),
             raw_original: Some(raw_original),
-            ..fingerprint(&flow, &attributes)
+            ..fingerprint()
         };
-        let line = csv(context, |csv, out| csv.fingerprint(&event, out));
+        let line = csv(context, |csv, out| csv.fingerprint(&event, &record, None, out));
         let columns = by_column(&line);
         prop_assert_eq!(&columns["in_iface"], &shown(interface));
         prop_assert_eq!(&columns["fingerprint.value"], &shown(value));

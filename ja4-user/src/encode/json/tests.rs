@@ -3,12 +3,12 @@ use serde_json::Value as Parsed;
 
 use super::*;
 use crate::encode::tests::samples::{
-    TIME, alert, attributes, cause, certificate, connection, context, fingerprint, flow, known, record, tls,
+    TIME, alert, attributes, cause, certificate, connection, context, end, fingerprint, flow, known, record, tls,
 };
 use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{
-    Alert, Attributes, CertificateAttributes, ConnectionEvent, CowArc, DhcpAttributes, EventContext, FingerprintEvent,
-    Hook, HttpAttributes, Latency, Method, SharedAttributes, Side, SshAttributes, TlsAttributes,
+    Alert, Attributes, CertificateAttributes, CowArc, DhcpAttributes, EventContext, FingerprintEvent, Hook,
+    HttpAttributes, Latency, Method, SharedAttributes, Side, SshAttributes, TlsAttributes,
 };
 use std::sync::Arc;
 
@@ -23,15 +23,15 @@ fn line(context: &EncodeContext, write: impl FnOnce(&mut Formatter, &mut Vec<u8>
 
 #[test]
 fn a_live_fingerprint_with_everything() {
-    let (flow, attributes) = (flow(), attributes(tls()));
+    let record = connection(flow(), attributes(tls()));
     let event = FingerprintEvent {
         raw: Some("t13d_a"),
         original: Some("t13d_b"),
         raw_original: Some("t13d_c"),
-        ..fingerprint(&flow, &attributes)
+        ..fingerprint()
     };
     assert_eq!(
-        line(&context(), |json, out| json.fingerprint(&event, out)),
+        line(&context(), |json, out| json.fingerprint(&event, &record, None, out)),
         concat!(
             r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"fingerprint","sensor":"web1","#,
             r#""in_iface":"eth0","direction":"ingress","flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","pcap_cnt":12,"vlan":[100],"#,
@@ -45,7 +45,6 @@ fn a_live_fingerprint_with_everything() {
 
 #[test]
 fn what_is_absent_has_no_field() {
-    let nothing = SharedAttributes::default();
     let flow = FlowIdentity {
         client: ("2001:db8::1".parse().unwrap(), 1),
         server: ("::ffff:10.0.0.2".parse().unwrap(), 65_535),
@@ -53,16 +52,17 @@ fn what_is_absent_has_no_field() {
         vlan: [0, 0],
         ..flow()
     };
+    let record = connection(flow, SharedAttributes::default());
     let event = FingerprintEvent {
         cause: EventContext { hook: None, packet: None, ..cause() },
         method: Method::Ja4ls,
         side: Side::Server,
         count: u32::MAX,
         value: "1_2",
-        ..fingerprint(&flow, &nothing)
+        ..fingerprint()
     };
     assert_eq!(
-        line(&EncodeContext::default(), |json, out| json.fingerprint(&event, out)),
+        line(&EncodeContext::default(), |json, out| json.fingerprint(&event, &record, None, out)),
         concat!(
             r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"fingerprint","#,
             r#""flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","src_ip":"2001:db8::1","src_port":1,"#,
@@ -74,9 +74,8 @@ fn what_is_absent_has_no_field() {
 
 #[test]
 fn a_handshake_of_which_nothing_is_known_still_names_the_protocol() {
-    let (flow, attributes) = (flow(), attributes(TlsAttributes::default()));
-    let event = connection(&flow, &attributes);
-    let line = line(&context(), |json, out| json.connection(&event, out));
+    let record = connection(flow(), attributes(TlsAttributes::default()));
+    let line = line(&context(), |json, out| json.connection(&end(), &record, out));
     assert!(line.contains(r#""app_proto":"tls","connection":{"#), "{line}");
     assert!(!line.contains(r#""tls":{"#), "{line}");
 }
@@ -85,11 +84,10 @@ fn a_handshake_of_which_nothing_is_known_still_names_the_protocol() {
 fn the_end_of_a_connection() {
     let flow = FlowIdentity { vlan: [7, 4094], ..flow() };
     let attributes = attributes(TlsAttributes { cipher: Some(0x00ff), ..TlsAttributes::default() });
-    let event = connection(&flow, &attributes);
-    let event =
-        ConnectionEvent { cause: EventContext { hook: Some(Hook::Egress), interface: 9, ..event.cause }, ..event };
+    let record = connection(flow, attributes);
+    let cause = EventContext { hook: Some(Hook::Egress), interface: 9, ..end() };
     assert_eq!(
-        line(&context(), |json, out| json.connection(&event, out)),
+        line(&context(), |json, out| json.connection(&cause, &record, out)),
         concat!(
             r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"connection","sensor":"web1","#,
             r#""direction":"egress","flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","vlan":[7,4094],"#,
@@ -105,14 +103,15 @@ fn the_end_of_a_connection() {
 fn a_certificate_stands_beside_its_fingerprint_and_latency_beside_its_connection() {
     let (flow, certificate) = (FlowIdentity { vlan: [0, 0], ..flow() }, certificate());
     let attributes = attributes(TlsAttributes { sni: Some("example.org".into()), ..TlsAttributes::default() });
+    let mut record = connection(flow, attributes);
     let event = FingerprintEvent {
         method: Method::Ja4x,
         side: Side::Server,
         value: "a_b_c",
         certificate: Some(&certificate),
-        ..fingerprint(&flow, &attributes)
+        ..fingerprint()
     };
-    let printed = line(&EncodeContext::default(), |json, out| json.fingerprint(&event, out));
+    let printed = line(&EncodeContext::default(), |json, out| json.fingerprint(&event, &record, None, out));
     assert!(
         printed.ends_with(concat!(
             r#""fingerprint":{"type":"ja4x","value":"a_b_c","side":"server","count":1},"#,
@@ -123,9 +122,8 @@ fn a_certificate_stands_beside_its_fingerprint_and_latency_beside_its_connection
         "{printed}"
     );
 
-    let latency = Latency { client: Some(100), ..Latency::default() };
-    let event = ConnectionEvent { latency, ..connection(&flow, &attributes) };
-    let printed = line(&EncodeContext::default(), |json, out| json.connection(&event, out));
+    record.latency = Some(Box::new(Latency { client: Some(100), ..Latency::default() }));
+    let printed = line(&EncodeContext::default(), |json, out| json.connection(&end(), &record, out));
     assert!(
         printed.ends_with(r#""state":"fin"},"latency":{"client_us":100},"tls":{"sni":"example.org"}}"#),
         "{printed}"
@@ -191,15 +189,15 @@ proptest! {
         };
         let offered = alpn.iter().cloned().map(Into::into).collect();
         let tls = TlsAttributes { sni: sni.clone().map(Into::into), alpn: offered, ..TlsAttributes::default() };
-        let (flow, attributes) = (flow(), attributes(tls));
+        let record = connection(flow(), attributes(tls));
         let event = FingerprintEvent {
             value,
             raw: Some(raw),
             original: Some(original),
             raw_original: Some(raw_original),
-            ..fingerprint(&flow, &attributes)
+            ..fingerprint()
         };
-        let line = line(&context, |json, out| json.fingerprint(&event, out));
+        let line = line(&context, |json, out| json.fingerprint(&event, &record, None, out));
         prop_assert!(!line.chars().any(char::is_control));
         let parsed: Parsed = serde_json::from_str(&line).unwrap();
         prop_assert_eq!(parsed["sensor"].as_str(), Some(sensor.as_str()));

@@ -84,18 +84,18 @@ pub enum Section {
 }
 
 impl Section {
-    pub(super) fn named(object: &str) -> Self {
-        match object {
-            "tls" => Self::Tls,
-            "quic" => Self::Quic,
-            "http" => Self::Http,
-            "ssh" => Self::Ssh,
-            "dhcp" => Self::Dhcp,
-            "certificate" => Self::Certificate,
-            "label" => Self::Label,
-            "app" => Self::App,
-            "known_bad" => Self::KnownBad,
-            "tunnel" => Self::Tunnel,
+    pub(super) const fn named(object: &str) -> Self {
+        match object.as_bytes() {
+            b"tls" => Self::Tls,
+            b"quic" => Self::Quic,
+            b"http" => Self::Http,
+            b"ssh" => Self::Ssh,
+            b"dhcp" => Self::Dhcp,
+            b"certificate" => Self::Certificate,
+            b"label" => Self::Label,
+            b"app" => Self::App,
+            b"known_bad" => Self::KnownBad,
+            b"tunnel" => Self::Tunnel,
             _ => Self::Other,
         }
     }

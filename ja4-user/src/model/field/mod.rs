@@ -9,7 +9,7 @@ mod value;
 pub use handshake::HandshakeState;
 pub use kind::{FieldKind, Known, Section};
 pub use subject::{EventRef, Subject};
-pub use table::{Field, FieldRow, bit, place};
+pub use table::{Field, FieldKey, FieldRow, bit, place};
 pub use value::FieldValue;
 
 use crate::document::suggestion;
@@ -24,6 +24,20 @@ pub trait FieldSource {
     fn has(&self, _section: Section) -> bool {
         true
     }
+
+    /// Calls `found` with each known field of a [`place`], from the field `FIRST` to before the field `END`, in the order of
+    /// the table.
+    fn each<'a, const PLACE: u8, const FIRST: u8, const END: u8>(
+        &'a self,
+        mut found: impl FnMut(FieldKey, FieldValue<'a>),
+    ) {
+        let range = Field::ALL.get(usize::from(FIRST)..usize::from(END).min(Field::ALL.len())).unwrap_or_default();
+        for field in range.iter().filter(|field| field.is_in(PLACE)) {
+            if let Some(value) = self.value(*field) {
+                found(field.key(), value);
+            }
+        }
+    }
 }
 
 impl FieldSource for Subject<'_> {
@@ -32,22 +46,17 @@ impl FieldSource for Subject<'_> {
         field.value(*self)
     }
 
+    #[inline(always)]
+    fn each<'a, const PLACE: u8, const FIRST: u8, const END: u8>(
+        &'a self,
+        found: impl FnMut(FieldKey, FieldValue<'a>),
+    ) {
+        Field::each_of::<PLACE, FIRST, END>(self, found);
+    }
+
     #[inline]
     fn has(&self, section: Section) -> bool {
-        let attributes = self.attributes();
-        match section {
-            Section::Tls => attributes.tls.is_some(),
-            Section::Quic => attributes.quic.is_some(),
-            Section::Http => attributes.http.is_some(),
-            Section::Ssh => attributes.ssh.is_some(),
-            Section::Dhcp => attributes.dhcp.is_some(),
-            Section::Certificate => self.certificate().is_some(),
-            Section::Label => self.label().is_some(),
-            Section::App => self.app().is_some(),
-            Section::KnownBad => self.known_bad().is_some(),
-            Section::Tunnel => self.record.is_some_and(|record| record.tunnel().is_some()),
-            Section::Top | Section::Other => true,
-        }
+        self.has_section(section)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What fields are read from.
 
+use super::kind::Section;
 use super::value::FieldValue;
 use crate::model::{
-    Alert, Attributes, CertificateAttributes, ConnectionEvent, ConnectionRecord, DhcpAttributes, EndReason,
-    EventContext, FingerprintEvent, FingerprintRecord, FlowIdentity, HttpAttributes, KnownBad, Label, Latency, Method,
-    Side, Time, TlsAttributes,
+    Alert, Attributes, CertificateAttributes, ConnectionRecord, DhcpAttributes, EndReason, EventContext,
+    FingerprintEvent, FingerprintRecord, FlowIdentity, HttpAttributes, KnownBad, Label, Latency, Method, Side, Time,
+    TlsAttributes,
 };
 
 /// Reference to the event that the fields are read from.
@@ -12,10 +13,10 @@ use crate::model::{
 pub enum EventRef<'a> {
     /// None: a record alone.
     None,
-    /// A fingerprint, as its shard emits it.
+    /// A fingerprint of the record.
     Fingerprint(&'a FingerprintEvent<'a>),
-    /// A connection, as its shard emits it.
-    Connection(&'a ConnectionEvent<'a>),
+    /// A change or the end of the record.
+    Connection(&'a EventContext),
     /// An alert, and the raw form of its fingerprint.
     Alert(&'a Alert, Option<&'a str>),
     /// A flow alone.
@@ -62,40 +63,27 @@ impl<'a> Subject<'a> {
         Self { event: EventRef::None, record: Some(record), seen, sensor: None, interfaces }
     }
 
-    /// An event.
-    #[must_use]
-    pub(crate) const fn of_event(event: EventRef<'a>, sensor: Option<&'a str>, interfaces: &'a [String]) -> Self {
-        Self { event, record: None, seen: None, sensor, interfaces }
-    }
-
     /// The flow.
     #[inline]
     #[must_use]
     pub fn flow(self) -> Option<&'a FlowIdentity> {
         match self.event {
-            EventRef::Fingerprint(event) => Some(event.flow),
-            EventRef::Connection(event) => Some(event.flow),
             EventRef::Alert(alert, _) => alert.flow.as_ref(),
             EventRef::Flow(flow) => Some(flow),
-            EventRef::None => self.record.map(|record| &record.identity),
+            _ => self.record.map(|record| &record.identity),
         }
     }
 
     /// What the messages of the connection contained.
     #[inline]
     pub(super) fn attributes(self) -> &'a Attributes {
-        match self.event {
-            EventRef::Fingerprint(event) => event.attributes,
-            EventRef::Connection(event) => event.attributes,
-            EventRef::Alert(..) | EventRef::Flow(_) => &NO_ATTRIBUTES,
-            EventRef::None => self.record.map_or(&NO_ATTRIBUTES, |record| &*record.attributes),
-        }
+        self.record.map_or(&NO_ATTRIBUTES, |record| &*record.attributes)
     }
 
     pub(super) fn context(self) -> Option<&'a EventContext> {
         match self.event {
             EventRef::Fingerprint(event) => Some(&event.cause),
-            EventRef::Connection(event) => Some(&event.cause),
+            EventRef::Connection(cause) => Some(cause),
             EventRef::Alert(..) | EventRef::Flow(_) | EventRef::None => None,
         }
     }
@@ -163,38 +151,33 @@ impl<'a> Subject<'a> {
         self.fingerprint().map(|event| event.count).or_else(|| self.seen.map(|seen| seen.count))
     }
 
-    fn connection(self) -> Option<&'a ConnectionEvent<'a>> {
-        match self.event {
-            EventRef::Connection(event) => Some(event),
-            _ => None,
-        }
-    }
-
     pub(super) fn start(self) -> Option<Time> {
-        self.connection().map(|event| event.start).or_else(|| Some(self.record?.start))
+        Some(self.record?.start)
     }
 
     pub(super) fn end(self) -> Option<Time> {
-        self.connection().map(|event| event.end).or_else(|| Some(self.record?.last))
+        Some(self.record?.last)
     }
 
     pub(super) fn packets(self, side: Side) -> Option<u64> {
-        Some(self.connection().map(|event| event.packets).or_else(|| Some(self.record?.packets))?[side])
+        Some(self.record?.packets[side])
     }
 
     pub(super) fn bytes(self, side: Side) -> Option<u64> {
-        Some(self.connection().map(|event| event.bytes).or_else(|| Some(self.record?.bytes))?[side])
+        Some(self.record?.bytes[side])
     }
 
+    /// Why the connection ended; in an event of it that has not ended, `open`.
     pub(super) fn end_reason(self) -> Option<EndReason> {
-        self.connection().map(|event| event.ended).or_else(|| self.record?.ended)
+        let record = self.record?;
+        match self.event {
+            EventRef::Connection(_) => Some(record.ended.unwrap_or(EndReason::Open)),
+            _ => record.ended,
+        }
     }
 
     pub(super) fn latency(self) -> Option<&'a Latency> {
-        match self.connection() {
-            Some(event) => Some(&event.latency),
-            None => self.record?.latency.as_deref(),
-        }
+        self.record?.latency.as_deref()
     }
 
     pub(super) fn tls(self) -> Option<&'a TlsAttributes> {
@@ -255,6 +238,27 @@ impl<'a> Subject<'a> {
     /// The newest value of a method.
     pub(super) fn newest(self, method: Method) -> Option<FieldValue<'a>> {
         text(self.record?.newest(method).map(|seen| &*seen.value))
+    }
+}
+
+impl Subject<'_> {
+    /// Whether a section has fields; a cheap check that spares asking for each.
+    #[inline]
+    pub(super) fn has_section(&self, section: Section) -> bool {
+        let attributes = self.attributes();
+        match section {
+            Section::Tls => attributes.tls.is_some(),
+            Section::Quic => attributes.quic.is_some(),
+            Section::Http => attributes.http.is_some(),
+            Section::Ssh => attributes.ssh.is_some(),
+            Section::Dhcp => attributes.dhcp.is_some(),
+            Section::Certificate => self.certificate().is_some(),
+            Section::Label => self.label().is_some(),
+            Section::App => self.app().is_some(),
+            Section::KnownBad => self.known_bad().is_some(),
+            Section::Tunnel => self.record.is_some_and(|record| record.tunnel().is_some()),
+            Section::Top | Section::Other => true,
+        }
     }
 }
 

@@ -24,10 +24,8 @@ pub mod place {
     pub const COLUMN: u8 = 1 << 4;
     /// In the JSON object that the SQL column `attributes` holds.
     pub const ATTRIBUTES: u8 = 1 << 5;
-    /// The engine adds it to the line that a shard has begun.
-    pub(crate) const ENGINE: u8 = 1 << 6;
 }
-use place::{ALERT, ATTRIBUTES, COLUMN, CONNECTION, ENGINE, FINGERPRINT, RULE};
+use place::{ALERT, ATTRIBUTES, COLUMN, CONNECTION, FINGERPRINT, RULE};
 
 /// In every event.
 const ALL: u8 = FINGERPRINT | CONNECTION | ALERT;
@@ -36,7 +34,7 @@ const FLOW: u8 = ALL | RULE;
 /// What a protocol's messages contain.
 const MESSAGE: u8 = FINGERPRINT | CONNECTION | RULE | ATTRIBUTES;
 /// What the engine knows of a connection.
-const OF_CONNECTION: u8 = CONNECTION | RULE | COLUMN | ENGINE;
+const OF_CONNECTION: u8 = CONNECTION | RULE | COLUMN;
 
 /// A method's bit in [`Known::With`].
 #[must_use]
@@ -129,7 +127,7 @@ impl FieldRow {
 
     /// The JSON object at the top of a line that contains it.
     #[must_use]
-    pub fn section(&self) -> Section {
+    pub const fn section(&self) -> Section {
         match self.path {
             [object, _, ..] => Section::named(object),
             _ => Section::Top,
@@ -138,9 +136,65 @@ impl FieldRow {
 
     /// The path of the JSON object that contains it.
     #[must_use]
-    pub(crate) fn parents(&self) -> &'static [&'static str] {
-        self.path.split_last().map_or(&[], |(_, parents)| parents)
+    pub(crate) const fn parents(&self) -> &'static [&'static str] {
+        match self.path.split_last() {
+            Some((_, parents)) => parents,
+            None => &[],
+        }
     }
+}
+
+/// A field as an encoder of JSON needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldKey {
+    /// As [`FieldRow::key`].
+    pub(crate) key: &'static str,
+    /// The JSON object that contains it: fields of one object have the same number, those at the top have 0.
+    pub(crate) object: u8,
+    /// The path of that object.
+    pub(crate) parents: &'static [&'static str],
+}
+
+/// The object of each field, by [`FieldKey::object`].
+const OBJECTS: [u8; ROWS.len()] = {
+    let mut objects = [0; ROWS.len()];
+    let mut index = 0;
+    while index < ROWS.len() {
+        let mut first = 0;
+        #[expect(clippy::indexing_slicing, reason = "checked when compiled")]
+        {
+            let parents = ROWS[index].parents();
+            while !is_same_path(ROWS[first].parents(), parents) {
+                first += 1;
+            }
+            objects[index] = first as u8;
+        }
+        index += 1;
+    }
+    objects
+};
+
+#[expect(clippy::indexing_slicing, reason = "run by the compiler alone")]
+const fn is_same_path(one: &[&str], other: &[&str]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut part = 0;
+    while part < one.len() {
+        let (one, other) = (one[part].as_bytes(), other[part].as_bytes());
+        if one.len() != other.len() {
+            return false;
+        }
+        let mut byte = 0;
+        while byte < one.len() {
+            if one[byte] != other[byte] {
+                return false;
+            }
+            byte += 1;
+        }
+        part += 1;
+    }
+    true
 }
 
 macro_rules! last {
@@ -156,7 +210,7 @@ macro_rules! fields {
             $(#[doc = $about] $variant,)+
         }
 
-        static ROWS: &[FieldRow] = &[$(FieldRow {
+        const ROWS: &[FieldRow] = &[$(FieldRow {
             name: concat!(stringify!($part) $(, ".", stringify!($rest))*),
             path: &[stringify!($part) $(, stringify!($rest))*],
             key: concat!("\"", last!($part $($rest)*), "\":"),
@@ -181,6 +235,26 @@ macro_rules! fields {
                         get(subject)
                     })+
                 }
+            }
+
+            /// Calls `found` with each known field of a [`place`], from the field `FIRST` to before the field `END`.
+            ///
+            /// The compiler makes straight code of it, without a look at the table: it is for lines that are written often.
+            #[inline(always)]
+            pub(super) fn each_of<'a, const PLACE: u8, const FIRST: u8, const END: u8>(
+                subject: &Subject<'a>,
+                mut found: impl FnMut(FieldKey, FieldValue<'a>),
+            ) {
+                $(
+                    if const { $places & PLACE != 0 && Self::$variant as u8 >= FIRST && (Self::$variant as u8) < END }
+                        && subject.has_section(const { section_of(Self::$variant) })
+                    {
+                        let get: fn(Subject<'a>) -> Option<FieldValue<'a>> = $get;
+                        if let Some(value) = get(*subject) {
+                            found(const { Self::$variant.key() }, value);
+                        }
+                    }
+                )+
             }
         }
     };
@@ -320,13 +394,13 @@ fields! {
     dhcp.client_mac => DhcpClientMac FieldKind::Text, DHCP, MESSAGE, "Hardware address of the client in the last DHCP message.",
         |s| text(s.dhcp()?.client_mac.as_deref());
 
-    label.name => LabelName FieldKind::Text, EVENT, FINGERPRINT | RULE | ENGINE,
+    label.name => LabelName FieldKind::Text, EVENT, FINGERPRINT | RULE,
         "Label of the fingerprint: an application or an operating system.", |s| text(Some(&s.label()?.name));
-    label.source => LabelSource FieldKind::Text, EVENT, FINGERPRINT | RULE | ENGINE, "Database that has the label.",
+    label.source => LabelSource FieldKind::Text, EVENT, FINGERPRINT | RULE, "Database that has the label.",
         |s| text(Some(&s.label()?.source));
-    label.category => LabelCategory FieldKind::Text, EVENT, FINGERPRINT | RULE | ENGINE, "Category of the label.",
+    label.category => LabelCategory FieldKind::Text, EVENT, FINGERPRINT | RULE, "Category of the label.",
         |s| text(s.label()?.category.as_deref());
-    label.confidence => LabelConfidence FieldKind::Number, EVENT, FINGERPRINT | RULE | ENGINE,
+    label.confidence => LabelConfidence FieldKind::Number, EVENT, FINGERPRINT | RULE,
         "Confidence of the label, 0 to 100.", |s| count(s.label()?.confidence);
     app.name => AppName FieldKind::Text, END, OF_CONNECTION, "Application of the client: the label of its first fingerprint with one.",
         |s| text(Some(&s.app()?.name));
@@ -357,11 +431,11 @@ fields! {
     hops.server => HopsServer FieldKind::Number, Known::With(bit(Method::Ja4ls)), OF_CONNECTION,
         "Hops between sensor and server.", |s| count(s.hops(Side::Server));
     mss => Mss FieldKind::Number, SYN, OF_CONNECTION, "MSS in the client's SYN, bytes.", |s| count(s.record?.mss);
-    path.name => PathName FieldKind::Text, SYN, CONNECTION | RULE | ENGINE,
+    path.name => PathName FieldKind::Text, SYN, CONNECTION | RULE,
         "Path inferred from the MSS: `ethernet`, `jumbo`, `loopback` or a tunnel.", |s| text(s.record?.path()?.name);
-    path.confidence => PathConfidence FieldKind::Number, SYN, CONNECTION | RULE | ENGINE, "Confidence of the name, 0 to 100.",
+    path.confidence => PathConfidence FieldKind::Number, SYN, CONNECTION | RULE, "Confidence of the name, 0 to 100.",
         |s| { let path = s.record?.path()?; count(path.name.map(|_| path.confidence)) };
-    path.mtu => PathMtu FieldKind::Number, SYN, CONNECTION | RULE | ENGINE, "Bytes of an IP packet on the path.",
+    path.mtu => PathMtu FieldKind::Number, SYN, CONNECTION | RULE, "Bytes of an IP packet on the path.",
         |s| count(Some(s.record?.path()?.mtu));
     tunnel.name => TunnelName FieldKind::Text, SYN, OF_CONNECTION, "Tunnel on the path, inferred from the MSS, such as `wireguard`.",
         |s| text(Some(s.record?.tunnel()?.name));
@@ -371,9 +445,9 @@ fields! {
         |s| count(Some(s.record?.tunnel()?.mtu));
     ssh_session => SshSessionField SESSIONS, END, OF_CONNECTION, "Use of the SSH connection, inferred from JA4SSH.",
         |s| text(s.record?.ssh.map(|session| session.name()));
-    primary.type => PrimaryType METHODS, END, CONNECTION | RULE | ENGINE,
+    primary.type => PrimaryType METHODS, END, CONNECTION | RULE,
         "Method of the fingerprint that describes the client best.", |s| text(Some(s.record?.primary()?.method.name()));
-    primary.value => PrimaryValue FieldKind::Text, END, CONNECTION | RULE | ENGINE, "Value of that fingerprint.",
+    primary.value => PrimaryValue FieldKind::Text, END, CONNECTION | RULE, "Value of that fingerprint.",
         |s| text(Some(&s.record?.primary()?.value));
     alerts => Alerts FieldKind::Text, END, OF_CONNECTION,
         "Descriptions of the alerts of the connection. A condition holds if it holds for one.",
@@ -421,4 +495,18 @@ impl Field {
     pub fn row(self) -> &'static FieldRow {
         &ROWS[self as usize]
     }
+
+    /// The field as an encoder of JSON needs it.
+    #[must_use]
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "each variant has its row")]
+    pub(crate) const fn key(self) -> FieldKey {
+        let row = &ROWS[self as usize];
+        FieldKey { key: row.key, object: OBJECTS[self as usize], parents: row.parents() }
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "each variant has its row")]
+const fn section_of(field: Field) -> Section {
+    ROWS[field as usize].section()
 }

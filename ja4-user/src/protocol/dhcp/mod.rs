@@ -17,7 +17,7 @@ use crate::model::{DhcpAttributes, EventHandler, Side};
 impl<A: AppState, S: EventHandler> PacketCtx<'_, A, S> {
     /// Parses a message of the version that its ports show.
     pub(crate) fn dhcp(&mut self, datagram: &UdpDatagram<'_>) {
-        let (client, server) = (self.connection.identity.client.1, self.connection.identity.server.1);
+        let (client, server) = (self.connection.record.identity.client.1, self.connection.record.identity.server.1);
         let (from, to) = if self.side == Side::Client { (client, server) } else { (server, client) };
         let parsed = if is_dhcp6(from, to) { self.dhcp6(datagram) } else { self.dhcp4(datagram) };
         if let Err(error) = parsed {
@@ -70,7 +70,7 @@ impl<A: AppState, S: EventHandler> PacketCtx<'_, A, S> {
 /// Sets the attributes of a message. Those of an earlier message of the same client are kept, as an answer or a renewal seldom
 /// repeats them. Between relay and server the next message may be of another client.
 fn update<A: AppState>(connection: &mut Connection<A>, mut attributes: DhcpAttributes) {
-    let known = connection.attributes.dhcp.get_or_insert_default();
+    let known = connection.record.attributes.dhcp.get_or_insert_default();
     let is_identified = attributes.client_mac.is_some() || attributes.duid.is_some();
     if is_identified && (&attributes.client_mac, attributes.duid) == (&known.client_mac, known.duid) {
         let before = mem::take(&mut **known);

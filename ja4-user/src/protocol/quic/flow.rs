@@ -49,7 +49,7 @@ impl DatagramProtocol for QuicFlow {
         let outcome = self.connections.push(buffers, datagram, budget, |quic, message| {
             let QuicMessage { side, message, version, over_limit, client_is_high } = message;
             cx.connection.activate(&mut quic.session, client_is_high);
-            cx.connection.attributes.quic.get_or_insert_default().version = version;
+            cx.connection.record.attributes.quic.get_or_insert_default().version = version;
             cx.connection.over_limit = over_limit;
             let flow = cx.handshake(Carrier::Quic, side).message(&message);
             cx.connection.swap_session(&mut quic.session);
@@ -65,7 +65,7 @@ impl DatagramProtocol for QuicFlow {
         {
             quic.session.touch(datagram.time);
             cx.connection.activate(&mut quic.session, state.client_is_high());
-            cx.connection.attributes.quic.get_or_insert_default().version = state.version();
+            cx.connection.record.attributes.quic.get_or_insert_default().version = state.version();
             if datagram.is_truncated()
                 && let Some(start) = state.incomplete_message()
             {
@@ -78,7 +78,7 @@ impl DatagramProtocol for QuicFlow {
             && let Some(version) = long_header_version(datagram.payload)
         {
             // Too few bytes were captured to find the connection, but enough for the version.
-            cx.connection.attributes.quic.get_or_insert_default().version = version;
+            cx.connection.record.attributes.quic.get_or_insert_default().version = version;
         }
     }
 

@@ -33,7 +33,7 @@ impl StreamProtocol for SshHandshake {
 
     fn push<'b, A: AppState, S: EventHandler>(&mut self, bytes: &'b [u8], cx: &mut PacketCtx<'_, A, S>) -> Parsed<'b> {
         let side = cx.side;
-        let attributes = &mut cx.connection.attributes;
+        let attributes = &mut cx.connection.record.attributes;
         let status = self.0.push(bytes, |message| {
             let ssh = attributes.ssh.get_or_insert_default();
             match message {

@@ -86,7 +86,7 @@ impl<A: AppState, S: EventHandler> HandshakeHandler<'_, '_, A, S> {
 
     /// Sets the attributes that a client offers. `has_versions`: the hello shows the offered versions.
     fn set_offer(&mut self, hello: &ClientHello<'_>, has_versions: bool) {
-        let tls = self.cx.connection.attributes.tls.get_or_insert_default();
+        let tls = self.cx.connection.record.attributes.tls.get_or_insert_default();
         if tls.sni.is_none() {
             tls.sni = hello.sni().map(ArcStr::from);
         }
@@ -120,7 +120,7 @@ impl<A: AppState, S: EventHandler> HandshakeHandler<'_, '_, A, S> {
     fn server_hello(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
         let hello = &ServerHello::parse(body, self.carrier)?;
         let connection = &mut *self.cx.connection;
-        let tls = connection.attributes.tls.get_or_insert_default();
+        let tls = connection.record.attributes.tls.get_or_insert_default();
         tls.is_dtls = Some(self.carrier == Carrier::Dtls);
         tls.version = version_name(hello.version());
         tls.cipher = Some(hello.cipher_suite);
@@ -163,7 +163,7 @@ impl<A: AppState, S: EventHandler> HandshakeHandler<'_, '_, A, S> {
         };
         // Before the fingerprint is emitted: its event has the attributes of the connection.
         if is_leaf && self.side == Side::Server {
-            let tls = self.cx.connection.attributes.tls.get_or_insert_default();
+            let tls = self.cx.connection.record.attributes.tls.get_or_insert_default();
             tls.certificate = Some(Box::new(attributes.clone()));
         }
         let details = FingerprintDetails { certificate: Some(&attributes), ..FingerprintDetails::default() };
@@ -175,9 +175,9 @@ impl<A: AppState, S: EventHandler> HandshakeHandler<'_, '_, A, S> {
 /// once to be emitted again.
 pub(crate) fn restart_handshake<A: AppState>(connection: &mut Connection<A>) {
     connection.encrypted = false;
-    if let Some(before) = &connection.attributes.tls {
+    if let Some(before) = &connection.record.attributes.tls {
         let tls = TlsAttributes { is_dtls: before.is_dtls, ..TlsAttributes::default() };
-        connection.attributes.tls = Some(CowArc::new(tls));
+        connection.record.attributes.tls = Some(CowArc::new(tls));
     }
     connection.reset_emitted(&[Method::Ja4, Method::Ja4s, Method::Ja4x, Method::Ja4l, Method::Ja4ls]);
 }

@@ -17,7 +17,7 @@ pub struct Finished {
     pub(crate) alerts: Vec<(AlertLine, Bytes)>,
 }
 
-/// What the first-seen history knows of an observation's value, and rows of it to be stored.
+/// What the first-seen history knows of a value, and rows of it to be stored.
 #[derive(Debug, Default)]
 pub(crate) struct Sighted {
     pub(crate) sighting: Sighting,

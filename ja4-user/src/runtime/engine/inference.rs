@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::detect::first_seen::Sighting;
 use crate::enrich::{BETWEEN, ssh_session};
 use crate::model::path::{self, Syn};
 use crate::model::{ConnectionRecord, FingerprintRecord, Label, Method, Side, os};
@@ -52,12 +53,23 @@ impl ConnectionRecord {
 
     /// Records a known-bad match, unless one of higher confidence is recorded.
     pub(super) fn raise_known_bad(&mut self, seen: &FingerprintRecord) {
-        self.is_new |= seen.first_seen;
         let worse = |bad: &Arc<crate::model::KnownBad>| {
             self.known_bad.as_ref().is_none_or(|held| held.confidence < bad.confidence)
         };
         if let Some(bad) = seen.known_bad.as_ref().filter(|bad| worse(bad)) {
             self.known_bad = Some(Arc::clone(bad));
+        }
+    }
+}
+
+impl ConnectionRecord {
+    /// Records what the first-seen history knows of the last fingerprint.
+    pub(crate) fn note_sighting(&mut self, sighting: Sighting) {
+        if sighting.first
+            && let Some(seen) = self.history.last_mut()
+        {
+            seen.first_seen = true;
+            self.is_new = true;
         }
     }
 }

@@ -1,24 +1,21 @@
 //! The engine: labels, first-seen, connection records and rules.
 //!
-//! Each shard, or thread of a replay, has an [`EngineWorker`] with the records of its connections. What several connections
-//! have in common is in `detect/detectors.rs`, which all workers share. The engine never delays a packet for an output: every queue
-//! is bounded, and its losses are counted.
+//! Each shard, or thread of a replay, has an [`EngineWorker`]. What several connections have in common is in
+//! `detect/detectors.rs`, which all workers share. The engine never delays a packet for an output: every queue is
+//! bounded, and its losses are counted.
 //!
-//! The steps of one observation: `Engine::sight` → `EngineWorker::record` → evaluation by
-//! [`detect`](crate::detect) → `EngineWorker::report`.
+//! The steps of one event are in [`worker`].
 
 pub mod active_rules;
 pub(crate) mod finished;
 mod inference;
 mod json_lines;
-pub mod observe;
 pub mod outputs;
 mod persist;
 mod restore;
 mod shared;
 mod state_keeper;
 pub mod stats;
-pub mod tracker;
 mod value_cache;
 pub mod worker;
 mod workers;

@@ -5,28 +5,22 @@
 //! written raises an alert.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::finished::Finished;
-use super::observe::Chunk;
 use super::restore::SavedState;
 use super::shared::{Engine, stored};
 use super::state_keeper::StateKeeper;
-use super::worker::{EngineWorker, WorkerStats};
+use super::worker::WorkerStats;
 use crate::detect::first_seen;
 use crate::model::{Alert, STORAGE_FAILURE, Severity, Time};
 use crate::output::storage::{self, SavedStateLimits, WriteOp};
-use crate::system::clock::wall_clock;
 
 /// Batches of a replay after which changed state is persisted.
 const PERSIST_INTERVAL: u64 = 256;
 
 /// Rows of first-seen and of profiles that one call sends to storage; further rows wait for the next call.
 const MAX_ROWS: usize = 1 << 16;
-
-/// Open connections that one call sends to storage: queued rows are held in memory.
-const MAX_OPEN_ROWS: usize = 1 << 14;
 
 /// Event time between two expiries in storage, nanoseconds.
 const EXPIRE_INTERVAL: u64 = 3_600_000_000_000;
@@ -35,14 +29,6 @@ const EXPIRE_INTERVAL: u64 = 3_600_000_000_000;
 const STORAGE_COOLDOWN: Duration = Duration::from_secs(600);
 
 impl Engine {
-    /// Begins the learning period with the earliest tracked value of a batch: values of one batch have the same period.
-    pub(crate) fn begin_learning(&self, chunk: &Chunk) {
-        let tracked = chunk.observations.iter().filter(|observation| self.sightings(observation).next().is_some());
-        if let Some(earliest) = tracked.map(|observation| observation.cause.time).min() {
-            self.detectors.learning().begin(earliest);
-        }
-    }
-
     /// Work after batch `number` of a replay, and delivery of its results but the lines.
     pub(crate) fn end_batch(&self, stats: &WorkerStats, number: u64, out: &mut Finished) {
         self.tick(stats.now, stats.past, out);
@@ -168,23 +154,14 @@ impl Engine {
 
     /// Adds changed first-seen values and profiles to the rows, unless the database fails.
     pub(crate) fn persist(&self, rows: &mut Vec<WriteOp>) {
-        if self.outputs.stores() && self.outputs.storage_failure().is_none() {
+        if self.can_store() {
             self.persist_changed(&mut self.keeper(), rows);
         }
     }
 
-    /// Sends rows of open connections that are due, unless the database fails: queries then see them, and a crash loses
-    /// little.
-    pub(crate) fn persist_open(&self, workers: &[Arc<Mutex<EngineWorker>>]) {
-        if !self.outputs.stores() || self.outputs.storage_failure().is_some() {
-            return;
-        }
-        let (wall, mut rows) = (wall_clock(), Vec::new());
-        for worker in workers {
-            let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
-            worker.store_open(wall, MAX_OPEN_ROWS - rows.len(), &mut rows);
-        }
-        self.outputs.send_rows(&mut rows);
+    /// Whether there is a database, and its last transaction did not fail.
+    pub(crate) fn can_store(&self) -> bool {
+        self.outputs.stores() && self.outputs.storage_failure().is_none()
     }
 
     /// Adds changed rows. Returns whether more rows are left.

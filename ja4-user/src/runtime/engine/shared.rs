@@ -8,7 +8,6 @@ use arcstr::ArcStr;
 use crossbeam_channel::Receiver;
 
 use super::finished::{Finished, Sighted};
-use super::observe::{Observation, ObservationKind, Words};
 use super::outputs::EngineOutputs;
 use super::restore::SavedState;
 use super::state_keeper::StateKeeper;
@@ -19,7 +18,7 @@ use crate::detect::local_networks::LocalNetworks;
 use crate::detect::rules::GroupLimits;
 use crate::encode::{EncodeContext, Format};
 use crate::enrich::remote::{Remote, RemoteAnswer};
-use crate::model::{Label, Method, Side, Time};
+use crate::model::{ConnectionRecord, FingerprintRecord, Label, Method, Side, Time};
 
 /// Settings of an engine.
 #[derive(Clone, Debug, Default)]
@@ -100,7 +99,7 @@ impl Engine {
     }
 
     /// The content in force.
-    pub(crate) fn active(&self) -> Arc<ActiveContent> {
+    pub fn active(&self) -> Arc<ActiveContent> {
         Arc::clone(&self.read_active())
     }
 
@@ -129,30 +128,31 @@ impl Engine {
         self.reloads.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Looks the value of an observation up in the first-seen history: first step of an observation.
-    pub(crate) fn sight(&self, observation: &Observation, words: &Words) -> Sighted {
+    /// Looks the last fingerprint of a record up in the first-seen history.
+    pub(crate) fn sight(&self, record: &ConnectionRecord, now: Time) -> Sighted {
         let mut sighted = Sighted::default();
-        for host in self.sightings(observation) {
-            let ObservationKind::Fingerprint(reported) = &observation.what else { continue };
-            let value = words.get(reported.value);
-            let part = self.detectors.value_part(reported.method, value, host);
-            self.sight_part(part, reported.method, value, host, observation.cause.time, &mut sighted);
+        if let Some(seen) = record.history.last() {
+            for host in self.sightings(record, seen) {
+                let part = self.detectors.value_part(seen.method, &seen.value, host);
+                self.sight_part(part, seen, host, now, &mut sighted);
+            }
         }
         sighted
     }
 
-    /// The tracked sightings of an observation: on the network (`None`), and of a host.
-    pub(crate) fn sightings(&self, observation: &Observation) -> impl Iterator<Item = Option<IpAddr>> + use<> {
+    /// The tracked sightings of a fingerprint: on the network (`None`), and of a host.
+    pub(crate) fn sightings(
+        &self,
+        record: &ConnectionRecord,
+        seen: &FingerprintRecord,
+    ) -> impl Iterator<Item = Option<IpAddr>> + use<> {
+        let (host, _) = match seen.side {
+            Side::Client => record.identity.client,
+            Side::Server => record.identity.server,
+        };
         let scope = self.detectors.scope();
-        let (mut network, mut of_host) = (None, None);
-        if let ObservationKind::Fingerprint(reported) = &observation.what {
-            let host = match reported.side {
-                Side::Client => observation.flow.client.0,
-                Side::Server => observation.flow.server.0,
-            };
-            network = scope.tracks(reported.method).then_some(None);
-            of_host = scope.tracks_host(reported.method, host).then_some(Some(host));
-        }
+        let network = scope.tracks(seen.method).then_some(None);
+        let of_host = scope.tracks_host(seen.method, host).then_some(Some(host));
         network.into_iter().chain(of_host)
     }
 
@@ -160,22 +160,22 @@ impl Engine {
     pub(crate) fn sight_part(
         &self,
         part: u8,
-        method: Method,
-        value: &str,
+        seen: &FingerprintRecord,
         host: Option<IpAddr>,
         now: Time,
         sighted: &mut Sighted,
     ) {
+        let FingerprintRecord { method, value, .. } = seen;
         let firsts = &mut self.detectors.part(part).first_seen;
         let Sighted { sighting, rows } = sighted;
-        let text = || ArcStr::from(value);
+        let text = || ArcStr::clone(value);
         match host {
-            None => firsts.check_network(method, value, now, sighting, text),
-            Some(host) => firsts.check_host(method, value, host, now, sighting, text),
+            None => firsts.check_network(*method, value, now, sighting, text),
+            Some(host) => firsts.check_host(*method, value, host, now, sighting, text),
         }
         let is_new = if host.is_some() { sighting.entered_for_host } else { sighting.entered };
         if is_new && self.outputs.stores() {
-            rows.extend(firsts.drain_entered(method, value, host));
+            rows.extend(firsts.drain_entered(*method, value, host));
         }
     }
 

@@ -57,7 +57,7 @@ impl StateKeeper {
             saved_state_lost: 0,
             files_replaced: 0,
             files_filled: 0,
-            formatter: Formatter::new(format, Arc::clone(context)).open(),
+            formatter: Formatter::new(format, Arc::clone(context)),
             json: JsonLines::new(context),
             cooldowns: Cooldowns::new(1),
             alerts: Default::default(),

@@ -137,26 +137,27 @@ fn an_open_connection_is_found_by_its_attributes() {
         let seen = FingerprintRecord::example(method, value);
         WriteOp::Fingerprint { flow: flow(id), interface: 0, seen }
     };
-    for (id, age) in [(1, 31), (2, 29)] {
+    let mut records = [(1, 31), (2, 29)].map(|(id, age)| {
         let start = Time(wall_clock().0 - age * 1_000_000_000);
-        let mut worker = workers[0].lock().unwrap();
-        let record = Arc::make_mut(worker.tracker().enter(&flow(id), 0, start).record);
         let tls = TlsAttributes { sni: Some("example.org".into()), ..TlsAttributes::default() };
-        record.attributes = Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into();
-        record.packets = PerSide { client: 5, server: 6 };
         rows.push(fingerprint(id, Method::Ja4, "t13d"));
-    }
+        ConnectionRecord {
+            attributes: Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into(),
+            packets: PerSide { client: 5, server: 6 },
+            ..ConnectionRecord::new(&flow(id), 0, start)
+        }
+    });
     engine.outputs.send_rows(&mut rows);
     engine.outputs.wait_written();
-    engine.persist_open(&workers);
+    rows.extend(records.iter_mut().filter_map(|record| workers[0].lock().unwrap().due_row(record, wall_clock())));
+    engine.outputs.send_rows(&mut rows);
     persist(&engine);
     let reported = "connection WHERE flow_id = 1 AND tls_sni = 'example.org' AND state IS NULL AND pkts_toclient = 6";
     assert_eq!((count(&path, reported), count(&path, "connection"), count(&path, "fingerprint")), (1, 2, 2));
 
     // Later fingerprints belong to the same row, and the end of the connection replaces the row.
     rows.push(fingerprint(1, Method::Ja4h, "ge11"));
-    for (id, reason) in [(1, EndReason::Fin), (2, EndReason::Open)] {
-        let record = Arc::unwrap_or_clone(workers[0].lock().unwrap().tracker().end(id).unwrap());
+    for (record, reason) in records.into_iter().zip([EndReason::Fin, EndReason::Open]) {
         rows.push(WriteOp::ConnectionEnd(Box::new(ConnectionRecord { ended: Some(reason), ..record })));
     }
     engine.outputs.send_rows(&mut rows);

@@ -1,64 +1,40 @@
-//! The part of the engine that one thread runs: connection records, evaluation and output of its events.
+//! The part of the engine that one thread runs: evaluation and output of the events of its connections.
 //!
-//! An event passes three steps: its value is looked up in the first-seen history, it is recorded, and it is reported
-//! together with the outcomes of its evaluations. A live shard takes the steps of one event after another. A replay takes
-//! each step for a whole batch.
+//! An event passes these steps: it is noted in the record of its connection, its value is looked up in the first-seen
+//! history, the detectors that it concerns are evaluated, and it is reported together with their outcomes. Where one
+//! thread decides alone, [`WorkerEvents`] takes the steps of one event after another. Several threads of a replay take each
+//! step for a whole batch, see `runtime/rounds.rs`.
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
-use std::ops::Range;
 use std::sync::Arc;
 
 use arcstr::ArcStr;
 use bytes::Bytes;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
+use ja4_common::flow::FlowKey;
 use thin_vec::ThinVec;
 
 use super::finished::{Finished, Sighted};
 use super::inference;
-use super::json_lines::{JsonLines, open_connection};
-use super::observe::{Chunk, ConnectionEnd, Observation, ObservationKind, ObservedFingerprint, Words};
+use super::json_lines::JsonLines;
 use super::shared::Engine;
-use super::tracker::{TrackedRecord, Tracker};
 use super::value_cache::{CachedValue, ValueCache};
 use crate::detect::builtin::{BuiltinEvent, BuiltinOutcome, PendingAlerts};
 use crate::detect::detectors::{ActiveContent, Signal};
 use crate::detect::first_seen::{FirstSeenFact, Sighting};
-use crate::encode::{Additions, Formatter};
+use crate::encode::Formatter;
 use crate::model::{
-    AddCounters, Alert, ConnectionRecord, EndReason, EventContext, FingerprintRecord, Latency, Method, Severity, Time,
-    note_fired,
+    AddCounters, Alert, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent, FingerprintRecord,
+    FlowIdentity, Method, Severity, Time, note_fired,
 };
 use crate::output::alert::AlertLine;
 use crate::output::storage::WriteOp;
+use crate::packet::flow_key;
 use crate::system::clock::wall_clock;
 
-/// Connection snapshots of one flush; further ones wait for the next flush.
+/// Snapshots of connections in one flush; further ones wait for the next flush.
 const MAX_SNAPSHOTS: usize = 4096;
-
-/// An event that is recorded.
-#[derive(Debug)]
-pub(crate) struct RecordedEvent {
-    /// The connection as of the event; a fingerprint is the last one in its history.
-    pub(crate) record: Arc<ConnectionRecord>,
-    pub(crate) is_fingerprint: bool,
-    pub(crate) sighting: Sighting,
-    cause: EventContext,
-    rows: Vec<FirstSeenFact>,
-}
-
-impl RecordedEvent {
-    /// The event as detectors evaluate it.
-    pub(crate) fn evaluated(&self) -> BuiltinEvent<'_> {
-        let Self { record, cause, sighting, is_fingerprint, .. } = self;
-        BuiltinEvent {
-            record,
-            seen: record.history.last().filter(|_| *is_fingerprint),
-            sighting: *sighting,
-            now: cause.time,
-            packet: cause.packet,
-        }
-    }
-}
 
 /// Counters of a worker.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,11 +59,10 @@ impl WorkerStats {
     }
 }
 
-/// The records and the output of one thread.
+/// The evaluation and the output of one thread.
 #[derive(Debug)]
 pub struct EngineWorker {
     engine: Arc<Engine>,
-    tracker: Tracker,
     values: ValueCache,
     /// The content that `values` was looked up in.
     cached: Arc<ActiveContent>,
@@ -95,18 +70,98 @@ pub struct EngineWorker {
     pending: Vec<PendingAlerts>,
     /// Descriptions of the alerts of open connections.
     fired: HashMap<u64, ThinVec<ArcStr>>,
-    /// Connections that are open at the end of the run, with their event contexts. Their records stay in the tracker.
-    open: Vec<(u64, EventContext)>,
+    /// Connections that are open at the end of the run, with their event contexts.
+    open: Vec<(ConnectionRecord, EventContext)>,
+    /// Connections that have not ended.
+    connections: u64,
     formatter: Formatter,
-    additions: Additions,
     /// Lines for attached readers and the API.
     json: JsonLines,
-    /// Flows that have changed since the last snapshot.
-    changed: HashSet<u64, foldhash::quality::RandomState>,
-    signals: Vec<Signal>,
+    /// Connections that have changed since their last snapshot.
+    changed: HashMap<u64, FlowKey>,
+    /// Outcomes of the current event, in order.
+    outcomes: Vec<BuiltinOutcome>,
     /// The wall clock at the last tick.
     wall: Time,
     stats: WorkerStats,
+}
+
+/// The content in force, and the lane of an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventScope<'a> {
+    pub(crate) active: &'a Arc<ActiveContent>,
+    pub(crate) lane: usize,
+}
+
+/// A fingerprint, the last one in the history of its record, as detectors evaluate it.
+pub(crate) fn fingerprint_event(
+    record: &ConnectionRecord,
+    sighting: Sighting,
+    cause: EventContext,
+) -> BuiltinEvent<'_> {
+    BuiltinEvent { record, seen: record.history.last(), sighting, now: cause.time, packet: cause.packet }
+}
+
+/// The start or the end of a connection as detectors evaluate it.
+pub(crate) fn connection_event(record: &ConnectionRecord, now: Time, packet: Option<u64>) -> BuiltinEvent<'_> {
+    BuiltinEvent { record, seen: None, sighting: Sighting::default(), now, packet }
+}
+
+/// Takes all steps of each event of a lane.
+pub struct WorkerEvents<'a> {
+    worker: &'a mut EngineWorker,
+    scope: EventScope<'a>,
+    out: &'a mut Finished,
+}
+
+impl WorkerEvents<'_> {
+    /// Counts an event, and evaluates the start of its connection.
+    fn begin(&mut self, cause: EventContext, record: &mut ConnectionRecord, outcomes: &mut Vec<BuiltinOutcome>) {
+        let (engine, active) = (Arc::clone(&self.worker.engine), self.scope.active);
+        self.worker.begin(active, cause, record, |signal, record| {
+            let event = connection_event(record, cause.time, cause.packet);
+            outcomes.extend(engine.detectors.evaluate(signal, &event, &active.matcher));
+        });
+    }
+}
+
+impl EventHandler for WorkerEvents<'_> {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>, record: &mut ConnectionRecord) {
+        let mut outcomes = std::mem::take(&mut self.worker.outcomes);
+        self.begin(event.cause, record, &mut outcomes);
+        let Self { worker, scope, out } = self;
+        worker.note(scope.active, event, record);
+        let Sighted { sighting, rows } = worker.engine.sight(record, event.cause.time);
+        record.note_sighting(sighting);
+        let evaluated = fingerprint_event(record, sighting, event.cause);
+        worker.engine.detectors.signals(scope.active, &evaluated, |signal| {
+            outcomes.extend(worker.engine.detectors.evaluate(signal, &evaluated, &scope.active.matcher));
+        });
+        worker.report_fingerprint(*scope, event, record, rows, outcomes.drain(..), out);
+        worker.outcomes = outcomes;
+    }
+
+    fn progress(&mut self, cause: EventContext, record: &mut ConnectionRecord) {
+        let mut outcomes = std::mem::take(&mut self.worker.outcomes);
+        self.begin(cause, record, &mut outcomes);
+        let Self { worker, scope, out } = self;
+        worker.report_progress(*scope, cause, record, outcomes.drain(..), out);
+        worker.outcomes = outcomes;
+    }
+
+    fn connection(&mut self, cause: EventContext, mut record: ConnectionRecord) {
+        let mut outcomes = std::mem::take(&mut self.worker.outcomes);
+        self.begin(cause, &mut record, &mut outcomes);
+        let Self { worker, scope, out } = self;
+        if record.ended == Some(EndReason::Open) {
+            worker.report_progress(*scope, cause, &record, outcomes.drain(..), out);
+            worker.keep_open(record, cause);
+        } else {
+            worker.evaluate_end(scope.active, &mut record, cause.time, cause.packet, &mut outcomes);
+            worker.report_end(*scope, record, cause, outcomes.drain(..), out);
+        }
+        worker.outcomes = outcomes;
+    }
 }
 
 impl EngineWorker {
@@ -114,231 +169,211 @@ impl EngineWorker {
     pub(super) fn new(engine: Arc<Engine>, lanes: usize) -> Self {
         let cached = engine.active();
         Self {
-            tracker: Tracker::default(),
             values: ValueCache::default(),
             cached,
             pending: (0..lanes).map(|_| PendingAlerts::default()).collect(),
             fired: HashMap::new(),
             open: Vec::new(),
-            formatter: Formatter::new(engine.format, Arc::clone(&engine.context)).open(),
-            additions: Additions::new(engine.format),
+            connections: 0,
+            formatter: Formatter::new(engine.format, Arc::clone(&engine.context)),
             json: JsonLines::new(&engine.context),
-            changed: HashSet::default(),
-            signals: Vec::new(),
+            changed: HashMap::new(),
+            outcomes: Vec::new(),
             wall: wall_clock(),
             stats: WorkerStats::default(),
             engine,
         }
     }
 
-    /// Processes a part of a chunk: all steps of one event after another.
-    pub fn take(
-        &mut self,
-        chunk: &mut Chunk,
-        text: Range<usize>,
-        observations: Range<usize>,
+    /// Returns what takes the events of a lane.
+    pub fn events<'a>(
+        &'a mut self,
+        active: &'a Arc<ActiveContent>,
         lane: usize,
-        out: &mut Finished,
+        out: &'a mut Finished,
+    ) -> WorkerEvents<'a> {
+        WorkerEvents { worker: self, scope: EventScope { active, lane }, out }
+    }
+
+    /// Counts an event. If it is the first one of its connection, `start` gets the evaluations that the start asks for.
+    pub(crate) fn begin(
+        &mut self,
+        active: &ActiveContent,
+        cause: EventContext,
+        record: &mut ConnectionRecord,
+        mut start: impl FnMut(Signal, &ConnectionRecord),
     ) {
-        let Chunk { text: lines, words, observations: all } = chunk;
-        let engine = Arc::clone(&self.engine);
-        // Held until the chunk is processed: a reload replaces rules and state together.
-        let active = engine.read_active();
-        let mut written = text.start;
-        for observation in all.get_mut(observations).unwrap_or_default() {
-            let line = observation.take_line(lines, &mut written);
-            let sighted = engine.sight(observation, words);
-            let mut signals = std::mem::take(&mut self.signals);
-            let recorded = self.record(&active, observation, words, sighted, |signal| signals.push(signal));
-            let mut outcomes = Vec::new();
-            if let Some(recorded) = &recorded {
-                let event = recorded.evaluated();
-                let evaluate = |signal: &Signal| engine.detectors.evaluate(*signal, &event, &active.matcher);
-                outcomes.extend(signals.iter().filter_map(evaluate));
-            }
-            signals.clear();
-            self.signals = signals;
-            self.report(&active, lane, observation, line, recorded, outcomes, out);
+        let stats = &mut self.stats;
+        stats.observations += 1;
+        stats.now = stats.now.max(cause.time);
+        if cause.time <= self.wall {
+            stats.past = stats.past.max(cause.time);
+        }
+        if !std::mem::replace(&mut record.is_known, true) {
+            self.connections += 1;
+            let detectors = &self.engine.detectors;
+            active.matcher.start_matches(record, |found| start(detectors.rule_signal(found), record));
         }
     }
 
-    /// Records an event in its connection; `signal` receives the evaluations that it asks for. Returns `None` if there is
-    /// nothing to report but a change.
-    pub(crate) fn record(
+    /// Notes a fingerprint in the record of its connection: with its label and its known-bad match, as not seen first.
+    pub(crate) fn note(
         &mut self,
         active: &Arc<ActiveContent>,
-        observation: &mut Observation,
-        words: &Words,
-        sighted: Sighted,
-        mut signal: impl FnMut(Signal),
-    ) -> Option<RecordedEvent> {
-        self.stats.observations += 1;
-        let time = observation.cause.time;
-        self.stats.now = self.stats.now.max(time);
-        if time <= self.wall {
-            self.stats.past = self.stats.past.max(time);
-        }
+        event: &FingerprintEvent<'_>,
+        record: &mut ConnectionRecord,
+    ) {
         if !Arc::ptr_eq(active, &self.cached) {
             self.cached = Arc::clone(active);
             self.values = ValueCache::default();
         }
-        let Observation { cause, flow, attributes, what, .. } = observation;
-        let Sighted { sighting, rows } = sighted;
-        let seen = match what {
-            ObservationKind::Fingerprint(reported) => {
-                Some((self.recognize(active, *cause, *reported, words, sighting), reported.ttl))
-            }
-            _ => None,
+        let content = &active.content;
+        let FingerprintEvent { cause, method, side, count, value, raw, ttl, .. } = *event;
+        let CachedValue { value, label, known_bad } = self
+            .values
+            .get(method, value, |value| (content.labels.lookup(method, value), content.known_bad.check(method, value)));
+        let seen = FingerprintRecord {
+            method,
+            side,
+            count,
+            raw: raw.map(|raw| self.values.share(raw)),
+            time: cause.time,
+            packet: cause.packet.and_then(NonZeroU64::new),
+            first_seen: false,
+            label: label.or_else(|| self.engine.remote_label(method, &value)),
+            known_bad,
+            value,
         };
-        let Self { tracker, engine, open, .. } = self;
-        let TrackedRecord { record: shared, is_new } = tracker.enter(flow, cause.interface, cause.time);
-        let record = Arc::make_mut(shared);
-        record.last = record.last.max(cause.time);
-        if record.identity.client != flow.client {
-            record.swap_endpoints();
-        }
-        if let Some(attributes) = attributes.take() {
-            record.attributes = attributes;
-        }
-        let detectors = &engine.detectors;
-        if is_new {
-            active.matcher.matches(record, None, |found| signal(detectors.rule_signal(found)));
-        }
-        match what {
-            ObservationKind::Fingerprint(_) => {
-                let (seen, ttl) = seen?;
-                record.apply_fingerprint(&seen, ttl);
-                record.raise_known_bad(&seen);
-                record.note(seen);
-                record.label();
-            }
-            ObservationKind::Progress(counters) => {
-                (record.packets, record.bytes) = (counters.packets, counters.bytes);
-                self.touch(flow.id);
-                return None;
-            }
-            ObservationKind::End(end) => {
-                let ConnectionEnd { span, counters, ended, latency } = **end;
-                (record.start, record.last) = span;
-                (record.packets, record.bytes) = (counters.packets, counters.bytes);
-                record.ended = Some(ended);
-                record.latency = (latency != Latency::default()).then(|| Box::new(latency));
-                if ended == EndReason::Open {
-                    // `open_connections` returns these.
-                    open.push((flow.id, *cause));
-                    // A record that was created for its end has been counted as a start.
-                    return is_new.then(|| RecordedEvent {
-                        record: Arc::clone(shared),
-                        is_fingerprint: false,
-                        sighting,
-                        cause: *cause,
-                        rows,
-                    });
-                }
-                let record = tracker.end(flow.id)?;
-                return Some(self.ended(active, record, *cause, signal));
-            }
-        }
-        let event = RecordedEvent { record: Arc::clone(shared), is_fingerprint: true, sighting, cause: *cause, rows };
-        let evaluated = event.evaluated();
-        detectors.signals(active, &evaluated, &mut signal);
-        active.matcher.matches(evaluated.record, evaluated.seen, |found| signal(detectors.rule_signal(found)));
-        Some(event)
+        record.apply_fingerprint(&seen, ttl);
+        record.raise_known_bad(&seen);
+        record.note(seen);
+        record.label();
     }
 
-    /// Completes the record of a connection that has ended, and evaluates its end.
-    fn ended(
+    /// Calls `found` with the evaluations that the end of a connection asks for, and completes its record before.
+    pub(crate) fn end_signals(
         &self,
         active: &ActiveContent,
-        mut record: Arc<ConnectionRecord>,
-        cause: EventContext,
-        mut signal: impl FnMut(Signal),
-    ) -> RecordedEvent {
+        record: &mut ConnectionRecord,
+        now: Time,
+        packet: Option<u64>,
+        found: impl FnMut(Signal),
+    ) {
         if self.engine.remote.is_some() && record.app.is_none() {
-            self.query_again(active, Arc::make_mut(&mut record));
+            self.query_again(active, record);
         }
-        let event =
-            RecordedEvent { record, is_fingerprint: false, sighting: Sighting::default(), cause, rows: Vec::new() };
-        let evaluated = event.evaluated();
-        let detectors = &self.engine.detectors;
-        detectors.signals(active, &evaluated, &mut signal);
-        active.matcher.matches(evaluated.record, None, |found| signal(detectors.rule_signal(found)));
-        event
+        self.engine.detectors.signals(active, &connection_event(record, now, packet), found);
     }
 
-    /// Reports an event: its line, its alerts and its rows. `outcomes` are those of its evaluations, in order.
-    #[expect(clippy::too_many_arguments, reason = "the parts of an event")]
-    pub(crate) fn report(
-        &mut self,
+    /// Evaluates the end of a connection.
+    fn evaluate_end(
+        &self,
         active: &ActiveContent,
-        lane: usize,
-        observation: &Observation,
-        line: Option<&[u8]>,
-        recorded: Option<RecordedEvent>,
-        outcomes: Vec<BuiltinOutcome>,
+        record: &mut ConnectionRecord,
+        now: Time,
+        packet: Option<u64>,
+        outcomes: &mut Vec<BuiltinOutcome>,
+    ) {
+        let mut signals = Vec::new();
+        self.end_signals(active, record, now, packet, |signal| signals.push(signal));
+        let event = connection_event(record, now, packet);
+        let evaluate = |signal| self.engine.detectors.evaluate(signal, &event, &active.matcher);
+        outcomes.extend(signals.into_iter().filter_map(evaluate));
+    }
+
+    /// Reports a fingerprint, the last one in the history of its record: its line, its alerts and its rows.
+    pub(crate) fn report_fingerprint(
+        &mut self,
+        scope: EventScope<'_>,
+        event: &FingerprintEvent<'_>,
+        record: &ConnectionRecord,
+        rows: Vec<FirstSeenFact>,
+        outcomes: impl Iterator<Item = BuiltinOutcome>,
         out: &mut Finished,
     ) {
-        let Observation { cause, flow, .. } = observation;
-        self.raise_due(active, lane, Some(flow.id), cause.time, out);
-        let Some(RecordedEvent { record, is_fingerprint, rows, .. }) = recorded else {
-            return;
-        };
-        if let Some(pending) = self.pending.get_mut(lane) {
-            pending.follow(&record);
-        }
-        let is_ended = record.ended.is_some_and(|ended| ended != EndReason::Open);
-        if is_ended && !is_fingerprint {
-            return self.report_end(active, lane, record, *cause, cause.time, line, outcomes, out);
-        }
+        self.raise_due(scope, Some(record.identity.id), event.cause.time, out);
         self.engine.store_first_seen(rows, &mut out.rows);
-        let mut raw = None;
-        if let Some(seen) = record.history.last().filter(|_| is_fingerprint) {
-            if let Some(line) = line {
-                out.text.extend_from_slice(line);
-                self.additions.fingerprint(seen, &mut out.text);
-            }
-            if self.engine.outputs.stores() {
-                let (flow, interface) = (record.identity, record.interface);
-                out.rows.push(WriteOp::Fingerprint { flow, interface, seen: seen.clone() });
-            }
-            raw.clone_from(&seen.raw);
+        let seen = record.history.last();
+        self.formatter.fingerprint(event, record, seen, &mut out.text);
+        if let Some(seen) = seen.filter(|_| self.engine.outputs.stores()) {
+            let (flow, interface) = (record.identity, record.interface);
+            out.rows.push(WriteOp::Fingerprint { flow, interface, seen: seen.clone() });
         }
-        self.touch(flow.id);
+        self.report_outcomes(scope, event.cause, record, outcomes, out);
+    }
+
+    /// Reports a change of a connection.
+    pub(crate) fn report_progress(
+        &mut self,
+        scope: EventScope<'_>,
+        cause: EventContext,
+        record: &ConnectionRecord,
+        outcomes: impl Iterator<Item = BuiltinOutcome>,
+        out: &mut Finished,
+    ) {
+        self.raise_due(scope, Some(record.identity.id), cause.time, out);
+        self.report_outcomes(scope, cause, record, outcomes, out);
+    }
+
+    fn report_outcomes(
+        &mut self,
+        scope: EventScope<'_>,
+        cause: EventContext,
+        record: &ConnectionRecord,
+        outcomes: impl Iterator<Item = BuiltinOutcome>,
+        out: &mut Finished,
+    ) {
+        self.touch(record);
+        if let Some(pending) = self.pending.get_mut(scope.lane) {
+            pending.follow(record);
+        }
+        let raw = || record.history.last().and_then(|seen| seen.raw.as_ref());
         for outcome in outcomes {
             match outcome {
                 BuiltinOutcome::Alert(alert) => {
-                    self.note_fired(flow.id, &alert);
-                    self.emit_alert(alert, raw.as_ref(), out);
+                    self.note_fired(record.identity.id, &alert);
+                    self.emit_alert(alert, raw(), out);
                 }
                 BuiltinOutcome::NewValue(new, suppressed) => {
-                    if let Some(pending) = self.pending.get_mut(lane) {
-                        pending.add(&record, (cause.time, cause.packet), new, suppressed, raw.as_ref());
+                    if let Some(pending) = self.pending.get_mut(scope.lane) {
+                        pending.add(record, (cause.time, cause.packet), new, suppressed, raw());
                     }
                 }
             }
         }
     }
 
-    /// Reports the end of a connection. `now` is the time of its alerts.
-    #[expect(clippy::too_many_arguments, reason = "the parts of an event")]
-    fn report_end(
+    /// Reports the end of a connection.
+    pub(crate) fn report_end(
         &mut self,
-        active: &ActiveContent,
-        lane: usize,
-        record: Arc<ConnectionRecord>,
+        scope: EventScope<'_>,
+        record: ConnectionRecord,
         cause: EventContext,
-        now: Time,
-        line: Option<&[u8]>,
-        outcomes: Vec<BuiltinOutcome>,
+        outcomes: impl Iterator<Item = BuiltinOutcome>,
         out: &mut Finished,
     ) {
-        let mut record = Arc::unwrap_or_clone(record);
+        self.raise_due(scope, Some(record.identity.id), cause.time, out);
+        if let Some(pending) = self.pending.get_mut(scope.lane) {
+            pending.follow(&record);
+        }
+        self.close(scope, record, cause, cause.time, outcomes, out);
+    }
+
+    /// Writes the line, the alerts and the row of a connection's end. `now` is the time of the alerts.
+    fn close(
+        &mut self,
+        EventScope { active, lane }: EventScope<'_>,
+        mut record: ConnectionRecord,
+        cause: EventContext,
+        now: Time,
+        outcomes: impl Iterator<Item = BuiltinOutcome>,
+        out: &mut Finished,
+    ) {
+        let id = record.identity.id;
         let settings = &active.content.builtin.first_seen;
-        let first_seen =
-            self.pending.get_mut(lane).and_then(|pending| pending.raise(record.identity.id, now, settings));
-        record.fired = self.fired.remove(&record.identity.id).unwrap_or_default();
+        let first_seen = self.pending.get_mut(lane).and_then(|pending| pending.raise(id, now, settings));
+        record.fired = self.fired.remove(&id).unwrap_or_default();
         let mut alerts: Vec<_> = outcomes
-            .into_iter()
             .filter_map(|outcome| match outcome {
                 BuiltinOutcome::Alert(alert) => Some(alert),
                 BuiltinOutcome::NewValue(..) => None,
@@ -348,8 +383,7 @@ impl EngineWorker {
         alerts.iter().for_each(|alert| record.note_fired(&alert.description));
         if active.matcher.has_alert_rules() {
             let engine = &self.engine;
-            let event =
-                BuiltinEvent { record: &record, seen: None, sighting: Sighting::default(), now, packet: cause.packet };
+            let event = connection_event(&record, now, cause.packet);
             let mut late = Vec::new();
             active.matcher.alert_matches(&record, |found| {
                 let signal = engine.detectors.rule_signal(found);
@@ -361,10 +395,7 @@ impl EngineWorker {
             late.iter().for_each(|alert| record.note_fired(&alert.description));
             alerts.append(&mut late);
         }
-        if let Some(line) = line {
-            out.text.extend_from_slice(line);
-            self.additions.connection(&record, &mut out.text);
-        }
+        self.formatter.connection(&cause, &record, &mut out.text);
         if let Some((alert, raw)) = first_seen {
             self.emit_alert(alert, raw.as_ref(), out);
         }
@@ -372,7 +403,8 @@ impl EngineWorker {
             self.emit_alert(alert, None, out);
         }
         self.stats.ended += 1;
-        self.changed.remove(&record.identity.id);
+        self.connections -= 1;
+        self.changed.remove(&id);
         if self.engine.outputs.has_readers() {
             self.json.connection(&record);
         }
@@ -382,78 +414,44 @@ impl EngineWorker {
     }
 
     /// Raises the `first_seen` alerts of a lane that are due at this event time, including that of `flow`.
-    pub(crate) fn raise_due(
-        &mut self,
-        active: &ActiveContent,
-        lane: usize,
-        flow: Option<u64>,
-        now: Time,
-        out: &mut Finished,
-    ) {
-        while let Some(pending) = self.pending.get_mut(lane)
+    fn raise_due(&mut self, scope: EventScope<'_>, flow: Option<u64>, now: Time, out: &mut Finished) {
+        while let Some(pending) = self.pending.get_mut(scope.lane)
             && let Some(due) = pending.due(flow, now)
         {
-            let raised = pending.raise(due, now, &active.content.builtin.first_seen);
-            self.touch(due);
-            if let Some((alert, raw)) = raised {
+            if let Some((alert, raw)) = pending.raise(due, now, &scope.active.content.builtin.first_seen) {
+                if let Some(flow) = &alert.flow {
+                    self.touch_flow(flow);
+                }
                 self.note_fired(due, &alert);
                 self.emit_alert(alert, raw.as_ref(), out);
             }
         }
     }
 
+    /// Keeps a connection that is open at the end of the run until all connections are known that are.
+    pub(crate) fn keep_open(&mut self, record: ConnectionRecord, cause: EventContext) {
+        self.open.push((record, cause));
+    }
+
     /// Returns the connections that are open at the end of the run, with their event contexts.
-    pub(crate) fn take_open(&mut self) -> Vec<(Arc<ConnectionRecord>, EventContext)> {
-        let open = std::mem::take(&mut self.open);
-        open.into_iter().filter_map(|(id, cause)| Some((self.tracker.end(id)?, cause))).collect()
+    pub(crate) fn take_open(&mut self) -> Vec<(ConnectionRecord, EventContext)> {
+        std::mem::take(&mut self.open)
     }
 
     /// Reports a connection that is open at the end of the run.
-    pub(crate) fn report_open(&mut self, record: Arc<ConnectionRecord>, cause: EventContext, out: &mut Finished) {
-        let engine = Arc::clone(&self.engine);
-        let active = engine.read_active();
-        let mut line = Vec::new();
-        open_connection(&mut self.formatter, &record, cause, &mut line);
+    pub(crate) fn report_open(
+        &mut self,
+        active: &Arc<ActiveContent>,
+        mut record: ConnectionRecord,
+        cause: EventContext,
+        out: &mut Finished,
+    ) {
         let now = record.last;
-        let mut signals = Vec::new();
-        let event = EventContext { time: now, ..cause };
-        let recorded = self.ended(&active, record, event, |signal| signals.push(signal));
-        let evaluated = recorded.evaluated();
-        let evaluate = |signal| engine.detectors.evaluate(signal, &evaluated, &active.matcher);
-        let outcomes: Vec<_> = signals.into_iter().filter_map(evaluate).collect();
-        let printed = (!line.is_empty()).then_some(&*line);
-        let RecordedEvent { record, .. } = recorded;
+        let mut outcomes = Vec::new();
+        self.evaluate_end(active, &mut record, now, cause.packet, &mut outcomes);
         let has_pending = |pending: &PendingAlerts| pending.has(record.identity.id);
         let lane = self.pending.iter().position(has_pending).unwrap_or_default();
-        self.report_end(&active, lane, record, cause, now, printed, outcomes, out);
-    }
-
-    /// Creates the record of a fingerprint: label, known-bad match and first-seen state.
-    fn recognize(
-        &mut self,
-        active: &ActiveContent,
-        cause: EventContext,
-        reported: ObservedFingerprint,
-        words: &Words,
-        sighting: Sighting,
-    ) -> FingerprintRecord {
-        let ObservedFingerprint { method, side, count, value, raw, ttl: _ } = reported;
-        let content = &active.content;
-        let CachedValue { value, label, known_bad } = self.values.get(method, words.get(value), |value| {
-            (content.labels.lookup(method, value), content.known_bad.check(method, value))
-        });
-        FingerprintRecord {
-            method,
-            side,
-            count,
-            raw: raw.map(|raw| self.values.share(words.get(raw))),
-            time: cause.time,
-            packet: cause.packet.and_then(NonZeroU64::new),
-            first_seen: sighting.first,
-            label: label.or_else(|| self.engine.remote_label(method, &value)),
-            known_bad,
-            value,
-        }
+        self.close(EventScope { active, lane }, record, cause, now, outcomes.into_iter(), out);
     }
 
     /// Labels a connection by a response of the remote lookup that arrived after the fingerprint.
@@ -483,55 +481,51 @@ impl EngineWorker {
     }
 
     /// Marks a connection as changed.
-    fn touch(&mut self, flow: u64) {
+    fn touch(&mut self, record: &ConnectionRecord) {
+        self.touch_flow(&record.identity);
+    }
+
+    fn touch_flow(&mut self, FlowIdentity { id, client, server, proto, .. }: &FlowIdentity) {
         if self.engine.outputs.has_readers() {
-            self.changed.insert(flow);
+            self.changed.entry(*id).or_insert_with(|| flow_key(*client, *server, *proto));
         }
     }
 
-    /// Sends attached readers the alerts, and one snapshot of each changed connection.
-    pub fn flush(&mut self) {
-        let Self { engine, changed, json, tracker, fired, .. } = self;
-        let mut left = MAX_SNAPSHOTS;
-        changed.retain(|flow| {
-            if left == 0 {
-                return true;
-            }
-            left -= 1;
-            if let Some(record) = tracker.get(*flow) {
-                json.connection(&with_fired(record, fired));
-            }
-            false
-        });
-        engine.outputs.broadcast(json);
+    /// Returns some connections that have changed since their last [snapshot](Self::snapshot).
+    pub(crate) fn take_changed(&mut self) -> Vec<FlowKey> {
+        self.changed.extract_if(|_, _| true).take(MAX_SNAPSHOTS).map(|(_, key)| key).collect()
     }
 
-    /// Returns the newest records of open connections that `of` is true for, as JSON, with the times of their last packets.
-    pub(crate) fn newest(&mut self, most: usize, of: impl Fn(&ConnectionRecord) -> bool) -> Vec<(Time, Bytes)> {
-        let Self { tracker, json, fired, .. } = self;
-        let records = tracker.newest_first().filter(|record| of(record)).take(most);
-        records.map(|record| (record.last, json.line(&with_fired(record, fired)))).collect()
+    /// Adds the snapshot of a connection for attached readers.
+    pub(crate) fn snapshot(&mut self, record: &ConnectionRecord) {
+        self.json.connection(&with_fired(record, &self.fired));
     }
 
-    /// Appends rows of open connections that are due, so that queries see them and a crash loses little.
-    pub(crate) fn store_open(&mut self, wall: Time, most: usize, rows: &mut Vec<WriteOp>) {
-        let Self { tracker, fired, .. } = self;
-        let due =
-            tracker.oldest_first_mut().filter_map(|record| Arc::make_mut(record).is_store_due(wall).then_some(record));
-        rows.extend(due.take(most).map(|record| WriteOp::ConnectionUpdate(Box::new(with_fired(record, fired)))));
+    /// Sends attached readers the alerts and snapshots.
+    pub(crate) fn broadcast(&mut self) {
+        self.engine.outputs.broadcast(&mut self.json);
+    }
+
+    /// Returns the JSON line of an open connection.
+    pub(crate) fn line(&mut self, record: &ConnectionRecord) -> Bytes {
+        self.json.line(&with_fired(record, &self.fired))
+    }
+
+    /// Returns the row of an open connection if it is due, so that queries see it and a crash loses little.
+    pub(crate) fn due_row(&self, record: &mut ConnectionRecord, wall: Time) -> Option<WriteOp> {
+        let is_due = record.is_store_due(wall);
+        is_due.then(|| WriteOp::ConnectionUpdate(Box::new(with_fired(record, &self.fired).into_owned())))
     }
 
     /// Work of each second in a live run: raises the alerts that are due.
-    pub(crate) fn tick(&mut self, now: Time, out: &mut Finished) {
+    pub(crate) fn tick(&mut self, active: &Arc<ActiveContent>, now: Time, out: &mut Finished) {
         self.wall = wall_clock();
-        self.raise_all_due(0, now, out);
+        self.raise_all_due(EventScope { active, lane: 0 }, now, out);
     }
 
     /// Raises all `first_seen` alerts of a lane that are due at this event time.
-    pub(crate) fn raise_all_due(&mut self, lane: usize, now: Time, out: &mut Finished) {
-        let engine = Arc::clone(&self.engine);
-        let active = engine.read_active();
-        self.raise_due(&active, lane, None, now, out);
+    pub(crate) fn raise_all_due(&mut self, scope: EventScope<'_>, now: Time, out: &mut Finished) {
+        self.raise_due(scope, None, now, out);
     }
 
     /// Reads the wall clock, which event times must not exceed.
@@ -540,18 +534,15 @@ impl EngineWorker {
     }
 
     /// The counters, and the number of open connections.
-    pub(crate) fn stats(&self) -> (WorkerStats, u64) {
-        (self.stats, self.tracker.len() as u64)
-    }
-
-    #[cfg(test)]
-    pub(super) fn tracker(&mut self) -> &mut Tracker {
-        &mut self.tracker
+    pub(crate) const fn stats(&self) -> (WorkerStats, u64) {
+        (self.stats, self.connections)
     }
 }
 
-/// A copy of a record with the descriptions of its alerts.
-fn with_fired(record: &ConnectionRecord, fired: &HashMap<u64, ThinVec<ArcStr>>) -> ConnectionRecord {
-    let fired = fired.get(&record.identity.id).cloned().unwrap_or_default();
-    ConnectionRecord { fired, ..record.clone() }
+/// A record with the descriptions of its alerts.
+fn with_fired<'a>(record: &'a ConnectionRecord, fired: &HashMap<u64, ThinVec<ArcStr>>) -> Cow<'a, ConnectionRecord> {
+    match fired.get(&record.identity.id) {
+        Some(fired) => Cow::Owned(ConnectionRecord { fired: fired.clone(), ..record.clone() }),
+        None => Cow::Borrowed(record),
+    }
 }

@@ -3,13 +3,15 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use super::active_rules;
 use super::finished::Finished;
 use super::shared::Engine;
 use super::stats::{AllowlistStats, EngineStats};
 use super::worker::{EngineWorker, WorkerStats};
 use crate::detect::detectors::DetectorStats;
-use crate::model::{AddCounters, ConnectionRecord, EngineQuery};
+use crate::model::AddCounters;
 
 /// Bytes of finished lines that the end of a run writes at once.
 const FLUSH_BYTES: usize = 1 << 16;
@@ -34,12 +36,12 @@ impl Engine {
             })
             .collect();
         open.sort_by_cached_key(|(_, record, _)| (record.last, record.identity.id));
-        let mut out = Finished::default();
+        let (mut out, active) = (Finished::default(), self.active());
         let mut open = open.into_iter();
         while let Some((number, record, cause)) = open.next() {
             let number: usize = number;
             if let Some(worker) = workers.get_mut(number) {
-                worker.report_open(record, cause, &mut out);
+                worker.report_open(&active, record, cause, &mut out);
             }
             if out.text.len() >= FLUSH_BYTES {
                 self.deliver(&mut out);
@@ -50,7 +52,7 @@ impl Engine {
             }
         }
         self.deliver(&mut out);
-        workers.iter_mut().for_each(|worker| worker.flush());
+        workers.iter_mut().for_each(|worker| worker.broadcast());
         if self.outputs.stores() {
             self.persist_all(&mut out);
         }
@@ -58,24 +60,15 @@ impl Engine {
         write(&mut out.text);
     }
 
-    /// Answers a query of the API with JSON objects, one per line. `workers` are locked one after another.
-    pub fn query(&self, query: &EngineQuery, workers: &[Arc<Mutex<EngineWorker>>]) -> Vec<bytes::Bytes> {
-        match *query {
-            EngineQuery::Alerts { most } => self.outputs.recent(most),
-            EngineQuery::Connections { most, host } => {
-                let of = |record: &ConnectionRecord| {
-                    let (client, server) = (record.identity.client.0, record.identity.server.0);
-                    host.is_none_or(|host| host == client || host == server)
-                };
-                let mut lines: Vec<_> = workers.iter().flat_map(|worker| lock(worker).newest(most, of)).collect();
-                lines.sort_by_key(|(last, _)| std::cmp::Reverse(*last));
-                lines.into_iter().take(most).map(|(_, line)| line).collect()
-            }
-            EngineQuery::Rules => {
-                let active = self.read_active();
-                active_rules::lines(&active, &self.detectors.stats(&active, self.keeper().now()))
-            }
-        }
+    /// Returns the latest alerts as JSON objects, one per line, the newest first.
+    pub(crate) fn recent_alerts(&self, most: usize) -> Vec<Bytes> {
+        self.outputs.recent(most)
+    }
+
+    /// Returns the rules with their counters as JSON objects, one per line.
+    pub(crate) fn rule_lines(&self) -> Vec<Bytes> {
+        let active = self.read_active();
+        active_rules::lines(&active, &self.detectors.stats(&active, self.keeper().now()))
     }
 
     /// The counters, with those of the workers. Each is locked in turn.

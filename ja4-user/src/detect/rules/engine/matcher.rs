@@ -101,14 +101,17 @@ impl RuleMatcher {
         !self.plan.alerts.is_empty()
     }
 
-    /// Calls `found` for each rule that counts an event of a connection.
+    /// Calls `found` for each rule that counts a connection when it starts.
+    pub fn start_matches(&self, record: &ConnectionRecord, mut found: impl FnMut(RuleMatch)) {
+        let subject = Subject::of_record(record, None, &self.interfaces);
+        self.plan.start.iter().filter_map(|at| self.one(*at, &subject, record)).for_each(&mut found);
+    }
+
+    /// Calls `found` for each rule that counts a later event of a connection.
     ///
-    /// The caller calls it for every connection
-    /// - when its record is created (`event` and `record.ended` are `None`),
+    /// The caller calls it
     /// - for each fingerprint, once it is labelled and in the record's history (`event`),
-    /// - when it has ended (`event` is `None`, `record.ended` is not).
-    ///
-    /// If the first event of a connection is its end, both calls are made.
+    /// - when the connection has ended (`event` is `None`).
     pub fn matches(
         &self,
         record: &ConnectionRecord,
@@ -136,7 +139,6 @@ impl RuleMatcher {
                     due.for_each(|(at, _)| run(*at, &connection));
                 }
             }
-            None if record.ended.is_none() => plan.start.iter().for_each(|at| run(*at, &connection)),
             None => {
                 plan.end.iter().for_each(|at| run(*at, &connection));
                 if !plan.with.is_empty() {

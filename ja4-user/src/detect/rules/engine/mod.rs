@@ -36,7 +36,8 @@ impl RuleEngine {
         self.windows.reload(set);
     }
 
-    /// Evaluates the rules on an event of a connection, as [`RuleMatcher::matches`] does; alerts are appended to `out`.
+    /// Evaluates the rules on an event of a connection: its start if `event` is `None` and it has not ended, else as
+    /// [`RuleMatcher::matches`] does. Alerts are appended to `out`.
     pub fn evaluate(
         &mut self,
         record: &ConnectionRecord,
@@ -50,6 +51,9 @@ impl RuleEngine {
             let fired = windows.add(found, now);
             out.extend(fired.and_then(|fired| matcher.alert(found.rule, record, event, (now, packet), fired)));
         };
+        if event.is_none() && record.ended.is_none() {
+            return matcher.start_matches(record, count);
+        }
         matcher.matches(record, event, &mut count);
         if event.is_none() && record.ended.is_some() {
             matcher.alert_matches(record, count);

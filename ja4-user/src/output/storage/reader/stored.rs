@@ -389,7 +389,7 @@ impl FieldSource for StoredFingerprint {
 impl FieldSource for FingerprintWithConnection<'_> {
     fn value(&self, field: Field) -> Option<FieldValue<'_>> {
         let is_of_fingerprint = field == Field::PcapCnt
-            || field.is_in(place::ENGINE)
+            || field >= Field::LabelName
             || (Field::FingerprintType..=Field::FingerprintRawOriginal).contains(&field);
         if is_of_fingerprint { self.fingerprint.value(field) } else { self.connection.value(field) }
     }

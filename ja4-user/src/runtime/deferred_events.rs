@@ -1,0 +1,108 @@
+//! Events of a batch that wait until all threads of a replay have met.
+
+use crate::detect::detectors::Signal;
+use crate::model::{
+    CertificateAttributes, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent, FingerprintRecord,
+};
+use crate::runtime::engine::EngineWorker;
+use crate::runtime::engine::worker::EventScope;
+
+/// An event that is noted in the record of its connection, and not evaluated.
+#[derive(Debug)]
+pub(super) struct DeferredEvent {
+    pub(super) cause: EventContext,
+    /// The connection as of the event.
+    pub(super) record: Box<ConnectionRecord>,
+    /// Evaluations that the start of the connection asks for.
+    pub(super) start: Vec<Signal>,
+    pub(super) kind: DeferredKind,
+}
+
+/// The kind of a [`DeferredEvent`].
+#[derive(Debug)]
+pub(super) enum DeferredKind {
+    /// The last fingerprint in the history of the record, with the parts of the event that a record lacks.
+    Fingerprint { ttl: Option<u8>, details: Option<Box<DeferredDetails>> },
+    /// A change of the connection.
+    Progress,
+    /// The end of the connection.
+    End,
+}
+
+/// Parts of a fingerprint that few have.
+#[derive(Debug)]
+pub(super) struct DeferredDetails {
+    original: Option<String>,
+    raw_original: Option<String>,
+    certificate: Option<CertificateAttributes>,
+}
+
+impl DeferredEvent {
+    /// The fingerprint, if it is one.
+    pub(super) fn fingerprint(&self) -> Option<FingerprintEvent<'_>> {
+        let DeferredKind::Fingerprint { ttl, details } = &self.kind else { return None };
+        let FingerprintRecord { method, side, count, value, raw, .. } = self.record.history.last()?;
+        let details = details.as_deref();
+        Some(FingerprintEvent {
+            cause: self.cause,
+            method: *method,
+            side: *side,
+            count: *count,
+            value,
+            raw: raw.as_deref(),
+            original: details.and_then(|details| details.original.as_deref()),
+            raw_original: details.and_then(|details| details.raw_original.as_deref()),
+            ttl: *ttl,
+            certificate: details.and_then(|details| details.certificate.as_ref()),
+        })
+    }
+
+    /// Whether it is the end of a connection before the end of the run.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self.kind, DeferredKind::End) && self.record.ended != Some(EndReason::Open)
+    }
+}
+
+/// Notes events in the records of their connections, and keeps them for the next steps.
+pub(super) struct DeferringEvents<'a> {
+    pub(super) worker: &'a mut EngineWorker,
+    pub(super) scope: EventScope<'a>,
+    pub(super) events: &'a mut Vec<DeferredEvent>,
+}
+
+impl DeferringEvents<'_> {
+    fn begin(&mut self, cause: EventContext, record: &mut ConnectionRecord) -> Vec<Signal> {
+        let mut start = Vec::new();
+        self.worker.begin(self.scope.active, cause, record, |signal, _| start.push(signal));
+        start
+    }
+}
+
+impl EventHandler for DeferringEvents<'_> {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>, record: &mut ConnectionRecord) {
+        let start = self.begin(event.cause, record);
+        self.worker.note(self.scope.active, event, record);
+        let FingerprintEvent { cause, original, raw_original, ttl, certificate, .. } = *event;
+        let has_details = original.is_some() || raw_original.is_some() || certificate.is_some();
+        let details = has_details.then(|| {
+            Box::new(DeferredDetails {
+                original: original.map(str::to_owned),
+                raw_original: raw_original.map(str::to_owned),
+                certificate: certificate.cloned(),
+            })
+        });
+        let kind = DeferredKind::Fingerprint { ttl, details };
+        self.events.push(DeferredEvent { cause, record: Box::new(record.clone()), start, kind });
+    }
+
+    fn progress(&mut self, cause: EventContext, record: &mut ConnectionRecord) {
+        let start = self.begin(cause, record);
+        let record = Box::new(record.clone());
+        self.events.push(DeferredEvent { cause, record, start, kind: DeferredKind::Progress });
+    }
+
+    fn connection(&mut self, cause: EventContext, mut record: ConnectionRecord) {
+        let start = self.begin(cause, &mut record);
+        self.events.push(DeferredEvent { cause, record: Box::new(record), start, kind: DeferredKind::End });
+    }
+}

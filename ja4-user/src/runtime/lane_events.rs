@@ -1,0 +1,65 @@
+//! The order of what the lanes of a replay report.
+
+use crate::model::Time;
+use crate::runtime::deferred_events::DeferredEvent;
+
+/// Sort key of a line: the number of its packet, then its cause, then the lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LineKey {
+    pub(super) packet: u64,
+    pub(super) cause: LineCause,
+    pub(super) lane: u32,
+}
+
+/// The cause of a line, in the order in which a thread acts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LineCause {
+    /// The bound on connections.
+    Bound,
+    /// The clock.
+    Clock,
+    /// The packet.
+    Packet,
+}
+
+/// The events of one thread in one batch, in runs that are ordered by packet, cause and lane.
+#[derive(Debug, Default)]
+pub(super) struct LaneEvents {
+    pub(super) events: Vec<DeferredEvent>,
+    pub(super) runs: Vec<LaneRun>,
+}
+
+/// Consecutive events of one lane and cause.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneRun {
+    pub(super) key: LineKey,
+    /// A second of packet time has passed before these events.
+    pub(super) tick: Option<Time>,
+    /// End of its events.
+    pub(super) end: usize,
+}
+
+impl LaneEvents {
+    /// Assigns a key to all events since the last call.
+    pub(super) fn mark(&mut self, key: LineKey) {
+        let end = self.events.len();
+        if self.end() < end {
+            self.runs.push(LaneRun { key, tick: None, end });
+        }
+    }
+
+    /// Records that a second of packet time has passed in a lane. All earlier events are marked.
+    pub(super) fn tick(&mut self, key: LineKey, time: Time) {
+        self.runs.push(LaneRun { key, tick: Some(time), end: self.end() });
+    }
+
+    /// End of the events that are marked.
+    fn end(&self) -> usize {
+        self.runs.last().map_or(0, |run| run.end)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.events.clear();
+        self.runs.clear();
+    }
+}
