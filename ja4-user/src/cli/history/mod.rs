@@ -157,7 +157,7 @@ impl FieldSource for AlertRow<'_> {
     fn value(&self, field: Field) -> Option<FieldValue<'_>> {
         match field {
             Field::FlowId => self.flow_id.map(FieldValue::number),
-            _ => field.value(self.subject),
+            _ => field.value(&self.subject),
         }
     }
 }

@@ -94,42 +94,25 @@ impl RuleGroups {
     /// that is late by [`MAX_SHARD_SKEW`] beyond that is not late: the clock was set back, or the newest time was wrong, and
     /// the group restarts; else it would count nothing until that time.
     pub(super) fn add(&mut self, shape: &WindowSpec, cooldown: u64, key: u64, event: (u64, u64)) -> GroupOutcome {
-        let (time, what) = event;
-        if self.groups.peek(&key, |held| *held == key).is_none() {
-            self.evict_for_new(shape, time);
-            let window = GroupWindow::new(shape);
-            self.groups.insert(key, RuleGroup { window, newest: 0, suppressed_until: 0, suppressed: 0 });
-            self.bytes += GROUP_BYTES;
+        let time = event.0;
+        if let Some((_, group)) = self.groups.find_mut(&key, |held| *held == key) {
+            let before = group.window.bytes();
+            if group.is_ahead(shape, time) {
+                // The next alert has the number of suppressed firings.
+                *group = RuleGroup { newest: time, suppressed: group.suppressed, ..RuleGroup::new(shape) };
+                self.restarted += 1;
+            }
+            let outcome = group.add(shape, cooldown, event);
+            self.bytes = (self.bytes + group.window.bytes()).saturating_sub(before);
+            return outcome;
         }
-        let Some(group) = self.groups.get_mut(&key) else {
-            return GroupOutcome::Below;
-        };
+        self.evict_for_new(shape, time);
+        let mut group = RuleGroup::new(shape);
         let before = group.window.bytes();
-        if group.is_ahead(shape, time) {
-            // The next alert has the number of suppressed firings.
-            *group = RuleGroup {
-                window: GroupWindow::new(shape),
-                newest: time,
-                suppressed_until: 0,
-                suppressed: group.suppressed,
-            };
-            self.restarted += 1;
-        }
-        if time.saturating_add(shape.length) <= group.newest {
-            return GroupOutcome::Late;
-        }
-        group.newest = group.newest.max(time);
-        let measured = group.window.add(shape, group.newest, what);
-        self.bytes = (self.bytes + group.window.bytes()).saturating_sub(before);
-        if measured == WindowMeasure::Below {
-            return GroupOutcome::Below;
-        }
-        if group.newest < group.suppressed_until {
-            group.suppressed += 1;
-            return GroupOutcome::Suppressed;
-        }
-        group.suppressed_until = group.newest.saturating_add(cooldown);
-        GroupOutcome::Fires { measured, suppressed: std::mem::take(&mut group.suppressed) }
+        let outcome = group.add(shape, cooldown, event);
+        self.bytes += GROUP_BYTES + group.window.bytes() - before;
+        self.groups.insert(key, group);
+        outcome
     }
 
     /// Evicts the least recently used group. Returns `false` if there is none.
@@ -155,6 +138,28 @@ impl RuleGroups {
 }
 
 impl RuleGroup {
+    fn new(shape: &WindowSpec) -> Self {
+        Self { window: GroupWindow::new(shape), newest: 0, suppressed_until: 0, suppressed: 0 }
+    }
+
+    /// Counts an event: its time, and the hash of what is counted.
+    fn add(&mut self, shape: &WindowSpec, cooldown: u64, (time, what): (u64, u64)) -> GroupOutcome {
+        if time.saturating_add(shape.length) <= self.newest {
+            return GroupOutcome::Late;
+        }
+        self.newest = self.newest.max(time);
+        let measured = self.window.add(shape, self.newest, what);
+        if measured == WindowMeasure::Below {
+            return GroupOutcome::Below;
+        }
+        if self.newest < self.suppressed_until {
+            self.suppressed += 1;
+            return GroupOutcome::Suppressed;
+        }
+        self.suppressed_until = self.newest.saturating_add(cooldown);
+        GroupOutcome::Fires { measured, suppressed: std::mem::take(&mut self.suppressed) }
+    }
+
     /// Whether its window or cooldown is not over.
     fn is_active(&self, shape: &WindowSpec, time: u64) -> bool {
         let lasts = self.newest.saturating_add(shape.length) > time || self.suppressed_until > time;

@@ -43,7 +43,7 @@ pub trait FieldSource {
 impl FieldSource for Subject<'_> {
     #[inline]
     fn value(&self, field: Field) -> Option<FieldValue<'_>> {
-        field.value(*self)
+        field.value(self)
     }
 
     #[inline(always)]
@@ -64,7 +64,7 @@ impl FlowIdentity {
     /// The value of a field of the flow.
     #[must_use]
     pub fn field(&self, field: Field) -> Option<FieldValue<'_>> {
-        field.value(Subject { event: EventRef::Flow(self), ..Subject::NONE })
+        field.value(&Subject { event: EventRef::Flow(self), ..Subject::NONE })
     }
 }
 
@@ -98,7 +98,7 @@ impl Field {
     #[must_use]
     #[inline]
     pub fn get<'a>(self, subject: &Subject<'a>) -> FieldValue<'a> {
-        self.value(*subject).map_or(FieldValue::Absent, FieldValue::comparable)
+        self.value(subject).map_or(FieldValue::Absent, FieldValue::comparable)
     }
 
     /// The field of rules with a name.

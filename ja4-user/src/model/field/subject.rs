@@ -66,7 +66,7 @@ impl<'a> Subject<'a> {
     /// The flow.
     #[inline]
     #[must_use]
-    pub fn flow(self) -> Option<&'a FlowIdentity> {
+    pub fn flow(&self) -> Option<&'a FlowIdentity> {
         match self.event {
             EventRef::Alert(alert, _) => alert.flow.as_ref(),
             EventRef::Flow(flow) => Some(flow),
@@ -76,11 +76,11 @@ impl<'a> Subject<'a> {
 
     /// What the messages of the connection contained.
     #[inline]
-    pub(super) fn attributes(self) -> &'a Attributes {
+    pub(super) fn attributes(&self) -> &'a Attributes {
         self.record.map_or(&NO_ATTRIBUTES, |record| &*record.attributes)
     }
 
-    pub(super) fn context(self) -> Option<&'a EventContext> {
+    pub(super) fn context(&self) -> Option<&'a EventContext> {
         match self.event {
             EventRef::Fingerprint(event) => Some(&event.cause),
             EventRef::Connection(cause) => Some(cause),
@@ -88,7 +88,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    pub(super) fn packet(self) -> Option<u64> {
+    pub(super) fn packet(&self) -> Option<u64> {
         match self.event {
             EventRef::Alert(alert, _) => alert.packet,
             EventRef::None => self.seen.and_then(FingerprintRecord::packet),
@@ -96,7 +96,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    pub(super) fn interface(self) -> Option<&'a str> {
+    pub(super) fn interface(&self) -> Option<&'a str> {
         let index = match self.event {
             EventRef::Alert(alert, _) => alert.flow.and(alert.interface)?,
             EventRef::None => self.record?.interface,
@@ -105,21 +105,21 @@ impl<'a> Subject<'a> {
         self.interfaces.get(index as usize).map(String::as_str)
     }
 
-    pub(super) const fn fingerprint(self) -> Option<&'a FingerprintEvent<'a>> {
+    pub(super) const fn fingerprint(&self) -> Option<&'a FingerprintEvent<'a>> {
         match self.event {
             EventRef::Fingerprint(event) => Some(event),
             _ => None,
         }
     }
 
-    pub(super) const fn alert(self) -> Option<&'a Alert> {
+    pub(super) const fn alert(&self) -> Option<&'a Alert> {
         match self.event {
             EventRef::Alert(alert, _) => Some(alert),
             _ => None,
         }
     }
 
-    pub(super) fn method(self) -> Option<Method> {
+    pub(super) fn method(&self) -> Option<Method> {
         match self.event {
             EventRef::Fingerprint(event) => Some(event.method),
             EventRef::Alert(alert, _) => alert.fingerprint.as_ref().map(|(method, _)| *method),
@@ -127,7 +127,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    pub(super) fn fingerprint_value(self) -> Option<&'a str> {
+    pub(super) fn fingerprint_value(&self) -> Option<&'a str> {
         match self.event {
             EventRef::Fingerprint(event) => Some(event.value),
             EventRef::Alert(alert, _) => alert.fingerprint.as_ref().map(|(_, value)| &**value),
@@ -135,7 +135,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    pub(super) fn raw(self) -> Option<&'a str> {
+    pub(super) fn raw(&self) -> Option<&'a str> {
         match self.event {
             EventRef::Fingerprint(event) => event.raw,
             EventRef::Alert(alert, raw) => raw.filter(|_| alert.fingerprint.is_some()),
@@ -143,32 +143,32 @@ impl<'a> Subject<'a> {
         }
     }
 
-    pub(super) fn side(self) -> Option<Side> {
+    pub(super) fn side(&self) -> Option<Side> {
         self.fingerprint().map(|event| event.side).or_else(|| self.seen.map(|seen| seen.side))
     }
 
-    pub(super) fn fingerprint_count(self) -> Option<u32> {
+    pub(super) fn fingerprint_count(&self) -> Option<u32> {
         self.fingerprint().map(|event| event.count).or_else(|| self.seen.map(|seen| seen.count))
     }
 
-    pub(super) fn start(self) -> Option<Time> {
+    pub(super) fn start(&self) -> Option<Time> {
         Some(self.record?.start)
     }
 
-    pub(super) fn end(self) -> Option<Time> {
+    pub(super) fn end(&self) -> Option<Time> {
         Some(self.record?.last)
     }
 
-    pub(super) fn packets(self, side: Side) -> Option<u64> {
+    pub(super) fn packets(&self, side: Side) -> Option<u64> {
         Some(self.record?.packets[side])
     }
 
-    pub(super) fn bytes(self, side: Side) -> Option<u64> {
+    pub(super) fn bytes(&self, side: Side) -> Option<u64> {
         Some(self.record?.bytes[side])
     }
 
     /// Why the connection ended; in an event of it that has not ended, `open`.
-    pub(super) fn end_reason(self) -> Option<EndReason> {
+    pub(super) fn end_reason(&self) -> Option<EndReason> {
         let record = self.record?;
         match self.event {
             EventRef::Connection(_) => Some(record.ended.unwrap_or(EndReason::Open)),
@@ -176,67 +176,67 @@ impl<'a> Subject<'a> {
         }
     }
 
-    pub(super) fn latency(self) -> Option<&'a Latency> {
+    pub(super) fn latency(&self) -> Option<&'a Latency> {
         self.record?.latency.as_deref()
     }
 
-    pub(super) fn tls(self) -> Option<&'a TlsAttributes> {
+    pub(super) fn tls(&self) -> Option<&'a TlsAttributes> {
         self.attributes().tls.as_deref()
     }
 
-    pub(super) fn http(self) -> Option<&'a HttpAttributes> {
+    pub(super) fn http(&self) -> Option<&'a HttpAttributes> {
         self.attributes().http.as_deref()
     }
 
-    pub(super) fn dhcp(self) -> Option<&'a DhcpAttributes> {
+    pub(super) fn dhcp(&self) -> Option<&'a DhcpAttributes> {
         self.attributes().dhcp.as_deref()
     }
 
     /// The certificate that a JA4X describes.
-    pub(crate) fn certificate(self) -> Option<&'a CertificateAttributes> {
+    pub(crate) fn certificate(&self) -> Option<&'a CertificateAttributes> {
         self.fingerprint()?.certificate
     }
 
-    pub(super) fn ssh_banner(self, side: Side) -> Option<&'a str> {
+    pub(super) fn ssh_banner(&self, side: Side) -> Option<&'a str> {
         self.attributes().ssh.as_deref()?.banner[side].as_deref()
     }
 
-    pub(super) fn ssh_versions(self, side: Side) -> Option<SshVersions<'a>> {
+    pub(super) fn ssh_versions(&self, side: Side) -> Option<SshVersions<'a>> {
         self.ssh_banner(side).map(SshVersions::parse)
     }
 
-    pub(super) fn hassh(self, side: Side) -> Option<&'a str> {
+    pub(super) fn hassh(&self, side: Side) -> Option<&'a str> {
         self.attributes().ssh.as_deref()?.hassh[side].as_deref()
     }
 
-    pub(super) fn label(self) -> Option<&'a Label> {
+    pub(super) fn label(&self) -> Option<&'a Label> {
         self.seen?.label.as_deref()
     }
 
-    pub(super) fn app(self) -> Option<&'a Label> {
+    pub(super) fn app(&self) -> Option<&'a Label> {
         self.record?.app.as_deref()
     }
 
-    pub(super) fn known_bad(self) -> Option<&'a KnownBad> {
+    pub(super) fn known_bad(&self) -> Option<&'a KnownBad> {
         match self.seen {
             Some(seen) => seen.known_bad.as_deref(),
             None => self.record?.known_bad.as_deref(),
         }
     }
 
-    pub(super) fn first_seen(self) -> Option<bool> {
+    pub(super) fn first_seen(&self) -> Option<bool> {
         match self.seen {
             Some(seen) => Some(seen.first_seen),
             None => Some(self.record?.is_new),
         }
     }
 
-    pub(super) fn hops(self, side: Side) -> Option<u8> {
+    pub(super) fn hops(&self, side: Side) -> Option<u8> {
         self.record?.hops[side]
     }
 
     /// The newest value of a method.
-    pub(super) fn newest(self, method: Method) -> Option<FieldValue<'a>> {
+    pub(super) fn newest(&self, method: Method) -> Option<FieldValue<'a>> {
         text(self.record?.newest(method).map(|seen| &*seen.value))
     }
 }

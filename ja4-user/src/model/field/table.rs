@@ -228,10 +228,10 @@ macro_rules! fields {
             /// The field's value; `None`: not known, or not of this subject.
             #[must_use]
             #[inline]
-            pub fn value<'a>(self, subject: Subject<'a>) -> Option<FieldValue<'a>> {
+            pub fn value<'a>(self, subject: &Subject<'a>) -> Option<FieldValue<'a>> {
                 match self {
                     $(Self::$variant => {
-                        let get: fn(Subject<'a>) -> Option<FieldValue<'a>> = $get;
+                        let get: fn(&Subject<'a>) -> Option<FieldValue<'a>> = $get;
                         get(subject)
                     })+
                 }
@@ -249,8 +249,8 @@ macro_rules! fields {
                     if const { $places & PLACE != 0 && Self::$variant as u8 >= FIRST && (Self::$variant as u8) < END }
                         && subject.has_section(const { section_of(Self::$variant) })
                     {
-                        let get: fn(Subject<'a>) -> Option<FieldValue<'a>> = $get;
-                        if let Some(value) = get(*subject) {
+                        let get: fn(&Subject<'a>) -> Option<FieldValue<'a>> = $get;
+                        if let Some(value) = get(subject) {
                             found(const { Self::$variant.key() }, value);
                         }
                     }

@@ -62,20 +62,22 @@ impl FieldValue<'_> {
 /// Values that are different hash different bytes: texts end with a byte that is no UTF-8.
 impl Hash for FieldValue<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        match self.comparable() {
+        match *self {
             Self::Absent => state.write_u8(0),
             Self::Ip(IpAddr::V4(address)) => state.write_u64(u64::from(address.to_bits()) | 1 << 40),
             Self::Ip(IpAddr::V6(address)) => {
                 state.write_u8(6);
                 state.write_u128(address.to_bits());
             }
-            Self::Number(number) => state.write_u64(number.cast_unsigned()),
+            Self::Number(number) | Self::UtcDate(number) => state.write_u64(number.cast_unsigned()),
+            Self::Hex(number) => state.write_u64(number.into()),
+            Self::QuicVersion(version) => state.write_u64(version.into()),
+            Self::Timestamp(time) => state.write_u64(time.0 / 1_000_000_000),
             Self::Tags([outer, inner]) => state.write_u32(u32::from(outer) << 16 | u32::from(inner)),
             Self::Bool(value) => state.write_u8(u8::from(value)),
             Self::Text(text) => text.hash(state),
             Self::Texts(texts) => texts.hash(state),
             Self::Pairs(pairs) => pairs.hash(state),
-            Self::Hex(_) | Self::QuicVersion(_) | Self::Timestamp(_) | Self::UtcDate(_) => {}
         }
     }
 }

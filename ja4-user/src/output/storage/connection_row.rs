@@ -81,7 +81,7 @@ impl ConnectionRow<'_> {
         let subject = Subject::of_record(record, None, &[]);
         for field in FIELDS.iter() {
             number += 1;
-            statement.raw_bind_parameter(number, column(field.value(subject)))?;
+            statement.raw_bind_parameter(number, column(field.value(&subject)))?;
         }
         statement.raw_execute()?;
         Ok(())
