@@ -66,9 +66,27 @@ struct WriterProgress {
     /// Chunks that were written, or `None` once the thread has ended.
     written: Mutex<Option<u64>>,
     changed: Condvar,
+    /// The memory of written chunks.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 impl WriterProgress {
+    /// Keeps the memory of a chunk: to allocate and free some hundred KiB again and again is slow.
+    fn recycle(&self, chunk: Bytes) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < CHUNKS {
+            let mut chunk = Vec::from(chunk);
+            chunk.clear();
+            spare.push(chunk);
+        }
+    }
+
+    /// Returns an empty buffer of some capacity.
+    fn buffer(&self) -> Vec<u8> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(CHUNK))
+    }
+
     /// Empties the queue. Returns the number of its lines, and of those being written.
     fn unread(&self) -> u64 {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +127,7 @@ impl StdoutWriter {
                 for chunk in queue {
                     shared.writing.store(lines(&chunk), Ordering::Release);
                     out.write_all(&chunk)?;
+                    shared.recycle(chunk);
                     shared.writing.store(0, Ordering::Release);
                     let mut written = shared.written.lock().unwrap_or_else(PoisonError::into_inner);
                     *written = written.map(|count| count + 1);
@@ -193,7 +212,7 @@ impl ReplayOutput {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)).into();
+        let chunk = std::mem::replace(&mut self.buffer, self.writer.progress.buffer()).into();
         match self.deadline.send(phase, &self.to, chunk) {
             Ok(()) => {
                 self.sent += 1;

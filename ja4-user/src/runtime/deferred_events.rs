@@ -2,7 +2,8 @@
 
 use crate::detect::detectors::Signal;
 use crate::model::{
-    CertificateAttributes, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent, FingerprintRecord,
+    CertificateAttributes, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent,
+    FingerprintRecord, Time,
 };
 use crate::runtime::engine::EngineWorker;
 use crate::runtime::engine::worker::EventScope;
@@ -12,7 +13,7 @@ use crate::runtime::engine::worker::EventScope;
 pub(super) struct DeferredEvent {
     pub(super) cause: EventContext,
     /// The connection as of the event.
-    pub(super) record: Box<ConnectionRecord>,
+    pub(super) record: ConnectionRecord,
     /// Evaluations that the start of the connection asks for.
     pub(super) start: Vec<Signal>,
     pub(super) kind: DeferredKind,
@@ -25,8 +26,10 @@ pub(super) enum DeferredKind {
     Fingerprint { ttl: Option<u8>, details: Option<Box<DeferredDetails>> },
     /// A change of the connection.
     Progress,
-    /// The end of the connection.
+    /// The end of the connection, or of the run while it is open.
     End,
+    /// The report of a connection that was open at the end of the run.
+    Open,
 }
 
 /// Parts of a fingerprint that few have.
@@ -57,9 +60,18 @@ impl DeferredEvent {
         })
     }
 
-    /// Whether it is the end of a connection before the end of the run.
+    /// Whether the end of the connection is evaluated.
     pub(super) fn is_end(&self) -> bool {
-        matches!(self.kind, DeferredKind::End) && self.record.ended != Some(EndReason::Open)
+        match self.kind {
+            DeferredKind::Fingerprint { .. } | DeferredKind::Progress => false,
+            DeferredKind::End => self.record.ended != Some(EndReason::Open),
+            DeferredKind::Open => true,
+        }
+    }
+
+    /// The time of its evaluation.
+    pub(super) fn now(&self) -> Time {
+        if let DeferredKind::Open = self.kind { self.record.last } else { self.cause.time }
     }
 }
 
@@ -92,17 +104,16 @@ impl EventHandler for DeferringEvents<'_> {
             })
         });
         let kind = DeferredKind::Fingerprint { ttl, details };
-        self.events.push(DeferredEvent { cause, record: Box::new(record.clone()), start, kind });
+        self.events.push(DeferredEvent { cause, record: record.clone(), start, kind });
     }
 
     fn progress(&mut self, cause: EventContext, record: &mut ConnectionRecord) {
         let start = self.begin(cause, record);
-        let record = Box::new(record.clone());
-        self.events.push(DeferredEvent { cause, record, start, kind: DeferredKind::Progress });
+        self.events.push(DeferredEvent { cause, record: record.clone(), start, kind: DeferredKind::Progress });
     }
 
     fn connection(&mut self, cause: EventContext, mut record: ConnectionRecord) {
         let start = self.begin(cause, &mut record);
-        self.events.push(DeferredEvent { cause, record: Box::new(record), start, kind: DeferredKind::End });
+        self.events.push(DeferredEvent { cause, record, start, kind: DeferredKind::End });
     }
 }

@@ -24,4 +24,8 @@ pub(super) trait LaneOutput {
 
     /// Ends batch `number`. With `now`, the output is flushed. Returns false if the replay should stop.
     fn end_batch(&mut self, number: u64, now: bool) -> bool;
+
+    /// Reports the connections that are open at the end of the run, in the order of their last packets. `number` is that of
+    /// the next batch.
+    fn finish(&mut self, number: u64);
 }

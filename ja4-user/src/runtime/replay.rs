@@ -241,6 +241,7 @@ impl<'a> ReplayWorker<'a> {
             });
             output.end_batch((number + index) as u64 + 2, true);
         }
+        output.finish(number as u64 + 2 + u64::from(LANES));
         let mut totals = WorkerTotals {
             counters: FilterCounters::default(),
             stats: ShardStats::default(),

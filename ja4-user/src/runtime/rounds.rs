@@ -11,11 +11,12 @@
 //! 5. Each thread reports its events: lines, rows and alerts. The last thread merges them and writes the lines, while the
 //!    others begin with the next batch.
 
+use std::hint::spin_loop;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use hashbrown::HashMap;
 
@@ -26,10 +27,16 @@ use crate::model::{ConnectionRecord, Method, Time};
 use crate::runtime::batches::Batches;
 use crate::runtime::deferred_events::{DeferredEvent, DeferredKind, DeferringEvents};
 use crate::runtime::engine::finished::Sighted;
-use crate::runtime::engine::worker::{EventScope, WorkerStats, connection_event, fingerprint_event};
+use crate::runtime::engine::worker::{EventScope, WorkerStats, connection_event, fingerprint_event, open_order};
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
-use crate::runtime::lane_events::{LaneEvents, LineKey};
+use crate::runtime::lane_events::{LaneEvents, LineCause, LineKey};
 use crate::runtime::lane_output::LaneOutput;
+
+/// Checks of the barrier before a thread sleeps: some 50 µs.
+const SPINS: u32 = 2000;
+
+/// Connections that one round at the end of the run reports.
+const OPEN_BATCH: usize = 4096;
 
 /// Position of an event among those of all threads.
 type EventOrder = (LineKey, u32);
@@ -105,6 +112,9 @@ pub(super) struct BatchRounds<W> {
     /// Threads that have reported the current batch.
     reported: AtomicUsize,
     barrier: RoundBarrier,
+    /// Connections that are open at the end of the run: collected, and in order.
+    open: Mutex<Vec<OpenOrder>>,
+    open_sorted: OnceLock<Vec<OpenOrder>>,
     output: Mutex<RoundOutput<W>>,
     /// The output is closed and no other output needs the results.
     is_closed: AtomicBool,
@@ -132,6 +142,8 @@ impl<W: Write> BatchRounds<W> {
             taken: Default::default(),
             reported: AtomicUsize::new(0),
             barrier: RoundBarrier::new(threads),
+            open: Mutex::default(),
+            open_sorted: OnceLock::new(),
             output: Mutex::new(RoundOutput { out, error: None, merged: Finished::default() }),
             is_closed: AtomicBool::new(false),
             continue_without_output,
@@ -173,27 +185,23 @@ impl<W: Write> BatchRounds<W> {
         if let Some(earliest) = batches.iter().filter_map(|batch| batch.earliest).min() {
             self.engine.detectors().learning().begin(earliest);
         }
-        let mut signals = Vec::new();
         while let Some((part, replies)) = self.take_part(0) {
-            signals.clear();
-            for (thread, batch) in batches.iter().enumerate() {
-                signals.extend(
-                    batch.sightings.get(part).into_iter().flatten().map(|signal| (signal.order, thread, signal.host)),
-                );
-            }
-            // Those of a thread are in order already.
-            signals.sort();
             let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
-            for (order, thread, host) in &signals {
-                let event = batches.get(*thread).and_then(|batch| batch.lanes.events.get(order.1 as usize));
-                let Some(DeferredEvent { cause, record, .. }) = event else { continue };
-                let Some(seen) = record.history.last() else { continue };
-                let mut sighted = Sighted::default();
-                self.engine.sight_part(part as u8, seen, *host, cause.time, &mut sighted);
-                if let Some(replies) = replies.sightings.get_mut(*thread) {
-                    replies.push((order.1, host.is_some(), sighted.sighting, sighted.rows.pop()));
-                }
-            }
+            let signals = batches.iter().map(|batch| batch.sightings.get(part).map_or(&[][..], Vec::as_slice));
+            in_order(
+                signals.collect(),
+                |signal| signal.order,
+                |thread, SightSignal { order, host }| {
+                    let event = batches.get(thread).and_then(|batch| batch.lanes.events.get(order.1 as usize));
+                    let Some(DeferredEvent { cause, record, .. }) = event else { return };
+                    let Some(seen) = record.history.last() else { return };
+                    let mut sighted = Sighted::default();
+                    self.engine.sight_part(part as u8, seen, *host, cause.time, &mut sighted);
+                    if let Some(replies) = replies.sightings.get_mut(thread) {
+                        replies.push((order.1, host.is_some(), sighted.sighting, sighted.rows.pop()));
+                    }
+                },
+            );
         }
     }
 
@@ -229,7 +237,8 @@ impl<W: Write> BatchRounds<W> {
                 let sighting = sighted.sighting;
                 new.apply(event, sighting);
                 if event.is_end() {
-                    worker.end_signals(active, &mut event.record, event.cause.time, event.cause.packet, found);
+                    let now = event.now();
+                    worker.end_signals(active, &mut event.record, now, event.cause.packet, found);
                 } else if let DeferredKind::Fingerprint { .. } = event.kind {
                     let event = fingerprint_event(&event.record, sighting, event.cause);
                     self.engine.detectors().signals(active, &event, found);
@@ -242,34 +251,32 @@ impl<W: Write> BatchRounds<W> {
     /// Step 4: runs evaluations, part by part.
     fn evaluate(&self, active: &ActiveContent) {
         let batches = self.read_batches();
-        let mut signals = Vec::new();
         while let Some((part, replies)) = self.take_part(1) {
-            signals.clear();
-            for (thread, batch) in batches.iter().enumerate() {
-                signals.extend(batch.signals.get(part).into_iter().flatten().map(|signal| (thread, *signal)));
-            }
-            // Those of a thread are in order already.
-            signals.sort_by_key(|(_, signal)| (signal.order, signal.number));
             let mut detector = self.engine.detectors().part(part as u8);
             let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
-            for (thread, EventSignal { order, number, evaluation }) in &signals {
-                let Some(batch) = batches.get(*thread) else { continue };
-                let place = order.1 as usize;
-                let (Some(event), Some(sighted)) = (batch.lanes.events.get(place), batch.sighted.get(place)) else {
-                    continue;
-                };
-                let is_of_fingerprint =
-                    matches!(event.kind, DeferredKind::Fingerprint { .. }) && *number as usize >= event.start.len();
-                let event = if is_of_fingerprint {
-                    fingerprint_event(&event.record, sighted.sighting, event.cause)
-                } else {
-                    connection_event(&event.record, event.cause.time, event.cause.packet)
-                };
-                let outcome = detector.evaluate(*evaluation, &event, &active.matcher);
-                if let (Some(outcome), Some(replies)) = (outcome, replies.outcomes.get_mut(*thread)) {
-                    replies.push((order.1, *number, outcome));
-                }
-            }
+            let signals = batches.iter().map(|batch| batch.signals.get(part).map_or(&[][..], Vec::as_slice));
+            in_order(
+                signals.collect(),
+                |signal| signal.order,
+                |thread, EventSignal { order, number, evaluation }| {
+                    let Some(batch) = batches.get(thread) else { return };
+                    let place = order.1 as usize;
+                    let (Some(event), Some(sighted)) = (batch.lanes.events.get(place), batch.sighted.get(place)) else {
+                        return;
+                    };
+                    let is_of_fingerprint =
+                        matches!(event.kind, DeferredKind::Fingerprint { .. }) && *number as usize >= event.start.len();
+                    let event = if is_of_fingerprint {
+                        fingerprint_event(&event.record, sighted.sighting, event.cause)
+                    } else {
+                        connection_event(&event.record, event.now(), event.cause.packet)
+                    };
+                    let outcome = detector.evaluate(*evaluation, &event, &active.matcher);
+                    if let (Some(outcome), Some(replies)) = (outcome, replies.outcomes.get_mut(thread)) {
+                        replies.push((order.1, *number, outcome));
+                    }
+                },
+            );
         }
     }
 
@@ -346,6 +353,26 @@ impl<W: Write> BatchRounds<W> {
     }
 }
 
+/// Calls `act` with the items of all threads, each with its thread, in their order. Those of a thread are in order already.
+fn in_order<T, K: Ord>(mut lists: Vec<&[T]>, key: impl Fn(&T) -> K, mut act: impl FnMut(usize, &T)) {
+    let least = |lists: &[&[T]]| {
+        let heads = lists.iter().enumerate().filter_map(|(thread, list)| Some((key(list.first()?), thread)));
+        heads.min().map(|(_, thread)| thread)
+    };
+    while let Some(thread) = least(&lists) {
+        // The heads of the other lists stay the same while items of this one precede them.
+        let others = lists.iter().enumerate().filter(|(other, _)| *other != thread);
+        let limit = others.filter_map(|(_, list)| list.first().map(&key)).min();
+        let Some(list) = lists.get_mut(thread) else { return };
+        while let Some((first, rest)) = list.split_first()
+            && limit.as_ref().is_none_or(|limit| key(first) <= *limit)
+        {
+            act(thread, first);
+            *list = rest;
+        }
+    }
+}
+
 fn report_event(
     worker: &mut EngineWorker,
     scope: EventScope<'_>,
@@ -357,12 +384,18 @@ fn report_event(
     if let Some(fingerprint) = event.fingerprint() {
         return worker.report_fingerprint(scope, &fingerprint, &event.record, rows, outcomes, out);
     }
-    if event.is_end() {
-        return worker.report_end(scope, *event.record, event.cause, outcomes, out);
-    }
-    worker.report_progress(scope, event.cause, &event.record, outcomes, out);
-    if let DeferredKind::End = event.kind {
-        worker.keep_open(*event.record, event.cause);
+    let is_end = event.is_end();
+    let DeferredEvent { cause, record, kind, .. } = event;
+    match kind {
+        DeferredKind::Open => worker.report_open(scope, record, cause, outcomes, out),
+        DeferredKind::End if is_end => worker.report_end(scope, record, cause, outcomes, out),
+        DeferredKind::End => {
+            worker.report_progress(scope, cause, &record, outcomes, out);
+            worker.keep_open(record, cause);
+        }
+        DeferredKind::Fingerprint { .. } | DeferredKind::Progress => {
+            worker.report_progress(scope, cause, &record, outcomes, out);
+        }
     }
 }
 
@@ -456,9 +489,48 @@ impl<W: Write> LaneOutput for RoundThread<'_, '_, W> {
         }
         is_open
     }
+
+    fn finish(&mut self, number: u64) {
+        let mut open = self.worker.take_open();
+        let mut orders = self.rounds.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = self.thread;
+        orders.extend(open.iter().map(|(record, _)| OpenOrder { order: open_order(record), thread }));
+        drop(orders);
+        if !self.rounds.barrier.wait() {
+            return;
+        }
+        let order = self.rounds.open_sorted.get_or_init(|| {
+            let mut orders = self.rounds.open.lock().unwrap_or_else(PoisonError::into_inner);
+            orders.sort_unstable();
+            std::mem::take(&mut *orders)
+        });
+        open.sort_by_cached_key(|(record, _)| open_order(record));
+        let mut open = open.into_iter();
+        let mut number = number;
+        for chunk in order.chunks(OPEN_BATCH) {
+            // The places of this thread's connections among all.
+            let places = (0..).zip(chunk).filter(|(_, order)| order.thread == thread).map(|(place, _)| place);
+            for (packet, (record, cause)) in places.zip(&mut open) {
+                let lane = self.worker.pending_lane(&record) as u32;
+                let event = DeferredEvent { cause, record, start: Vec::new(), kind: DeferredKind::Open };
+                self.lanes.events.push(event);
+                self.lanes.mark(LineKey { packet, cause: LineCause::Clock, lane });
+            }
+            self.end_batch(number, false);
+            number += 1;
+        }
+        self.end_batch(number, true);
+    }
 }
 
-/// Number, packet and method of a fingerprint.
+/// The order of a connection that is open at the end of the run, and its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct OpenOrder {
+    order: (Time, u64),
+    thread: usize,
+}
+
+/// Method, number and packet of a fingerprint.
 type NewValue = (Method, u32, Option<NonZeroU64>);
 
 /// Fingerprints with a first-seen value, by flow: the records of later events were copied before this was known.
@@ -522,13 +594,20 @@ fn merge_runs(results: &mut [MutexGuard<'_, ThreadOutput>], merged: &mut Finishe
 }
 
 /// A barrier that lets all threads go on when one of them panics: else the others would wait for ever.
+///
+/// A thread spins for a moment before it sleeps: the steps of a batch take well under a millisecond, and a wakeup takes a
+/// tenth of that.
 #[derive(Debug)]
 struct RoundBarrier {
     threads: usize,
-    /// Waiting threads, and the number of times that all threads met.
-    state: Mutex<(usize, u64)>,
+    /// Waiting threads.
+    waiting: AtomicUsize,
+    /// How often all threads met.
+    met: AtomicU64,
+    sleeping: Mutex<()>,
     changed: Condvar,
     is_broken: AtomicBool,
+    spins: u32,
 }
 
 /// Breaks the barrier when it is dropped by a panic.
@@ -536,7 +615,16 @@ pub(super) struct BarrierGuard<'a>(&'a RoundBarrier);
 
 impl RoundBarrier {
     fn new(threads: usize) -> Self {
-        Self { threads, state: Mutex::default(), changed: Condvar::new(), is_broken: AtomicBool::new(false) }
+        let has_cpus = std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() >= threads);
+        Self {
+            threads,
+            waiting: AtomicUsize::new(0),
+            met: AtomicU64::new(0),
+            sleeping: Mutex::default(),
+            changed: Condvar::new(),
+            is_broken: AtomicBool::new(false),
+            spins: if has_cpus { SPINS } else { 0 },
+        }
     }
 
     fn guard(&self) -> BarrierGuard<'_> {
@@ -545,25 +633,31 @@ impl RoundBarrier {
 
     /// Waits for all threads. Returns false if one of them has panicked.
     fn wait(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 += 1;
-        if state.0 == self.threads {
-            *state = (0, state.1 + 1);
+        let met = self.met.load(Ordering::Acquire);
+        if self.waiting.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
+            self.waiting.store(0, Ordering::Relaxed);
+            let _sleeping = self.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
+            self.met.store(met + 1, Ordering::Release);
             self.changed.notify_all();
-        } else {
-            let met = state.1;
-            while state.1 == met && !self.is_broken.load(Ordering::Relaxed) {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        } else if !(0..self.spins).any(|_| self.has_passed(met)) {
+            let mut sleeping = self.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
+            while !self.has_passed(met) {
+                sleeping = self.changed.wait(sleeping).unwrap_or_else(PoisonError::into_inner);
             }
         }
         !self.is_broken.load(Ordering::Relaxed)
+    }
+
+    fn has_passed(&self, met: u64) -> bool {
+        spin_loop();
+        self.met.load(Ordering::Acquire) != met || self.is_broken.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for BarrierGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let _state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let _sleeping = self.0.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
             self.0.is_broken.store(true, Ordering::Relaxed);
             self.0.changed.notify_all();
         }

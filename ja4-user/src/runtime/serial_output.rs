@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::detect::detectors::ActiveContent;
 use crate::model::Time;
-use crate::runtime::engine::worker::{EventScope, WorkerEvents};
+use crate::runtime::engine::worker::{EventScope, WorkerEvents, open_order};
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
 use crate::runtime::lane_events::LineKey;
 use crate::runtime::lane_output::LaneOutput;
@@ -86,5 +86,20 @@ impl<W: Write> LaneOutput for SerialOutput<W> {
             self.error = self.out.flush().err();
         }
         self.error.is_none() || self.continue_without_output
+    }
+
+    fn finish(&mut self, number: u64) {
+        let mut open = self.worker.take_open();
+        open.sort_by_cached_key(|(record, _)| open_order(record));
+        for (record, cause) in open {
+            let lane = self.worker.pending_lane(&record);
+            let scope = EventScope { active: &self.active, lane };
+            self.worker.end_open(scope, record, cause, &mut self.finished);
+            if self.finished.text.len() >= CHUNK {
+                self.engine.deliver(&mut self.finished);
+                self.write();
+            }
+        }
+        self.end_batch(number, true);
     }
 }

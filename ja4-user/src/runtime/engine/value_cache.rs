@@ -64,7 +64,9 @@ impl ValueCache {
         {
             return known.clone();
         }
+        // Copies of this thread: threads that count the references of one label delay each other.
         let (label, known_bad) = look(text);
+        let label = label.map(|label| Arc::new((*label).clone()));
         let known = CachedValue { value: text.into(), label, known_bad };
         if let Some(slot) = slot {
             *slot = Some((method, known.clone()));

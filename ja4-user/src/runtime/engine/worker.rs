@@ -164,6 +164,11 @@ impl EventHandler for WorkerEvents<'_> {
     }
 }
 
+/// Sort key of the connections that are open at the end of the run.
+pub(crate) const fn open_order(record: &ConnectionRecord) -> (Time, u64) {
+    (record.last, record.identity.id)
+}
+
 impl EngineWorker {
     /// Creates a worker for the events of `lanes` lanes.
     pub(super) fn new(engine: Arc<Engine>, lanes: usize) -> Self {
@@ -438,20 +443,37 @@ impl EngineWorker {
         std::mem::take(&mut self.open)
     }
 
-    /// Reports a connection that is open at the end of the run.
-    pub(crate) fn report_open(
+    /// The lane that collects new values of a connection that is open at the end of the run.
+    pub(crate) fn pending_lane(&self, record: &ConnectionRecord) -> usize {
+        self.pending.iter().position(|pending| pending.has(record.identity.id)).unwrap_or_default()
+    }
+
+    /// Evaluates and reports a connection that is open at the end of the run.
+    pub(crate) fn end_open(
         &mut self,
-        active: &Arc<ActiveContent>,
+        scope: EventScope<'_>,
         mut record: ConnectionRecord,
         cause: EventContext,
         out: &mut Finished,
     ) {
+        let mut outcomes = std::mem::take(&mut self.outcomes);
         let now = record.last;
-        let mut outcomes = Vec::new();
-        self.evaluate_end(active, &mut record, now, cause.packet, &mut outcomes);
-        let has_pending = |pending: &PendingAlerts| pending.has(record.identity.id);
-        let lane = self.pending.iter().position(has_pending).unwrap_or_default();
-        self.close(EventScope { active, lane }, record, cause, now, outcomes.into_iter(), out);
+        self.evaluate_end(scope.active, &mut record, now, cause.packet, &mut outcomes);
+        self.report_open(scope, record, cause, outcomes.drain(..), out);
+        self.outcomes = outcomes;
+    }
+
+    /// Reports a connection that is open at the end of the run.
+    pub(crate) fn report_open(
+        &mut self,
+        scope: EventScope<'_>,
+        record: ConnectionRecord,
+        cause: EventContext,
+        outcomes: impl Iterator<Item = BuiltinOutcome>,
+        out: &mut Finished,
+    ) {
+        let now = record.last;
+        self.close(scope, record, cause, now, outcomes, out);
     }
 
     /// Labels a connection by a response of the remote lookup that arrived after the fingerprint.

@@ -9,7 +9,7 @@ use super::active_rules;
 use super::finished::Finished;
 use super::shared::Engine;
 use super::stats::{AllowlistStats, EngineStats};
-use super::worker::{EngineWorker, WorkerStats};
+use super::worker::{EngineWorker, EventScope, WorkerStats, open_order};
 use crate::detect::detectors::DetectorStats;
 use crate::model::AddCounters;
 
@@ -29,19 +29,16 @@ impl Engine {
     pub fn finish(&self, workers: &[Arc<Mutex<EngineWorker>>], mut write: impl FnMut(&mut Vec<u8>) -> bool) {
         self.outputs.wait_for_storage();
         let mut workers: Vec<_> = workers.iter().map(lock).collect();
-        let mut open: Vec<_> = (0..)
-            .zip(&mut workers)
-            .flat_map(|(number, worker)| {
-                worker.take_open().into_iter().map(move |(record, cause)| (number, record, cause))
-            })
-            .collect();
-        open.sort_by_cached_key(|(_, record, _)| (record.last, record.identity.id));
+        let open = (0..).zip(&mut workers).map(|(number, worker)| (number, worker.take_open()));
+        let mut open: Vec<(usize, _)> =
+            open.flat_map(|(number, open)| open.into_iter().map(move |open| (number, open))).collect();
+        open.sort_by_cached_key(|(_, (record, _))| open_order(record));
         let (mut out, active) = (Finished::default(), self.active());
         let mut open = open.into_iter();
-        while let Some((number, record, cause)) = open.next() {
-            let number: usize = number;
+        while let Some((number, (record, cause))) = open.next() {
             if let Some(worker) = workers.get_mut(number) {
-                worker.report_open(&active, record, cause, &mut out);
+                let lane = worker.pending_lane(&record);
+                worker.end_open(EventScope { active: &active, lane }, record, cause, &mut out);
             }
             if out.text.len() >= FLUSH_BYTES {
                 self.deliver(&mut out);
