@@ -20,14 +20,12 @@ use crate::packet::{Decoded, Packet, TransportHeader, flow_key};
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Connection<A: AppState> {
-    /// What is known of it, as reported. Its counters are those of the last report.
+    /// What is known of it, as reported.
     pub record: ConnectionRecord,
     /// The flow's hash in the filter.
     pub hash: u64,
     /// Whether the client is the high end of the key.
     pub client_is_high: bool,
-    /// Packets and bytes, as counted by the filter.
-    pub counters: FlowCounters,
     /// Sequence number of each side's first payload byte, once its SYN was seen.
     pub first_seq: PerSide<Option<u32>>,
     /// What was parsed of each side's last stream, once that has ended: the same bytes again are retransmissions.
@@ -91,11 +89,10 @@ impl<A: AppState> Connection<A> {
             proto: decoded.key.proto,
             vlan: decoded.vlan,
         };
-        Self {
+        let mut connection = Self {
             record: ConnectionRecord::new(&identity, packet.interface, Time(packet.header.time)),
             hash: packet.header.hash,
             client_is_high: from_client == from_high,
-            counters: packet.header.counters,
             first_seq: PerSide::default(),
             read_ranges: PerSide::default(),
             streams: PerSide::default(),
@@ -110,7 +107,9 @@ impl<A: AppState> Connection<A> {
             finished: PerSide::default(),
             incomplete_since: OptTime::UNKNOWN,
             ended: None,
-        }
+        };
+        connection.set_counters(packet.header.counters);
+        connection
     }
 
     /// Completes a connection without a SYN by the filter's entry, which has the numbers of SYN and SYN-ACK.
@@ -146,14 +145,21 @@ impl<A: AppState> Connection<A> {
         self.counts.get(method) > 0
     }
 
-    /// Takes the counters over into the record.
-    pub(crate) fn report_counters(&mut self) {
-        let FlowCounters { packets: [low, high], bytes: [low_bytes, high_bytes] } = self.counters;
+    /// Sets packets and bytes, as counted by the filter.
+    pub(crate) fn set_counters(&mut self, FlowCounters { packets, bytes }: FlowCounters) {
+        let ([low, high], [low_bytes, high_bytes]) = (packets, bytes);
         (self.record.packets, self.record.bytes) = if self.client_is_high {
             ([high, low].into(), [high_bytes, low_bytes].into())
         } else {
             ([low, high].into(), [low_bytes, high_bytes].into())
         };
+    }
+
+    /// Packets and bytes, as counted by the filter.
+    pub(crate) fn counters(&self) -> FlowCounters {
+        let (low, high) = if self.client_is_high { (Side::Server, Side::Client) } else { (Side::Client, Side::Server) };
+        let ConnectionRecord { packets, bytes, .. } = &self.record;
+        FlowCounters { packets: [packets[low], packets[high]], bytes: [bytes[low], bytes[high]] }
     }
 
     /// Ends one side's stream, and returns its memory to the budget. Only a hello begins another one.
@@ -214,7 +220,6 @@ impl<A: AppState> Connection<A> {
 
     /// Calls `read` with the record as it would be reported if the connection ended now.
     pub(crate) fn read_record<R>(&mut self, read: impl FnOnce(&mut ConnectionRecord) -> R) -> R {
-        self.report_counters();
         let mut state = mem::take(&mut self.app_state);
         let result = match state.sessions_mut().max_by_key(|(session, _)| session.relevance()) {
             Some((session, high)) => {

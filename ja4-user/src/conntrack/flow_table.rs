@@ -222,6 +222,11 @@ impl<V: Keyed> FlowTable<V> {
         }
     }
 
+    /// Removes all entries, and frees the memory of the table.
+    pub(crate) fn free(&mut self) {
+        *self = Self::with_capacity(self.max);
+    }
+
     /// Keeps only the entries for which `keep` returns true, given hash and value.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(u64, &V) -> bool) {
         for slot in 0..self.entries.len() as u32 {

@@ -19,8 +19,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Interval at which first-seen values and profiles are persisted.
 const PERSIST: Duration = Duration::from_secs(30);
 
-/// Runs until [`EngineMessage::End`] arrives or all senders are dropped, then reports the connections that are still open.
-/// The shards have ended then.
+/// Runs until [`EngineMessage::End`] arrives or all senders are dropped, then stores the state. The shards have ended then.
 pub fn run(
     engine: &Engine,
     workers: &[Arc<Mutex<EngineWorker>>],
@@ -61,11 +60,8 @@ pub fn run(
             ticked = now;
         }
     }
+    engine.finish(workers, &mut finished);
     // A blocked reader of the output delays nothing else now, and the deadline bounds the wait.
     lines.finish(&mut finished.text);
-    engine.finish(workers, |text| {
-        lines.finish(text);
-        lines.accepts()
-    });
     shared.engine.store(engine.stats(workers).into());
 }

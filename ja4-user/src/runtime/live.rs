@@ -33,7 +33,6 @@ use crate::shard::{
     ShardEnv, ShardLimits, ShardStats, UserFlows, start_of,
 };
 use crate::system::clock::wall_clock;
-use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// Records processed between two readings of the clock.
 const BATCH: usize = 4096;
@@ -104,8 +103,6 @@ pub struct LiveShard {
     pub lines: LineSender,
     /// State shared with the control plane.
     pub shared: Arc<RunState>,
-    /// Deadlines of the shutdown.
-    pub deadline: ShutdownDeadline,
     /// Counters, reported to the control plane.
     pub status: Arc<Mutex<ShardStatus>>,
 }
@@ -126,7 +123,6 @@ impl LiveShard {
             worker,
             lines,
             shared,
-            deadline,
             status,
             ..
         } = self;
@@ -239,9 +235,10 @@ impl LiveShard {
         while let Ok(whole) = handed_off.wait(FAREWELL) {
             encapsulated.datagram(whole, &mut core, &mut env);
         }
-        // What is not closed in time is counted as open.
+        engine.begin_end();
         let now = Now { time: wall_clock(), packet: None };
-        while core.close_oldest(MANY, EndReason::Open, now, &mut env) && !deadline.has_passed(ShutdownPhase::Shards) {}
+        while core.close_oldest(MANY, EndReason::Open, now, &mut env) && env.events.deliver_last() {}
+        engine.lose_open(core.connections());
         env.events.finish(&mut core);
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
         status.stats = encapsulated.stats(core.stats());
@@ -468,6 +465,15 @@ impl ShardOutput<'_> {
     fn deliver(&mut self) {
         self.engine.deliver(&mut self.finished);
         self.lines.send(&mut self.finished.text);
+    }
+
+    /// Sends results at the end of the run; lines wait for room. Returns false if the shutdown's deadline has passed, and
+    /// there is no database.
+    fn deliver_last(&mut self) -> bool {
+        self.release();
+        self.engine.deliver(&mut self.finished);
+        self.lines.finish(&mut self.finished.text);
+        self.lines.accepts() || self.engine.stores()
     }
 }
 

@@ -15,8 +15,8 @@ use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{AddCounters, Time};
 use crate::runtime::batches::{Batches, DealtBatch, OnProgress, ReadSummary, captured};
 use crate::runtime::connection_limit::{self, ConnectionLimit};
-use crate::runtime::engine::Engine;
 use crate::runtime::engine::stats::EngineStats;
+use crate::runtime::engine::{Engine, Finished};
 use crate::runtime::lane_events::{LineCause, LineKey};
 use crate::runtime::lane_output::LaneOutput;
 use crate::runtime::rounds::{BatchRounds, RoundThread};
@@ -148,13 +148,11 @@ pub fn replay<W: Write + Send>(
     if let Some(error) = write_error.take_if(|_| !options.continue_without_output) {
         return Err(error);
     }
-    engine.finish(&workers, |lines| {
-        if write_error.is_none() {
-            write_error = out.write_all(lines).err();
-        }
-        lines.clear();
-        true
-    });
+    let mut finished = Finished::default();
+    engine.finish(&workers, &mut finished);
+    if write_error.is_none() {
+        write_error = out.write_all(&finished.text).err();
+    }
     report.engine = engine.stats(&workers);
     report.write_error = write_error;
     Ok((out, report))

@@ -174,7 +174,7 @@ impl Core {
         let (header, event) = (packet.header, packet.context());
         connection.record.last = connection.record.last.max(event.time);
         if header.flags & flag::TRACKED != 0 {
-            connection.counters = header.counters;
+            connection.set_counters(header.counters);
         }
         connection.is_ssh |= header.class == RecordClass::Ssh as u8;
         let side = if header.flags & flag::FROM_CLIENT != 0 { Side::Client } else { Side::Server };

@@ -59,9 +59,9 @@ impl Core {
             self.next_refresh += 1;
             if let Some(connection) = slot
                 && let Some(entry) = env.flows.entry(connection.hash, &connection.key())
-                && entry.counters() != connection.counters
+                && entry.counters() != connection.counters()
             {
-                connection.counters = entry.counters();
+                connection.set_counters(entry.counters());
                 let last = Now { time: connection.record.last.max(last_seen(&entry)), packet: None };
                 emit_progress(connection, last, &mut *env.events);
             }
@@ -79,7 +79,7 @@ impl Core {
             if let Some(entry) = env.flows.entry(hash, &key)
                 && let Some(connection) = self.connections.touch(hash, &key)
             {
-                connection.counters = entry.counters();
+                connection.set_counters(entry.counters());
                 connection.record.last = connection.record.last.max(last_seen(&entry));
                 if now.time.0.saturating_sub(connection.record.last.0) < self.idle {
                     let last = Now { time: connection.record.last, ..now };
@@ -119,6 +119,7 @@ impl Core {
     /// Closes all connections, the least recently used first: the capture or the run has ended.
     pub fn finish<F: FlowLookup, S: EventHandler>(&mut self, now: Now, env: &mut ShardEnv<'_, F, S>) {
         self.close_oldest(usize::MAX, EndReason::Open, now, env);
+        self.connections.free();
     }
 
     /// Closes the `count` least recently used connections. Returns whether any is left.
@@ -152,7 +153,7 @@ impl Core {
             return;
         };
         if let Some(entry) = env.flows.entry(hash, key) {
-            connection.counters = entry.counters();
+            connection.set_counters(entry.counters());
             connection.record.last = connection.record.last.max(last_seen(&entry));
         }
         env.flows.remove(hash, key);
@@ -171,7 +172,7 @@ impl Core {
         env: &mut ShardEnv<'_, F, S>,
     ) {
         if let Some(mut connection) = self.connections.remove(packet.header.hash, key) {
-            connection.counters = packet.header.counters;
+            connection.set_counters(packet.header.counters);
             let reason = *connection.ended.get_or_insert(EndReason::Reused);
             self.emit_end(connection, packet.context(), env);
             self.stats.count_ended(reason);
@@ -193,7 +194,6 @@ impl Core {
         cx.emit_ja4ssh();
         connection.release(&mut self.budget);
         connection.credit_attributes(&mut self.attribute_budget);
-        connection.report_counters();
         let latency = connection.latencies.known(connection.record.attributes.tls.is_some());
         let mut record = connection.record;
         record.ended = connection.ended;
@@ -203,7 +203,6 @@ impl Core {
 }
 
 fn emit_progress(connection: &mut ProtocolConnection, last: Now, events: &mut impl EventHandler) {
-    connection.report_counters();
     let cause = context(connection, last);
     events.progress(cause, &mut connection.record);
 }

@@ -167,6 +167,7 @@ impl Lane {
     /// Closes all connections: the capture has ended.
     pub fn finish(&mut self, now: Now, buffers: &mut ShardBuffers, events: &mut impl EventHandler) {
         self.core.finish(now, &mut ShardEnv { flows: &mut self.flows, buffers, events });
+        self.flows.free();
     }
 
     /// The filter's counters.

@@ -49,6 +49,11 @@ impl UserFlows {
         self.table.retain(|hash, entry| keep(hash, &entry.key));
     }
 
+    /// Removes all flows, and frees the memory of the table.
+    pub(crate) fn free(&mut self) {
+        self.table.free();
+    }
+
     /// Sets the time of the current frame.
     pub(crate) fn set_time(&mut self, now: Time) {
         self.recent.now = now.0;

@@ -17,9 +17,7 @@ const CHECK: Duration = Duration::from_millis(100);
 pub enum ShutdownPhase {
     /// The signal: a replay no longer waits for room in the queue of a sink.
     Signal,
-    /// The shards close their connections.
-    Shards,
-    /// The engine closes its connections, and lines are written to standard output.
+    /// The shards close their connections, and lines are written to standard output.
     Output,
     /// Alerts are delivered to their sinks.
     Sinks,
@@ -37,7 +35,6 @@ impl ShutdownPhase {
     pub const fn limit(self) -> Duration {
         match self {
             Self::Signal => Duration::ZERO,
-            Self::Shards => Duration::from_secs(2),
             Self::Output => Duration::from_secs(3),
             Self::Sinks => Duration::from_secs(5),
             Self::Database => Duration::from_millis(6500),
@@ -151,8 +148,8 @@ mod tests {
 
     #[test]
     fn phases_end_one_after_the_other_and_within_ten_seconds() {
-        use ShutdownPhase::{Database, LastLine, Output, Process, Shards, Signal, Sinks};
-        assert!([Signal, Shards, Output, Sinks, Database, LastLine, Process].is_sorted_by_key(|phase| phase.limit()));
+        use ShutdownPhase::{Database, LastLine, Output, Process, Signal, Sinks};
+        assert!([Signal, Output, Sinks, Database, LastLine, Process].is_sorted_by_key(|phase| phase.limit()));
         assert!(Process.limit() < Duration::from_secs(10));
     }
 

@@ -202,7 +202,6 @@ impl SensorSetup {
                 worker,
                 lines: line_sender.clone(),
                 shared: Arc::clone(&shared),
-                deadline: shutdown.deadline().clone(),
                 status,
             };
             let thread = thread::Builder::new()

@@ -188,6 +188,11 @@ impl Engine {
         }
     }
 
+    /// Whether there is a database.
+    pub(crate) const fn stores(&self) -> bool {
+        self.outputs.stores()
+    }
+
     /// Sends finished rows and alerts to their outputs.
     pub(crate) fn deliver(&self, finished: &mut Finished) {
         self.outputs.deliver(finished);

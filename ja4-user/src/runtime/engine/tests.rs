@@ -95,14 +95,11 @@ fn lost_rows_of_saved_state_are_stored_again() {
     assert_eq!(engine.outputs.saved_state_lost(), 21);
     other.execute_batch("ROLLBACK").unwrap();
 
-    let mut out = Vec::new();
-    engine.finish(&workers(&engine), |lines| {
-        out.append(lines);
-        true
-    });
+    let mut out = Finished::default();
+    engine.finish(&workers(&engine), &mut out);
     assert_eq!((count(&path, "first_seen"), count(&path, "profile")), (30, 30));
     assert_eq!(count(&path, "sensor WHERE learning_since IS NULL"), 0);
-    let reported = String::from_utf8(out).unwrap();
+    let reported = String::from_utf8(out.text).unwrap();
     assert!(reported.contains("21 rows lost: database is locked"), "{reported}");
     assert_eq!(writer.finish().lost(), 21);
 }
@@ -113,14 +110,11 @@ fn the_end_of_a_run_waits_for_room_in_the_queue() {
     let path = folder.path().join("history.db");
     let (engine, writer) = begin(&path);
     see(&engine, 0..150_000);
-    let mut out = Vec::new();
-    engine.finish(&workers(&engine), |lines| {
-        out.append(lines);
-        true
-    });
+    let mut out = Finished::default();
+    engine.finish(&workers(&engine), &mut out);
     assert_eq!(count(&path, "first_seen"), 150_000);
     assert_eq!(writer.finish().lost(), 0);
-    assert_eq!(String::from_utf8(out).unwrap(), "");
+    assert_eq!(String::from_utf8(out.text).unwrap(), "");
 }
 
 #[test]
@@ -144,6 +138,7 @@ fn an_open_connection_is_found_by_its_attributes() {
         ConnectionRecord {
             attributes: Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into(),
             packets: PerSide { client: 5, server: 6 },
+            is_known: true,
             ..ConnectionRecord::new(&flow(id), 0, start)
         }
     });
@@ -161,7 +156,7 @@ fn an_open_connection_is_found_by_its_attributes() {
         rows.push(WriteOp::ConnectionEnd(Box::new(ConnectionRecord { ended: Some(reason), ..record })));
     }
     engine.outputs.send_rows(&mut rows);
-    engine.finish(&workers, |_| true);
+    engine.finish(&workers, &mut Finished::default());
     assert_eq!((count(&path, reported), count(&path, "connection WHERE state = 'fin'")), (0, 1));
     assert_eq!((count(&path, "connection"), count(&path, "fingerprint")), (2, 3));
     assert_eq!(writer.finish().connections, 2, "each is counted once");

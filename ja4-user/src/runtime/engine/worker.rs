@@ -70,7 +70,7 @@ pub struct EngineWorker {
     pending: Vec<PendingAlerts>,
     /// Descriptions of the alerts of open connections.
     fired: HashMap<u64, ThinVec<ArcStr>>,
-    /// Connections that are open at the end of the run, with their event contexts.
+    /// Connections that are open at the end of a replay, with their event contexts.
     open: Vec<(ConnectionRecord, EventContext)>,
     /// Connections that have not ended.
     connections: u64,
@@ -155,7 +155,12 @@ impl EventHandler for WorkerEvents<'_> {
         let Self { worker, scope, out } = self;
         if record.ended == Some(EndReason::Open) {
             worker.report_progress(*scope, cause, &record, outcomes.drain(..), out);
-            worker.keep_open(record, cause);
+            if worker.engine.outputs.waits() {
+                // A replay reports them in the order of their last packets.
+                worker.keep_open(record, cause);
+            } else {
+                worker.end_open(*scope, record, cause, out);
+            }
         } else {
             worker.evaluate_end(scope.active, &mut record, cause.time, cause.packet, &mut outcomes);
             worker.report_end(*scope, record, cause, outcomes.drain(..), out);
@@ -164,7 +169,7 @@ impl EventHandler for WorkerEvents<'_> {
     }
 }
 
-/// Sort key of the connections that are open at the end of the run.
+/// Sort key of the connections that are open at the end of a replay.
 pub(crate) const fn open_order(record: &ConnectionRecord) -> (Time, u64) {
     (record.last, record.identity.id)
 }
@@ -433,12 +438,12 @@ impl EngineWorker {
         }
     }
 
-    /// Keeps a connection that is open at the end of the run until all connections are known that are.
+    /// Keeps a connection that is open at the end of a replay until all of them are known.
     pub(crate) fn keep_open(&mut self, record: ConnectionRecord, cause: EventContext) {
         self.open.push((record, cause));
     }
 
-    /// Returns the connections that are open at the end of the run, with their event contexts.
+    /// Returns the connections that are open at the end of a replay, with their event contexts.
     pub(crate) fn take_open(&mut self) -> Vec<(ConnectionRecord, EventContext)> {
         std::mem::take(&mut self.open)
     }
@@ -535,7 +540,7 @@ impl EngineWorker {
 
     /// Returns the row of an open connection if it is due, so that queries see it and a crash loses little.
     pub(crate) fn due_row(&self, record: &mut ConnectionRecord, wall: Time) -> Option<WriteOp> {
-        let is_due = record.is_store_due(wall);
+        let is_due = record.is_known && record.is_store_due(wall);
         is_due.then(|| WriteOp::ConnectionUpdate(Box::new(with_fired(record, &self.fired).into_owned())))
     }
 

@@ -9,12 +9,9 @@ use super::active_rules;
 use super::finished::Finished;
 use super::shared::Engine;
 use super::stats::{AllowlistStats, EngineStats};
-use super::worker::{EngineWorker, EventScope, WorkerStats, open_order};
+use super::worker::{EngineWorker, WorkerStats};
 use crate::detect::detectors::DetectorStats;
 use crate::model::AddCounters;
-
-/// Bytes of finished lines that the end of a run writes at once.
-const FLUSH_BYTES: usize = 1 << 16;
 
 impl Engine {
     /// Creates a worker for the events of `lanes` lanes.
@@ -23,38 +20,24 @@ impl Engine {
         EngineWorker::new(Arc::clone(self), lanes)
     }
 
-    /// Ends the run: reports the connections that are still open, in the order of their last packets, and stores the state.
-    /// `write` takes finished lines and empties the buffer. It returns whether lines are still accepted: if not, and there
-    /// is no database, the other connections are counted as lost.
-    pub fn finish(&self, workers: &[Arc<Mutex<EngineWorker>>], mut write: impl FnMut(&mut Vec<u8>) -> bool) {
+    /// Begins the end of a run: further rows wait for room in the queue of the database.
+    pub(crate) fn begin_end(&self) {
         self.outputs.wait_for_storage();
-        let mut workers: Vec<_> = workers.iter().map(lock).collect();
-        let open = (0..).zip(&mut workers).map(|(number, worker)| (number, worker.take_open()));
-        let mut open: Vec<(usize, _)> =
-            open.flat_map(|(number, open)| open.into_iter().map(move |open| (number, open))).collect();
-        open.sort_by_cached_key(|(_, (record, _))| open_order(record));
-        let (mut out, active) = (Finished::default(), self.active());
-        let mut open = open.into_iter();
-        while let Some((number, (record, cause))) = open.next() {
-            if let Some(worker) = workers.get_mut(number) {
-                let lane = worker.pending_lane(&record);
-                worker.end_open(EventScope { active: &active, lane }, record, cause, &mut out);
-            }
-            if out.text.len() >= FLUSH_BYTES {
-                self.deliver(&mut out);
-                if !write(&mut out.text) && !self.outputs.stores() {
-                    self.end_lost.fetch_add(open.len() as u64, Ordering::Relaxed);
-                    break;
-                }
-            }
-        }
-        self.deliver(&mut out);
-        workers.iter_mut().for_each(|worker| worker.broadcast());
+    }
+
+    /// Counts connections that the end of the run had no time for.
+    pub(crate) fn lose_open(&self, connections: usize) {
+        self.end_lost.fetch_add(connections as u64, Ordering::Relaxed);
+    }
+
+    /// Ends the run, after all events of the workers: stores the state. Its last lines are in `out`.
+    pub fn finish(&self, workers: &[Arc<Mutex<EngineWorker>>], out: &mut Finished) {
+        self.begin_end();
+        workers.iter().for_each(|worker| lock(worker).broadcast());
         if self.outputs.stores() {
-            self.persist_all(&mut out);
+            self.persist_all(out);
         }
-        self.deliver(&mut out);
-        write(&mut out.text);
+        self.deliver(out);
     }
 
     /// Returns the latest alerts as JSON objects, one per line, the newest first.
