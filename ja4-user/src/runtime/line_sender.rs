@@ -18,7 +18,7 @@ const MAX_BUFFERED: usize = 1 << 20;
 pub struct LineSender {
     lines: Sender<Bytes>,
     shared: Arc<RunState>,
-    deadline: ShutdownDeadline,
+    pub(super) deadline: ShutdownDeadline,
 }
 
 impl LineSender {
@@ -52,11 +52,6 @@ impl LineSender {
         if let Err(lost) = self.deadline.send(ShutdownPhase::Output, &self.lines, chunk) {
             self.lose(&lost);
         }
-    }
-
-    /// Whether the shutdown's deadline for lines has not passed.
-    pub(super) fn accepts(&self) -> bool {
-        !self.deadline.has_passed(ShutdownPhase::Output)
     }
 
     fn lose(&self, lost: &[u8]) {

@@ -33,6 +33,7 @@ use crate::shard::{
     ShardEnv, ShardLimits, ShardStats, UserFlows, start_of,
 };
 use crate::system::clock::wall_clock;
+use crate::system::shutdown::ShutdownPhase;
 
 /// Records processed between two readings of the clock.
 const BATCH: usize = 4096;
@@ -467,13 +468,14 @@ impl ShardOutput<'_> {
         self.lines.send(&mut self.finished.text);
     }
 
-    /// Sends results at the end of the run; lines wait for room. Returns false if the shutdown's deadline has passed, and
-    /// there is no database.
+    /// Sends results at the end of the run; lines wait for room. Returns false if the time for it is over: then the engine
+    /// needs the rest of the shutdown to store its state.
     fn deliver_last(&mut self) -> bool {
         self.release();
         self.engine.deliver(&mut self.finished);
         self.lines.finish(&mut self.finished.text);
-        self.lines.accepts() || self.engine.stores()
+        let phase = if self.engine.stores() { ShutdownPhase::Sinks } else { ShutdownPhase::Output };
+        !self.lines.deadline.has_passed(phase)
     }
 }
 

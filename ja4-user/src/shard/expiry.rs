@@ -42,8 +42,8 @@ impl Core {
             {
                 connection.ended = None;
             }
-            if connection.ended.is_some() {
-                self.close(timer.hash, &timer.key, EndReason::Open, now, env);
+            if let Some(reason) = connection.ended {
+                self.close(timer.hash, &timer.key, reason, now, env);
             }
         }
     }
@@ -156,7 +156,10 @@ impl Core {
             connection.set_counters(entry.counters());
             connection.record.last = connection.record.last.max(last_seen(&entry));
         }
-        env.flows.remove(hash, key);
+        // At the end of the run the filter ends too.
+        if reason != EndReason::Open {
+            env.flows.remove(hash, key);
+        }
         let reason = *connection.ended.get_or_insert(reason);
         let event = context(&connection, now);
         self.emit_end(connection, event, env);

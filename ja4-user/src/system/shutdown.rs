@@ -19,7 +19,7 @@ pub enum ShutdownPhase {
     Signal,
     /// The shards close their connections, and lines are written to standard output.
     Output,
-    /// Alerts are delivered to their sinks.
+    /// Alerts are delivered to their sinks, and shards close their connections if there is a database.
     Sinks,
     /// Rows are written to the database, last the end of the run.
     Database,

@@ -71,6 +71,11 @@ impl WriterHandle {
         }
     }
 
+    /// Whether the shutdown leaves no more time for rows.
+    pub(crate) fn is_over(&self) -> bool {
+        self.deadline.has_passed(ShutdownPhase::Database)
+    }
+
     /// Creates a message and counts its operations as waiting.
     fn counted(&self, part: Vec<WriteOp>) -> WriterMessage {
         self.counters.enqueued(part.len() as u64);

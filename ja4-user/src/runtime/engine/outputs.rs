@@ -167,6 +167,11 @@ impl EngineOutputs {
         }
     }
 
+    /// Whether the shutdown leaves no more time for rows.
+    pub(super) fn storage_is_over(&self) -> bool {
+        self.storage.as_ref().is_some_and(WriterHandle::is_over)
+    }
+
     /// Lines of the latest alerts, the newest first.
     pub(super) fn recent(&self, most: usize) -> Vec<Bytes> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -192,12 +192,12 @@ impl Engine {
             loop {
                 let more = self.persist_changed(&mut keeper, &mut out.rows);
                 self.outputs.send_rows(&mut out.rows);
-                if !more {
+                if !more || self.outputs.storage_is_over() {
                     break;
                 }
             }
             self.outputs.wait_written();
-            if self.outputs.saved_state_lost() == keeper.saved_state_lost {
+            if self.outputs.saved_state_lost() == keeper.saved_state_lost || self.outputs.storage_is_over() {
                 break;
             }
         }
