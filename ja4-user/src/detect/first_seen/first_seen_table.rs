@@ -220,11 +220,6 @@ impl FirstSeenTable {
         row
     }
 
-    /// Returns the text of an entry, to share it.
-    pub(super) fn text(&self, key: FirstSeenKeyRef<'_>) -> Option<ArcStr> {
-        self.entries.peek(&key, |held| key.is(held)).map(|(held, _)| ArcStr::clone(&held.value))
-    }
-
     pub(super) fn get(&self, key: FirstSeenKeyRef<'_>) -> Option<FirstSeenFact> {
         self.entries.peek(&key, |held| key.is(held)).map(|(held, entry)| row(held, entry))
     }

@@ -206,9 +206,7 @@ impl FirstSeen {
             self.check_network(method, value, now, &mut sighting, || value.into());
         }
         if let Some(host) = host {
-            let shared = FirstSeenKeyRef { method, host: None, value };
-            let text = self.network.text(shared);
-            self.check_host(method, value, host, now, &mut sighting, || text.unwrap_or_else(|| value.into()));
+            self.check_host(method, value, host, now, &mut sighting, || value.into());
         }
         sighting
     }

@@ -170,6 +170,7 @@ impl RuleCondition {
     }
 
     /// Whether the value, or one of several values, matches an operand.
+    #[inline]
     fn any(&self, value: &FieldValue<'_>) -> bool {
         match value {
             FieldValue::Absent => false,
@@ -181,6 +182,7 @@ impl RuleCondition {
         }
     }
 
+    #[inline]
     fn matches(&self, value: &FieldValue<'_>) -> bool {
         if matches!(self.op, Operator::In | Operator::NotIn) {
             return self.values.binary_search_by(|operand| order(operand, value)).is_ok();

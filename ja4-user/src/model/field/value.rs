@@ -61,6 +61,7 @@ impl FieldValue<'_> {
 
 /// Values that are different hash different bytes: texts end with a byte that is no UTF-8.
 impl Hash for FieldValue<'_> {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         match *self {
             Self::Absent => state.write_u8(0),
