@@ -85,7 +85,7 @@ pub(super) struct DeferringEvents<'a> {
 impl DeferringEvents<'_> {
     fn begin(&mut self, cause: EventContext, record: &mut ConnectionRecord) -> Vec<Signal> {
         let mut start = Vec::new();
-        self.worker.begin(self.scope.active, cause, record, |signal, _| start.push(signal));
+        self.worker.begin(self.scope.active, cause, record, |_, signal, _| start.push(signal));
         start
     }
 }

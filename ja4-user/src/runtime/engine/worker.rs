@@ -21,7 +21,7 @@ use super::json_lines::JsonLines;
 use super::shared::Engine;
 use super::value_cache::{CachedValue, ValueCache};
 use crate::detect::builtin::{BuiltinEvent, BuiltinOutcome, PendingAlerts};
-use crate::detect::detectors::{ActiveContent, Signal};
+use crate::detect::detectors::{ActiveContent, Detectors, Signal};
 use crate::detect::first_seen::{FirstSeenFact, Sighting};
 use crate::encode::Formatter;
 use crate::model::{
@@ -117,10 +117,10 @@ pub struct WorkerEvents<'a> {
 impl WorkerEvents<'_> {
     /// Counts an event, and evaluates the start of its connection.
     fn begin(&mut self, cause: EventContext, record: &mut ConnectionRecord, outcomes: &mut Vec<BuiltinOutcome>) {
-        let (engine, active) = (Arc::clone(&self.worker.engine), self.scope.active);
-        self.worker.begin(active, cause, record, |signal, record| {
+        let active = self.scope.active;
+        self.worker.begin(active, cause, record, |detectors, signal, record| {
             let event = connection_event(record, cause.time, cause.packet);
-            outcomes.extend(engine.detectors.evaluate(signal, &event, &active.matcher));
+            outcomes.extend(detectors.evaluate(signal, &event, &active.matcher));
         });
     }
 }
@@ -211,7 +211,7 @@ impl EngineWorker {
         active: &ActiveContent,
         cause: EventContext,
         record: &mut ConnectionRecord,
-        mut start: impl FnMut(Signal, &ConnectionRecord),
+        mut start: impl FnMut(&Detectors, Signal, &ConnectionRecord),
     ) {
         let stats = &mut self.stats;
         stats.observations += 1;
@@ -222,7 +222,7 @@ impl EngineWorker {
         if !std::mem::replace(&mut record.is_known, true) {
             self.connections += 1;
             let detectors = &self.engine.detectors;
-            active.matcher.start_matches(record, |found| start(detectors.rule_signal(found), record));
+            active.matcher.start_matches(record, |found| start(detectors, detectors.rule_signal(found), record));
         }
     }
 
