@@ -44,8 +44,11 @@ const FLUSH: Duration = Duration::from_millis(20);
 /// Bytes of lines that are sent at once, without waiting for [`FLUSH`].
 const FULL: usize = 64 << 10;
 
-/// Rows that are sent at once, without waiting for [`FLUSH`]; connections that the end of the run closes at once.
+/// Rows that are sent at once, without waiting for [`FLUSH`].
 const MANY: usize = 1024;
+
+/// Connections that the end of the run closes before their lines wait for room: these fit in the sender's buffer.
+const CLOSED_AT_ONCE: usize = 256;
 
 /// Seconds in which every open connection is examined for rows that are due.
 const OPEN_ROWS: usize = 30;
@@ -238,7 +241,7 @@ impl LiveShard {
         }
         engine.begin_end();
         let now = Now { time: wall_clock(), packet: None };
-        while core.close_oldest(MANY, EndReason::Open, now, &mut env) && env.events.deliver_last() {}
+        while core.close_oldest(CLOSED_AT_ONCE, EndReason::Open, now, &mut env) && env.events.deliver_last() {}
         engine.lose_open(core.connections());
         env.events.finish(&mut core);
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
