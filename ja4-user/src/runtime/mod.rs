@@ -15,6 +15,7 @@ pub(crate) mod memory_plan;
 pub mod message;
 pub mod overload;
 pub mod replay;
+mod round_barrier;
 mod rounds;
 pub mod run_state;
 pub mod sensor_stats;

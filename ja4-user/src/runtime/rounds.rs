@@ -11,12 +11,11 @@
 //! 5. Each thread reports its events: lines, rows and alerts. The last thread merges them and writes the lines, while the
 //!    others begin with the next batch.
 
-use std::hint::spin_loop;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use hashbrown::HashMap;
 
@@ -31,9 +30,7 @@ use crate::runtime::engine::worker::{EventScope, WorkerStats, connection_event, 
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
 use crate::runtime::lane_events::{LaneEvents, LineCause, LineKey};
 use crate::runtime::lane_output::LaneOutput;
-
-/// Checks of the barrier before a thread sleeps: some 50 µs.
-const SPINS: u32 = 2000;
+use crate::runtime::round_barrier::{BarrierGuard, RoundBarrier};
 
 /// Connections that one round at the end of the run reports.
 const OPEN_BATCH: usize = 4096;
@@ -206,7 +203,7 @@ impl<W: Write> BatchRounds<W> {
     }
 
     /// Step 3: completes a thread's events, and collects the evaluations to run.
-    fn complete(&self, thread: usize, worker: &EngineWorker, active: &ActiveContent, new: &mut NewValues) {
+    fn complete(&self, thread: usize, worker: &EngineWorker, active: &ActiveContent, new: &mut FirstSeenByFlow) {
         let Some(batch) = self.batches.get(thread) else { return };
         let batch = &mut *batch.write().unwrap_or_else(PoisonError::into_inner);
         let ThreadBatch { lanes, sighted, signals, .. } = batch;
@@ -408,7 +405,7 @@ pub(super) struct RoundThread<'a, 'f, W> {
     active: Arc<ActiveContent>,
     lanes: LaneEvents,
     earliest: Option<Time>,
-    new: NewValues,
+    new: FirstSeenByFlow,
 }
 
 impl<'a, 'f, W: Write> RoundThread<'a, 'f, W> {
@@ -426,7 +423,7 @@ impl<'a, 'f, W: Write> RoundThread<'a, 'f, W> {
             active: rounds.engine.active(),
             lanes: LaneEvents::default(),
             earliest: None,
-            new: NewValues::default(),
+            new: FirstSeenByFlow::default(),
         }
     }
 
@@ -531,13 +528,13 @@ struct OpenOrder {
 }
 
 /// Method, number and packet of a fingerprint.
-type NewValue = (Method, u32, Option<NonZeroU64>);
+type FingerprintKey = (Method, u32, Option<NonZeroU64>);
 
 /// Fingerprints with a first-seen value, by flow: the records of later events were copied before this was known.
 #[derive(Debug, Default)]
-struct NewValues(HashMap<u64, Vec<NewValue>>);
+struct FirstSeenByFlow(HashMap<u64, Vec<FingerprintKey>>);
 
-impl NewValues {
+impl FirstSeenByFlow {
     /// Adds to an event what the first-seen history knows of it and of earlier events.
     fn apply(&mut self, event: &mut DeferredEvent, sighting: Sighting) {
         let Self(flows) = self;
@@ -591,119 +588,4 @@ fn merge_runs(results: &mut [MutexGuard<'_, ThreadOutput>], merged: &mut Finishe
         *done = *ends;
     }
     results.iter_mut().for_each(|result| result.finished.text.clear());
-}
-
-/// A barrier that lets all threads go on when one of them panics: else the others would wait for ever.
-///
-/// A thread spins for a moment before it sleeps: the steps of a batch take well under a millisecond, and a wakeup takes a
-/// tenth of that.
-#[derive(Debug)]
-struct RoundBarrier {
-    threads: usize,
-    /// Waiting threads.
-    waiting: AtomicUsize,
-    /// How often all threads met.
-    met: AtomicU64,
-    sleeping: Mutex<()>,
-    changed: Condvar,
-    is_broken: AtomicBool,
-    spins: u32,
-}
-
-/// Breaks the barrier when it is dropped by a panic.
-pub(super) struct BarrierGuard<'a>(&'a RoundBarrier);
-
-impl RoundBarrier {
-    fn new(threads: usize) -> Self {
-        let has_cpus = std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() >= threads);
-        Self {
-            threads,
-            waiting: AtomicUsize::new(0),
-            met: AtomicU64::new(0),
-            sleeping: Mutex::default(),
-            changed: Condvar::new(),
-            is_broken: AtomicBool::new(false),
-            spins: if has_cpus { SPINS } else { 0 },
-        }
-    }
-
-    fn guard(&self) -> BarrierGuard<'_> {
-        BarrierGuard(self)
-    }
-
-    /// Waits for all threads. Returns false if one of them has panicked.
-    fn wait(&self) -> bool {
-        let met = self.met.load(Ordering::Acquire);
-        if self.waiting.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
-            self.waiting.store(0, Ordering::Relaxed);
-            let _sleeping = self.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
-            self.met.store(met + 1, Ordering::Release);
-            self.changed.notify_all();
-        } else if !(0..self.spins).any(|_| self.has_passed(met)) {
-            let mut sleeping = self.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
-            while !self.has_passed(met) {
-                sleeping = self.changed.wait(sleeping).unwrap_or_else(PoisonError::into_inner);
-            }
-        }
-        !self.is_broken.load(Ordering::Relaxed)
-    }
-
-    fn has_passed(&self, met: u64) -> bool {
-        spin_loop();
-        self.met.load(Ordering::Acquire) != met || self.is_broken.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for BarrierGuard<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let _sleeping = self.0.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
-            self.0.is_broken.store(true, Ordering::Relaxed);
-            self.0.changed.notify_all();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicU64;
-    use std::thread;
-
-    use super::*;
-
-    #[test]
-    fn no_thread_is_ahead_of_another_by_more_than_a_step() {
-        const THREADS: usize = 16;
-        const ROUNDS: u64 = 500;
-        let (barrier, steps) = (RoundBarrier::new(THREADS), AtomicU64::new(0));
-        thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    for round in 1..=ROUNDS {
-                        steps.fetch_add(1, Ordering::SeqCst);
-                        assert!(barrier.wait());
-                        // Every thread has taken the step, and none has taken the next one.
-                        assert_eq!(steps.load(Ordering::SeqCst), round * THREADS as u64);
-                        assert!(barrier.wait());
-                    }
-                });
-            }
-        });
-    }
-
-    #[test]
-    fn a_panic_of_one_thread_releases_the_others() {
-        let barrier = RoundBarrier::new(3);
-        let waits = thread::scope(|scope| {
-            let waiting = [0, 1].map(|_| scope.spawn(|| barrier.wait()));
-            let panics = scope.spawn(|| {
-                let _guard = barrier.guard();
-                panic!("a defect");
-            });
-            assert!(panics.join().is_err());
-            waiting.map(|thread| thread.join().unwrap())
-        });
-        assert_eq!(waits, [false, false]);
-        assert!(!barrier.wait(), "the barrier stays broken");
-    }
 }
