@@ -11,6 +11,9 @@ pub(crate) trait AppState: Default + Debug {
     /// The parser of a direction's byte stream.
     type Parser: StreamParser + Default;
 
+    /// Whether it is as in a new connection.
+    fn is_empty(&self) -> bool;
+
     /// All sessions, if the connection carries several handshakes.
     fn sessions(&self) -> impl Iterator<Item = &Session>;
 

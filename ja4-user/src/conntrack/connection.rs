@@ -63,7 +63,7 @@ impl<A: AppState> Keyed for Connection<A> {
 }
 
 /// A flow's number, below 2^53: the same live and in a capture of the flow.
-fn flow_id(key: &FlowKey, client_seq: u32) -> u64 {
+pub(super) fn flow_id(key: &FlowKey, client_seq: u32) -> u64 {
     /// Fixed, as nothing depends on the number being hard to guess.
     const SEED: [u64; 2] = [0x6a34_7365_6e73_6f72, 0x666c_6f77_5f69_6400];
     let seed = [SEED[0] ^ u64::from(client_seq), SEED[1]];
@@ -89,10 +89,18 @@ impl<A: AppState> Connection<A> {
             proto: decoded.key.proto,
             vlan: decoded.vlan,
         };
-        let mut connection = Self {
-            record: ConnectionRecord::new(&identity, packet.interface, Time(packet.header.time)),
-            hash: packet.header.hash,
-            client_is_high: from_client == from_high,
+        let record = ConnectionRecord::new(&identity, packet.interface, Time(packet.header.time));
+        let mut connection = Self::of_record(record, packet.header.hash, from_client == from_high);
+        connection.set_counters(packet.header.counters);
+        connection
+    }
+
+    /// A connection without any state besides its record.
+    pub(super) fn of_record(record: ConnectionRecord, hash: u64, client_is_high: bool) -> Self {
+        Self {
+            record,
+            hash,
+            client_is_high,
             first_seq: PerSide::default(),
             read_ranges: PerSide::default(),
             streams: PerSide::default(),
@@ -107,9 +115,7 @@ impl<A: AppState> Connection<A> {
             finished: PerSide::default(),
             incomplete_since: OptTime::UNKNOWN,
             ended: None,
-        };
-        connection.set_counters(packet.header.counters);
-        connection
+        }
     }
 
     /// Completes a connection without a SYN by the filter's entry, which has the numbers of SYN and SYN-ACK.

@@ -8,7 +8,7 @@ use crate::model::{Latency, OptTime, Time};
 /// Fingerprinting": D is the client's first payload, E the server's first payload after it, F the client's next payload.
 ///
 /// 32 bits of microseconds last 71 minutes; longer latencies are cut to that.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Latencies {
     /// Point D.
     client_data: OptTime,

@@ -22,6 +22,14 @@ impl MethodCounts {
         }
     }
 
+    /// Whether one fingerprint was emitted in all, of this method.
+    pub(crate) fn is_one(&self, method: Method) -> bool {
+        self.large.is_none()
+            && self.get(method) == 1
+            && self.small.iter().all(|count| *count <= 1)
+            && self.small.iter().sum::<u8>() == 1
+    }
+
     /// Adds one to the count of a method, and returns it.
     pub(crate) fn increment(&mut self, method: Method) -> u32 {
         let count = self.get(method).saturating_add(1);

@@ -48,6 +48,10 @@ impl ProtocolState {
 impl AppState for ProtocolState {
     type Parser = StreamState;
 
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Undecided { bare_acks: PerSide { client: 0, server: 0 } })
+    }
+
     fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.datagrams().into_iter().flat_map(Datagrams::sessions)
     }

@@ -509,7 +509,7 @@ impl<W: Write> LaneOutput for RoundThread<'_, '_, W> {
             let places = (0..).zip(chunk).filter(|(_, order)| order.thread == thread).map(|(place, _)| place);
             for (packet, (record, cause)) in places.zip(&mut open) {
                 let lane = self.worker.pending_lane(&record) as u32;
-                let event = DeferredEvent { cause, record, start: Vec::new(), kind: DeferredKind::Open };
+                let event = DeferredEvent { cause, record: *record, start: Vec::new(), kind: DeferredKind::Open };
                 self.lanes.events.push(event);
                 self.lanes.mark(LineKey { packet, cause: LineCause::Clock, lane });
             }

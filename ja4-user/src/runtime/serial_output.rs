@@ -94,7 +94,7 @@ impl<W: Write> LaneOutput for SerialOutput<W> {
         for (record, cause) in open {
             let lane = self.worker.pending_lane(&record);
             let scope = EventScope { active: &self.active, lane };
-            self.worker.end_open(scope, record, cause, &mut self.finished);
+            self.worker.end_open(scope, *record, cause, &mut self.finished);
             if self.finished.text.len() >= CHUNK {
                 self.engine.deliver(&mut self.finished);
                 self.write();

@@ -12,7 +12,9 @@ use super::env::{ShardBuffers, ShardEnv};
 use super::flow_lookup::FlowLookup;
 use super::limits::ShardLimits;
 use super::stats::ShardStats;
-use crate::conntrack::{Budget, FlowTable, FlowTimer, Keyed as _, ReassemblyLimits, SlotId, TcpHandshake, TimerQueue};
+use crate::conntrack::{
+    Budget, ConnectionTable, FlowTimer, Keyed as _, ReassemblyLimits, SlotId, TcpHandshake, TimerQueue,
+};
 use crate::model::{EndReason, EventContext, EventHandler, OptTime, Side, Time};
 use crate::packet::{self, Decoded, Packet, TransportHeader};
 use crate::protocol::{PacketCtx, ProtocolConnection, ProtocolState, ProtocolStats};
@@ -36,7 +38,7 @@ const MIN_TIMERS: usize = 1024;
 
 /// The connections of one shard.
 pub struct Core {
-    pub(super) connections: FlowTable<ProtocolConnection>,
+    pub(super) connections: ConnectionTable<ProtocolState>,
     /// Ended connections, by the end of their grace periods.
     pub(super) closing: TimerQueue,
     /// Connections with a final JA4TS, by the time at which it is emitted.
@@ -87,7 +89,7 @@ impl Core {
     pub(crate) fn with_capacity(limits: &ShardLimits, capacity: usize) -> Self {
         let timers = capacity.min(limits.connections.saturating_mul(2).saturating_add(MIN_TIMERS));
         Self {
-            connections: FlowTable::with_capacity(capacity),
+            connections: ConnectionTable::with_capacity(capacity),
             closing: TimerQueue::new(timers),
             awaiting_ja4ts: TimerQueue::new(timers),
             incomplete: TimerQueue::new(timers),
@@ -114,7 +116,7 @@ impl Core {
 
     /// Whether the low end of a known flow is its client.
     pub(crate) fn client_is_low(&self, hash: u64, key: &FlowKey) -> Option<bool> {
-        self.connections.get(hash, key).map(|connection| !connection.client_is_high)
+        self.connections.client_is_high(hash, key).map(|is_high| !is_high)
     }
 
     /// Processes one packet.
@@ -280,7 +282,7 @@ impl Core {
     pub(super) fn compact_incomplete(&mut self) {
         let connections = &self.connections;
         self.incomplete.compact(|FlowTimer { time, hash, key }| {
-            connections.get(*hash, key).is_some_and(|connection| connection.incomplete_since == (*time).into())
+            connections.get_full(*hash, key).is_some_and(|connection| connection.incomplete_since == (*time).into())
         });
     }
 
@@ -296,21 +298,21 @@ impl Core {
             return slot;
         }
         self.stats.opened += 1;
-        let mut connection = ProtocolConnection::new(packet, decoded);
+        let mut connection = Box::new(ProtocolConnection::new(packet, decoded));
         if let TransportHeader::Tcp(segment) = &decoded.transport
             && !(segment.syn() && packet.header.flags & flag::FROM_CLIENT != 0)
             && let Some(entry) = tracked_entry(packet, &decoded.key, env)
         {
             connection.restore_client_syn(&entry);
         }
-        let inserted = self.connections.insert(hash, connection);
-        if let Some(mut evicted) = inserted.displaced {
+        let (slot, evicted) = self.connections.insert(connection);
+        if let Some(mut evicted) = evicted {
             let event = EventContext { hook: None, ..packet.context() };
             env.flows.remove(evicted.hash, &evicted.key());
             evicted.ended.get_or_insert(EndReason::Evicted);
             self.emit_end(evicted, event, env);
             self.stats.count_ended(EndReason::Evicted);
         }
-        inserted.id
+        slot
     }
 }

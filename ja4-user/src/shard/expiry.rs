@@ -6,7 +6,7 @@ use super::core::{Core, GRACE_PERIOD, event_ctx};
 use super::env::ShardEnv;
 use super::flow_lookup::FlowLookup;
 use super::limits::Now;
-use crate::conntrack::Keyed as _;
+use crate::conntrack::ConnectionSummary;
 use crate::model::{EndReason, EventContext, EventHandler, Latency, Time};
 use crate::packet::Packet;
 use crate::protocol::ProtocolConnection;
@@ -21,6 +21,7 @@ impl Core {
     /// Handles the timers that are due; called once a second of event time.
     pub fn tick<F: FlowLookup, S: EventHandler>(&mut self, now: Now, env: &mut ShardEnv<'_, F, S>) {
         self.compact_incomplete();
+        self.connections.compact(now.time);
         while let Some(timer) = self.awaiting_ja4ts.pop_due(now.time) {
             if let Some(connection) = self.connections.get_mut(timer.hash, &timer.key)
                 && connection.tcp_handshake.as_ref().is_some_and(|handshake| handshake.first_ack.is_known())
@@ -55,11 +56,12 @@ impl Core {
             if self.next_refresh >= self.connections.slots() {
                 self.next_refresh = 0;
             }
-            let slot = self.connections.slot_mut(self.next_refresh);
+            let slot = self.next_refresh;
             self.next_refresh += 1;
-            if let Some(connection) = slot
-                && let Some(entry) = env.flows.entry(connection.hash, &connection.key())
-                && entry.counters() != connection.counters()
+            if let Some(ConnectionSummary { hash, key, counters, .. }) = self.connections.summary(slot)
+                && let Some(entry) = env.flows.entry(hash, &key)
+                && entry.counters() != counters
+                && let Some(connection) = self.connections.get_mut(hash, &key)
             {
                 connection.set_counters(entry.counters());
                 let last = Now { time: connection.record.last.max(last_seen(&entry)), packet: None };
@@ -70,9 +72,8 @@ impl Core {
 
     /// Closes connections that are idle.
     pub(crate) fn evict_idle<F: FlowLookup, S: EventHandler>(&mut self, now: Now, env: &mut ShardEnv<'_, F, S>) {
-        while let Some(connection) = self.connections.oldest() {
-            let (key, hash) = (connection.key(), connection.hash);
-            if now.time.0.saturating_sub(connection.record.last.0) < self.idle {
+        while let Some(ConnectionSummary { hash, key, last, .. }) = self.connections.oldest() {
+            if now.time.0.saturating_sub(last.0) < self.idle {
                 break;
             }
             // Bulk packets do not reach the shard: the filter has the time of the last one.
@@ -98,7 +99,7 @@ impl Core {
 
     /// Times of the last packets of all connections, the least recently used connection first.
     pub(crate) fn last_times(&self) -> impl Iterator<Item = Time> {
-        self.connections.oldest_first().map(|connection| connection.record.last)
+        self.connections.last_times()
     }
 
     /// Whether a flow has a connection.
@@ -131,10 +132,9 @@ impl Core {
         env: &mut ShardEnv<'_, F, S>,
     ) -> bool {
         for _ in 0..count {
-            let Some(oldest) = self.connections.oldest() else {
+            let Some(ConnectionSummary { hash, key, .. }) = self.connections.oldest() else {
                 return false;
             };
-            let (key, hash) = (oldest.key(), oldest.hash);
             self.close(hash, &key, reason, now, env);
         }
         true
@@ -185,7 +185,7 @@ impl Core {
     /// Emits the last fingerprints and the end of a connection.
     pub(super) fn emit_end<F, S: EventHandler>(
         &mut self,
-        mut connection: ProtocolConnection,
+        mut connection: Box<ProtocolConnection>,
         event: EventContext,
         env: &mut ShardEnv<'_, F, S>,
     ) {
@@ -198,8 +198,8 @@ impl Core {
         connection.release(&mut self.budget);
         connection.credit_attributes(&mut self.attribute_budget);
         let latency = connection.latencies.known(connection.record.attributes.tls.is_some());
-        let mut record = connection.record;
-        record.ended = connection.ended;
+        let ProtocolConnection { mut record, ended, .. } = *connection;
+        record.ended = ended;
         record.latency = (latency != Latency::default()).then(|| Box::new(latency));
         env.events.connection(event, record);
     }

@@ -8,14 +8,12 @@ use crate::model::ConnectionRecord;
 impl Core {
     /// Calls `read` with the record of a connection, if it is open. `hash` is that of its key.
     pub(crate) fn read_record(&mut self, hash: u64, key: &FlowKey, read: impl FnOnce(&mut ConnectionRecord)) {
-        if let Some(connection) = self.connections.get_mut(hash, key) {
-            connection.read_record(read);
-        }
+        self.connections.visit(hash, key, |connection| connection.read_record(read));
     }
 
     /// Calls `read` with the records of all connections, the most recently used first, until it returns false.
     pub(crate) fn newest_records(&mut self, mut read: impl FnMut(&mut ConnectionRecord) -> bool) {
-        self.connections.each_newest_mut(|connection| connection.read_record(&mut read));
+        self.connections.visit_newest(|connection| connection.read_record(&mut read));
     }
 
     /// Calls `read` with the records of the next `count` slots, until it returns false. The next call continues there.
@@ -24,9 +22,9 @@ impl Core {
             if self.next_record >= self.connections.slots() {
                 self.next_record = 0;
             }
-            let slot = self.connections.slot_mut(self.next_record);
+            let slot = self.next_record;
             self.next_record += 1;
-            if slot.is_some_and(|connection| !connection.read_record(&mut read)) {
+            if self.connections.visit_slot(slot, |connection| connection.read_record(&mut read)) == Some(false) {
                 return;
             }
         }

@@ -208,6 +208,98 @@ fn hellos_are_fingerprinted_although_the_records_of_the_tcp_handshake_were_dropp
 }
 
 #[cfg(feature = "ja4plus")]
+mod half_open {
+    use arcstr::ArcStr;
+
+    use super::*;
+    use crate::model::{FingerprintRecord, path};
+
+    /// Notes fingerprints in their records as the engine does, and lists all events.
+    #[derive(Default)]
+    struct EventLog(Vec<String>);
+
+    impl EventHandler for EventLog {
+        fn fingerprint(&mut self, event: &FingerprintEvent<'_>, record: &mut ConnectionRecord) {
+            let FingerprintEvent { method, side, count, value, cause, ttl, .. } = *event;
+            self.0.push(format!("{method:?} {value} {cause:?} of {record:?}"));
+            (record.is_known, record.is_new) = (true, true);
+            record.hops.client = ttl.and_then(path::hops).or(record.hops.client);
+            record.mss = Some(1460);
+            let value = ArcStr::from(value);
+            let example = FingerprintRecord::example(method, "");
+            record.note(FingerprintRecord { side, count, value, time: cause.time, first_seen: true, ..example });
+        }
+
+        fn connection(&mut self, cause: EventContext, record: ConnectionRecord) {
+            self.0.push(format!("{cause:?} end of {record:?}"));
+        }
+    }
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// Processes the packets of a live connection, each two seconds after the one before it. Returns the events, and the
+    /// number of packets after which the connection was compact.
+    fn events_of(talk: &TcpConversation, is_compacted: bool) -> (Vec<String>, usize) {
+        let (mut flows, mut buffers) = (UserFlows::with_capacity(1), ShardBuffers::default());
+        let (mut core, mut scratch) = (Core::new(&limits(1, 1 << 20)), Scratch::default());
+        let (mut log, mut compact, config) = (EventLog::default(), 0, FilterConfig::new([1, 2]));
+        for (number, packet) in (1..).zip(talk.packets()) {
+            let time = 2 * SECOND * number;
+            let CapturedFrame { start, slice, .. } = frame(&packet.frame, packet.frame.len(), number);
+            flows.set_time(Time(time));
+            if select(&slice, start, FrameInfo::default, &mut flows, &config, &mut scratch) != Verdict::Selected {
+                continue;
+            }
+            let capture = scratch.selection.capture;
+            let header = RecordHeader::new(&FrameInfo::default(), &scratch.selection, time, capture);
+            let bytes = packet.frame.get(..capture as usize).unwrap_or_default();
+            let packet = packet::Packet { header: &header, bytes, interface: 3, number: None };
+            let mut env = ShardEnv { flows: &mut flows, buffers: &mut buffers, events: &mut log };
+            core.packet(&packet, &mut env);
+            if is_compacted {
+                core.connections.compact(Time(time + SECOND));
+                compact += core.connections.half_open();
+                let key = packet::decode(&packet).expect("decodes").key;
+                let mut records = 0;
+                core.newest_records(|record| {
+                    records += usize::from(record.history.len() as u64 <= number);
+                    true
+                });
+                core.read_record(header.hash, &key, |_| records += 1);
+                assert_eq!((records, core.connections.half_open() <= 1), (2, true));
+            }
+        }
+        let now = Now { time: Time(100 * SECOND), packet: None };
+        core.finish(now, &mut ShardEnv { flows: &mut flows, buffers: &mut buffers, events: &mut log });
+        (log.0, compact)
+    }
+
+    #[test]
+    fn a_compact_connection_has_the_same_events() {
+        for ends in [["10.0.0.1:50000", "10.0.0.2:443"], ["10.0.0.2:443", "10.0.0.1:50000"], ["[::2]:9", "[::1]:443"]] {
+            let mut talk = TcpConversation::between(ends[0], ends[1]);
+            talk.syn();
+            assert_eq!(events_of(&talk, true), (events_of(&talk, false).0, 1), "a SYN between {ends:?}");
+
+            let mut talk = TcpConversation::between(ends[0], ends[1]);
+            talk.handshake().client(&named(&[b"h2"]));
+            let (plain, (events, compact)) = (events_of(&talk, false).0, events_of(&talk, true));
+            assert_eq!((&events, compact), (&plain, 1), "a handshake between {ends:?}");
+            assert!(plain.iter().any(|event| event.starts_with("Ja4l ")), "{plain:?}");
+        }
+    }
+
+    #[test]
+    fn a_compact_connection_takes_a_quarter_of_the_memory() {
+        use crate::conntrack::HalfOpen;
+        use crate::protocol::ProtocolConnection;
+
+        let full = size_of::<ProtocolConnection>() + 16 + size_of::<FingerprintRecord>();
+        assert!(size_of::<HalfOpen>() * 4 <= full, "{} and {full}", size_of::<HalfOpen>());
+    }
+}
+
+#[cfg(feature = "ja4plus")]
 mod ssh {
     use ::tests::packets::TimedFrame;
     use ja4_common::record::flag;

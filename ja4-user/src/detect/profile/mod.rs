@@ -30,7 +30,7 @@ use crate::units::HumanDuration;
 /// Sensors with separate counts. Rows of further sensors are counted and ignored.
 const MAX_SOURCES: usize = 256;
 
-/// Rows of evicted profiles that are not stored yet; further rows are counted as lost.
+/// Rows of evicted profiles that are not stored yet, of all parts together; further rows are counted as lost.
 const MAX_EVICTED_ROWS: usize = 50_000;
 
 /// The name of the rule.
@@ -152,6 +152,8 @@ pub struct Profiles {
     dirty: VecDeque<ProfileId>,
     /// Rows of evicted profiles that are not stored yet.
     evicted_rows: VecDeque<ProfileRow>,
+    /// The number of equal parts of all keys, of which this is one.
+    parts: usize,
     rule: Arc<str>,
     description: ArcStr,
     stats: ProfileStats,
@@ -181,6 +183,7 @@ impl Profiles {
             sources: vec![own],
             dirty: VecDeque::new(),
             evicted_rows: VecDeque::new(),
+            parts,
             rule: RULE.into(),
             description: DESCRIPTION.into(),
             stats: ProfileStats::default(),
@@ -276,7 +279,7 @@ impl Profiles {
         }
         if known.values.len() >= self.settings.max_values.max(1) {
             let rows = known.evict(held, &self.sources);
-            push_evicted(&mut self.evicted_rows, &mut self.stats, rows);
+            push_evicted(&mut self.evicted_rows, self.parts, &mut self.stats, rows);
             self.stats.evicted_values += 1;
             self.stats.values -= 1;
         }
@@ -371,7 +374,7 @@ impl Profiles {
         let changed = profile.merge(&row, source);
         if profile.values.len() > self.settings.max_values.max(1) {
             let rows = profile.evict(&id, &self.sources);
-            push_evicted(&mut self.evicted_rows, &mut self.stats, rows);
+            push_evicted(&mut self.evicted_rows, self.parts, &mut self.stats, rows);
             self.stats.evicted_values += 1;
         } else {
             self.stats.values += (profile.values.len() - known) as u64;
@@ -402,22 +405,22 @@ impl Profiles {
             self.stats.values -= evicted.values.len() as u64;
             let mut rows = Vec::new();
             evicted.drain(&id, &self.sources, &mut rows);
-            push_evicted(&mut self.evicted_rows, &mut self.stats, rows);
+            push_evicted(&mut self.evicted_rows, self.parts, &mut self.stats, rows);
         }
     }
 
     fn queue(&mut self, id: ProfileId) {
         self.dirty.push_back(id);
-        if self.dirty.len() > 2 * self.settings.max_keys {
+        if self.dirty.len() > 2 * self.settings.max_keys.div_ceil(self.parts) {
             let profiles = &self.profiles;
             self.dirty.retain(|id| profiles.peek(id, |held| held == id).is_some_and(|(_, profile)| profile.dirty));
         }
     }
 }
 
-fn push_evicted(evicted: &mut VecDeque<ProfileRow>, stats: &mut ProfileStats, rows: Vec<ProfileRow>) {
+fn push_evicted(evicted: &mut VecDeque<ProfileRow>, parts: usize, stats: &mut ProfileStats, rows: Vec<ProfileRow>) {
     for row in rows {
-        if evicted.len() < MAX_EVICTED_ROWS {
+        if evicted.len() < MAX_EVICTED_ROWS.div_ceil(parts) {
             evicted.push_back(row);
         } else {
             stats.persist_lost += 1;

@@ -177,6 +177,19 @@ fn keys_and_values_are_bounded_and_evicted_rows_stored() {
 }
 
 #[test]
+fn what_is_not_stored_yet_is_bounded_over_all_parts() {
+    const PARTS: usize = 10;
+    let settings = ProfileSettings { max_keys: 1_000, ..ProfileSettings::default() };
+    let mut part = Profiles::part(&settings, LocalNetworks::default(), "a".into(), Arc::default(), PARTS);
+    for number in 0..10_000 {
+        part.observe(PairKind::HostJa4, &format!("host {number}"), "usual", at(number), |_| false);
+        assert!(part.dirty.len() <= 2 * 1_000 / PARTS && part.evicted_rows.len() <= MAX_EVICTED_ROWS / PARTS);
+    }
+    assert_eq!(part.stats().persist_lost, (10_000 - 1_000 / PARTS - MAX_EVICTED_ROWS / PARTS) as u64);
+    assert_eq!(drain(&mut part).len(), 1_000 / PARTS + MAX_EVICTED_ROWS / PARTS);
+}
+
+#[test]
 fn exported_lines_are_imported_unchanged() {
     let mut profiles = profiles("a");
     profiles.observe(PairKind::SniJa4x, "a\"b\n", "x", at(7), |_| false);

@@ -71,7 +71,7 @@ pub struct EngineWorker {
     /// Descriptions of the alerts of open connections.
     fired: HashMap<u64, ThinVec<ArcStr>>,
     /// Connections that are open at the end of a replay, with their event contexts.
-    open: Vec<(ConnectionRecord, EventContext)>,
+    open: Vec<(Box<ConnectionRecord>, EventContext)>,
     /// Connections that have not ended.
     connections: u64,
     formatter: Formatter,
@@ -440,11 +440,11 @@ impl EngineWorker {
 
     /// Keeps a connection that is open at the end of a replay until all of them are known.
     pub(crate) fn keep_open(&mut self, record: ConnectionRecord, cause: EventContext) {
-        self.open.push((record, cause));
+        self.open.push((Box::new(record), cause));
     }
 
     /// Returns the connections that are open at the end of a replay, with their event contexts.
-    pub(crate) fn take_open(&mut self) -> Vec<(ConnectionRecord, EventContext)> {
+    pub(crate) fn take_open(&mut self) -> Vec<(Box<ConnectionRecord>, EventContext)> {
         std::mem::take(&mut self.open)
     }
 
