@@ -5,7 +5,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use arcstr::ArcStr;
 use ja4_common::flow::{FlowCounters, FlowKey};
 use ja4_common::headers::PROTO_TCP;
 use thin_vec::ThinVec;
@@ -16,7 +15,8 @@ use super::latency::Latencies;
 use super::tcp_handshake::TcpHandshake;
 use crate::model::os::System;
 use crate::model::{
-    CommunityId, ConnectionRecord, FingerprintRecord, FlowIdentity, Label, Method, SharedAttributes, Side, Time, path,
+    CommunityId, ConnectionRecord, FingerprintRecord, FingerprintValue, FlowIdentity, Method, SharedAttributes, Side,
+    Time, path,
 };
 use crate::packet::flow_key;
 
@@ -26,8 +26,7 @@ pub(crate) struct HalfOpen {
     endpoints: Endpoints,
     start: Time,
     last: Time,
-    ja4t: ArcStr,
-    label: Option<Arc<Label>>,
+    ja4t: Arc<FingerprintValue>,
     /// Sequence number of the client's first payload byte.
     first_seq: u32,
     bytes: u32,
@@ -42,7 +41,7 @@ pub(crate) struct HalfOpen {
     flags: u8,
 }
 
-const _: () = assert!(size_of::<HalfOpen>() == 72);
+const _: () = assert!(size_of::<HalfOpen>() == 64);
 
 /// Bits of [`HalfOpen::flags`].
 mod flag {
@@ -139,12 +138,9 @@ impl HalfOpen {
             side: Side::Client,
             count: 1,
             value,
-            raw: None,
             time,
             packet: None,
             first_seen,
-            label,
-            known_bad: None,
         } = ja4t
         else {
             return None;
@@ -152,7 +148,7 @@ impl HalfOpen {
         let FlowIdentity { id, community: _, client, server, proto: PROTO_TCP, vlan } = *identity else {
             return None;
         };
-        let has_app = match (app, label) {
+        let has_app = match (app, &value.label) {
             (None, _) => false,
             (Some(app), Some(label)) if Arc::ptr_eq(app, label) => true,
             _ => return None,
@@ -189,8 +185,7 @@ impl HalfOpen {
             endpoints: Endpoints::of(client, server)?,
             start: *start,
             last: *last,
-            ja4t: ArcStr::clone(value),
-            label: label.clone(),
+            ja4t: Arc::clone(value),
             first_seq: first_seq_of_client,
             bytes: u32::try_from(bytes.client).ok()?,
             packets: u16::try_from(packets.client).ok()?,
@@ -221,20 +216,17 @@ impl HalfOpen {
             method: Method::Ja4t,
             side: Side::Client,
             count: 1,
-            value: ArcStr::clone(&self.ja4t),
-            raw: None,
+            value: Arc::clone(&self.ja4t),
             time: self.start,
             packet: None,
             first_seen: is_set(flag::FIRST_SEEN),
-            label: self.label.clone(),
-            known_bad: None,
         });
         let mut record = ConnectionRecord {
             last: self.last,
             history,
             mss: Some(self.mss).filter(|mss| *mss != 0),
             os: self.os,
-            app: self.label.clone().filter(|_| is_set(flag::HAS_APP)),
+            app: self.ja4t.label.clone().filter(|_| is_set(flag::HAS_APP)),
             is_new: is_set(flag::IS_NEW),
             stored_at: self.stored_at,
             is_known: true,

@@ -247,9 +247,9 @@ mod tests {
         use crate::model::path::Syn;
         use crate::model::{
             Alert, Attributes, CertificateAttributes, CommunityId, ConnectionRecord, CowArc, DhcpAttributes, EndReason,
-            EventContext, FingerprintEvent, FingerprintRecord, FlowIdentity, Hook, HttpAttributes, KnownBad, Label,
-            Method, QuicAttributes, Severity, SharedAttributes, Side, SshAttributes, SshSession, Time, TlsAttributes,
-            os,
+            EventContext, FingerprintEvent, FingerprintRecord, FingerprintValue, FlowIdentity, Hook, HttpAttributes,
+            KnownBad, Label, Method, QuicAttributes, Severity, SharedAttributes, Side, SshAttributes, SshSession, Time,
+            TlsAttributes, os,
         };
 
         /// 2026-11-23T07:00:00.123456789Z
@@ -373,23 +373,24 @@ mod tests {
                 method: Method::Ja4,
                 side: Side::Client,
                 count: 1,
-                value: "t13d1516h2_8daaf6152771_e5627efa2ab1".into(),
-                raw: None,
+                value: Arc::new(FingerprintValue {
+                    label: Some(Arc::new(Label {
+                        name: "Chromium".into(),
+                        source: "builtin".into(),
+                        category: Some("browser".into()),
+                        confidence: Some(90),
+                    })),
+                    known_bad: Some(Arc::new(KnownBad {
+                        pattern: "t13d15*".into(),
+                        category: "c2".into(),
+                        confidence: 20,
+                        note: "shared with browsers".into(),
+                    })),
+                    .."t13d1516h2_8daaf6152771_e5627efa2ab1".into()
+                }),
                 time: TIME,
                 packet: None,
                 first_seen: true,
-                label: Some(Arc::new(Label {
-                    name: "Chromium".into(),
-                    source: "builtin".into(),
-                    category: Some("browser".into()),
-                    confidence: Some(90),
-                })),
-                known_bad: Some(Arc::new(KnownBad {
-                    pattern: "t13d15*".into(),
-                    category: "c2".into(),
-                    confidence: 20,
-                    note: "shared with browsers".into(),
-                })),
             }
         }
 
@@ -405,8 +406,8 @@ mod tests {
                 ended: Some(EndReason::Fin),
                 latency: None,
                 attributes: SharedAttributes::default(),
-                app: seen().label,
-                known_bad: seen().known_bad,
+                app: seen().value.label.clone(),
+                known_bad: seen().value.known_bad.clone(),
                 history: thin_vec::thin_vec![seen()],
                 hops: [Some(3), None].into(),
                 mss: Some(1380),

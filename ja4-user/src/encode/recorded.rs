@@ -22,7 +22,7 @@ fn lines(format: Format, seen: Option<&FingerprintRecord>, record: &ConnectionRe
 
 #[test]
 fn a_fingerprint_of_which_nothing_is_known_has_no_further_fields() {
-    let seen = FingerprintRecord { first_seen: false, label: None, known_bad: None, ..seen() };
+    let seen = FingerprintRecord { first_seen: false, ..seen().labelled(None).matching(None) };
     let record = connection(flow(), SharedAttributes::default());
     for format in Format::ALL {
         let [with, without] = [Some(&seen), None].map(|seen| lines(format, seen, &record));
@@ -76,10 +76,10 @@ proptest! {
         let [name, source, category, pattern, note] = texts.map(|text| Arc::from(format!("{text}{like_csv}")));
         let label = Label { name, source, category: Some(Arc::clone(&category)), confidence: None };
         let bad = KnownBad { pattern, category, confidence: 1, note };
-        let seen = FingerprintRecord { label: Some(Arc::new(label.clone())), known_bad: Some(Arc::new(bad.clone())), ..seen() };
+        let seen = seen().labelled(Some(Arc::new(label.clone()))).matching(Some(Arc::new(bad.clone())));
         let record = ConnectionRecord {
-            app: seen.label.clone(),
-            known_bad: seen.known_bad.clone(),
+            app: seen.value.label.clone(),
+            known_bad: seen.value.known_bad.clone(),
             fired: [&bad.note, &label.name].map(|text| text[..].into()).into(),
             ..record()
         };

@@ -46,6 +46,26 @@ pub struct KnownBad {
     pub note: Arc<str>,
 }
 
+/// A value of a fingerprint, and what is known of the value. Connections with the same value share one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FingerprintValue {
+    /// The value.
+    pub text: ArcStr,
+    /// Raw form, if raw forms are requested.
+    pub raw: Option<ArcStr>,
+    /// Label.
+    pub label: Option<Arc<Label>>,
+    /// Known-bad pattern that matched.
+    pub known_bad: Option<Arc<KnownBad>>,
+}
+
+/// A value of which nothing else is known.
+impl From<&str> for FingerprintValue {
+    fn from(text: &str) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+}
+
 /// A fingerprint in the record of its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FingerprintRecord {
@@ -56,20 +76,17 @@ pub struct FingerprintRecord {
     /// Its number among those of this method and connection, from 1.
     pub count: u32,
     /// The value.
-    pub value: ArcStr,
-    /// Raw form, if raw forms are requested.
-    pub raw: Option<ArcStr>,
+    pub value: Arc<FingerprintValue>,
     /// Time.
     pub time: Time,
     /// Number of the packet in a replay.
     pub packet: Option<NonZeroU64>,
     /// Whether the value was never seen on this network before.
     pub first_seen: bool,
-    /// Label.
-    pub label: Option<Arc<Label>>,
-    /// Known-bad pattern that matched.
-    pub known_bad: Option<Arc<KnownBad>>,
 }
+
+/// Every connection has some.
+const _: () = assert!(size_of::<FingerprintRecord>() == 32);
 
 impl FingerprintRecord {
     /// Returns the number of the packet in a replay.
@@ -87,14 +104,23 @@ impl FingerprintRecord {
             method,
             side: Side::Client,
             count: 1,
-            value: value.into(),
-            raw: None,
+            value: Arc::new(value.into()),
             time: Time(0),
             packet: None,
             first_seen: false,
-            label: None,
-            known_bad: None,
         }
+    }
+
+    /// The same with a label, for tests.
+    pub(crate) fn labelled(mut self, label: Option<Arc<Label>>) -> Self {
+        Arc::make_mut(&mut self.value).label = label;
+        self
+    }
+
+    /// The same with a known-bad match, for tests.
+    pub(crate) fn matching(mut self, known_bad: Option<Arc<KnownBad>>) -> Self {
+        Arc::make_mut(&mut self.value).known_bad = known_bad;
+        self
     }
 }
 

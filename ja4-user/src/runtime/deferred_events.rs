@@ -44,15 +44,15 @@ impl DeferredEvent {
     /// The fingerprint, if it is one.
     pub(super) fn fingerprint(&self) -> Option<FingerprintEvent<'_>> {
         let DeferredKind::Fingerprint { ttl, details } = &self.kind else { return None };
-        let FingerprintRecord { method, side, count, value, raw, .. } = self.record.history.last()?;
+        let FingerprintRecord { method, side, count, value, .. } = self.record.history.last()?;
         let details = details.as_deref();
         Some(FingerprintEvent {
             cause: self.cause,
             method: *method,
             side: *side,
             count: *count,
-            value,
-            raw: raw.as_deref(),
+            value: &value.text,
+            raw: value.raw.as_deref(),
             original: details.and_then(|details| details.original.as_deref()),
             raw_original: details.and_then(|details| details.raw_original.as_deref()),
             ttl: *ttl,

@@ -165,7 +165,7 @@ impl<W: Write> BatchRounds<W> {
             for DeferredEvent { record, kind, .. } in events.by_ref().take(run.end - number as usize) {
                 if let (DeferredKind::Fingerprint { .. }, Some(seen)) = (kind, record.history.last()) {
                     for host in self.engine.sightings(record, seen) {
-                        let part = detectors.value_part(seen.method, &seen.value, host);
+                        let part = detectors.value_part(seen.method, &seen.value.text, host);
                         if let Some(signals) = batch.sightings.get_mut(usize::from(part)) {
                             signals.push(SightSignal { order: (run.key, number), host });
                         }

@@ -209,7 +209,7 @@ fn hellos_are_fingerprinted_although_the_records_of_the_tcp_handshake_were_dropp
 
 #[cfg(feature = "ja4plus")]
 mod half_open {
-    use arcstr::ArcStr;
+    use std::sync::Arc;
 
     use super::*;
     use crate::model::{FingerprintRecord, path};
@@ -225,7 +225,7 @@ mod half_open {
             (record.is_known, record.is_new) = (true, true);
             record.hops.client = ttl.and_then(path::hops).or(record.hops.client);
             record.mss = Some(1460);
-            let value = ArcStr::from(value);
+            let value = Arc::new(value.into());
             let example = FingerprintRecord::example(method, "");
             record.note(FingerprintRecord { side, count, value, time: cause.time, first_seen: true, ..example });
         }

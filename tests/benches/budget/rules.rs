@@ -74,12 +74,9 @@ pub(crate) fn seen(method: Method) -> FingerprintRecord {
         method,
         side: Side::Client,
         count: 1,
-        value: "t13d1516h2_8daaf6152771_e5627efa2ab1".into(),
-        raw: None,
+        value: Arc::new("t13d1516h2_8daaf6152771_e5627efa2ab1".into()),
         time: Time(0),
         packet: None,
         first_seen: false,
-        label: None,
-        known_bad: None,
     }
 }

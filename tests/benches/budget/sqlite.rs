@@ -4,6 +4,7 @@
 //! methods, and latencies that are nearly all distinct.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -11,8 +12,8 @@ use arcstr::ArcStr;
 use ja4_user::model::os::{self, System};
 use ja4_user::model::path::Syn;
 use ja4_user::model::{
-    Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FlowIdentity, Method, Side, Time,
-    TlsAttributes,
+    Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FingerprintValue, FlowIdentity,
+    Method, Side, Time, TlsAttributes,
 };
 use ja4_user::output::storage::{RunEnd, SensorRun, WriteOp, Writer, WriterHandle, WriterOptions};
 use tests::random::SplitMix64;
@@ -114,13 +115,10 @@ impl Traffic {
                 method,
                 side,
                 count: 1,
-                value,
-                raw: None,
+                value: Arc::new(FingerprintValue { text: value, ..FingerprintValue::default() }),
                 time: Time(start + after),
                 packet: None,
                 first_seen: false,
-                label: None,
-                known_bad: None,
             };
             batch.push(WriteOp::Fingerprint { flow, interface: 0, seen });
         };

@@ -30,13 +30,10 @@ pub(crate) fn fingerprint_record(method: Method, value: &str, time: u64) -> Fing
         method,
         side: Side::Client,
         count: 1,
-        value: value.into(),
-        raw: None,
+        value: Arc::new(value.into()),
         time: Time(time),
         packet: NonZeroU64::new(7),
         first_seen: false,
-        label: None,
-        known_bad: None,
     }
 }
 

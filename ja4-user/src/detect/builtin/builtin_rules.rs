@@ -182,19 +182,19 @@ impl BuiltinRules {
     }
 
     fn evaluate_known_bad(&mut self, seen: &FingerprintRecord, context: &mut BuiltinContext<'_>) -> Option<Alert> {
-        let bad = seen.known_bad.as_deref().filter(|_| self.settings.known_bad.enabled)?;
+        let bad = seen.value.known_bad.as_deref().filter(|_| self.settings.known_bad.enabled)?;
         let client = context.record.identity.client.0;
-        let suppressed = self.fire(BuiltinRule::KnownBad, &(client, seen.method, &*seen.value), context)?;
+        let suppressed = self.fire(BuiltinRule::KnownBad, &(client, seen.method, &*seen.value.text), context)?;
         let reason = format!(
             "{} {} matches {}: {} ({}, confidence {})",
             seen.method.name(),
-            seen.value,
+            seen.value.text,
             bad.pattern,
             bad.note,
             bad.category,
             bad.confidence
         );
-        let group = [("src_ip", &*client.to_string()), (seen.method.name(), &*seen.value)];
+        let group = [("src_ip", &*client.to_string()), (seen.method.name(), &*seen.value.text)];
         let mut alert = self.alert(BuiltinRule::KnownBad, &group, reason, suppressed, context);
         if bad.confidence < self.settings.known_bad.confidence {
             alert.severity = Severity::Low;
@@ -211,8 +211,8 @@ impl BuiltinRules {
     ) -> Option<BuiltinOutcome> {
         let host = new_to(&self.settings.first_seen, seen, context)?;
         // Allowlist and cooldown apply to each value separately.
-        let suppressed = self.fire(BuiltinRule::FirstSeen, &(host, seen.method, &*seen.value), context)?;
-        let new = NewValue { method: seen.method, value: ArcStr::clone(&seen.value), host };
+        let suppressed = self.fire(BuiltinRule::FirstSeen, &(host, seen.method, &*seen.value.text), context)?;
+        let new = NewValue { method: seen.method, value: ArcStr::clone(&seen.value.text), host };
         Some(BuiltinOutcome::NewValue(new, suppressed))
     }
 
@@ -264,8 +264,8 @@ impl BuiltinRules {
                 settings,
                 client,
                 server,
-                &seen.value,
-                seen.label.as_ref(),
+                &seen.value.text,
+                seen.value.label.as_ref(),
                 context.now,
             )
         } else {
@@ -296,7 +296,7 @@ impl BuiltinRules {
         if !settings.enabled {
             return None;
         }
-        let value = self.seed.hash_one(&*seen.value);
+        let value = self.seed.hash_one(&*seen.value.text);
         let found = self.many_ja4.observe(settings, client, value, context.now);
         if let Some(number) = found
             && let Some(suppressed) = self.fire(BuiltinRule::ManyJa4, &client, context)
@@ -318,16 +318,16 @@ impl BuiltinRules {
         let Self { settings, rare_value_spread, seed, allowlist, fired, .. } = self;
         let settings = &settings.rare_value_spread;
         let since = context.sighting.new_since.filter(|_| settings.enabled && is_rare(seen))?;
-        let value = seed.hash_one((seen.method, &*seen.value));
+        let value = seed.hash_one((seen.method, &*seen.value.text));
         let client = seed.hash_one(context.record.identity.client.0);
         let is_allowlisted = || count_firing(fired, allowlist, BuiltinRule::RareValueSpread, context);
         let found = rare_value_spread.observe(settings, value, client, since, context.now, is_allowlisted);
         if let Some(hosts) = found
             && let Some(suppressed) =
-                self.check_cooldown(BuiltinRule::RareValueSpread, &(seen.method, &*seen.value), context)
+                self.check_cooldown(BuiltinRule::RareValueSpread, &(seen.method, &*seen.value.text), context)
         {
             let RareValueSpreadSettings { hosts: threshold, window, rare_for, .. } = &self.settings.rare_value_spread;
-            let (method, value) = (seen.method.name(), &*seen.value);
+            let (method, value) = (seen.method.name(), &*seen.value.text);
             let reason = format!(
                 "{method} {value}, first seen on this network within {rare_for}, came from {hosts} clients within {window} \
                  (threshold: {threshold})"
@@ -345,18 +345,18 @@ impl BuiltinRules {
         // The hash of each prefix of the chain covers the hash of the shorter prefix and the next value.
         let (mut hashes, mut length, mut hash) = ([0; MAX_VALUES], 0, 0_u64);
         for (seen, prefix) in chain(record).zip(&mut hashes) {
-            hash = seed.hash_one((hash, &*seen.value));
+            hash = seed.hash_one((hash, &*seen.value.text));
             *prefix = hash;
             length += 1;
         }
         let prefixes = hashes.get(..length).unwrap_or_default();
         let is_allowlisted = || {
-            let values = chain(record).map(|seen| (seen.method, &*seen.value));
+            let values = chain(record).map(|seen| (seen.method, &*seen.value.text));
             count_firing_of(fired, allowlist, BuiltinRule::NewChain, record, values)
         };
         let before = new_chain.observe(settings, sni, prefixes, is_allowlisted)?;
         if let Some(suppressed) = self.check_cooldown(BuiltinRule::NewChain, &sni, context) {
-            let chain = chain(record).map(|seen| &*seen.value).collect::<Vec<_>>().join(", ");
+            let chain = chain(record).map(|seen| &*seen.value.text).collect::<Vec<_>>().join(", ");
             let threshold = self.settings.new_chain.observations;
             let reason = format!(
                 "{length} certificates for {sni} have JA4X {chain}; {before} earlier chains had other shapes \
@@ -380,9 +380,9 @@ impl BuiltinRules {
             return None;
         }
         let (client, server): (IpAddr, _) = (identity.client.0, identity.server);
-        let key = (client, server, self.seed.hash_one((seen.method, &*seen.value)));
+        let key = (client, server, self.seed.hash_one((seen.method, &*seen.value.text)));
         let found = self.beacon.observe(settings, key, beat)?;
-        let suppressed = self.fire(BuiltinRule::Beacon, &(client, server, seen.method, &*seen.value), context)?;
+        let suppressed = self.fire(BuiltinRule::Beacon, &(client, server, seen.method, &*seen.value.text), context)?;
         let BeaconMatch { intervals, mean, variation } = found;
         let threshold = self.settings.beacon.variation;
         let reason = format!(
@@ -391,7 +391,7 @@ impl BuiltinRules {
         );
         let (client, server, port) = (client.to_string(), server.0.to_string(), server.1.to_string());
         let group: GroupFields<'_> =
-            &[("src_ip", &client), ("dest_ip", &server), ("dest_port", &port), (seen.method.name(), &seen.value)];
+            &[("src_ip", &client), ("dest_ip", &server), ("dest_port", &port), (seen.method.name(), &seen.value.text)];
         Some(self.alert(BuiltinRule::Beacon, group, reason, suppressed, context))
     }
 
@@ -428,7 +428,7 @@ impl BuiltinRules {
             reason,
             flow: Some(context.record.identity),
             interface: Some(context.record.interface),
-            fingerprint: context.seen.map(|seen| (seen.method, ArcStr::clone(&seen.value))),
+            fingerprint: context.seen.map(|seen| (seen.method, ArcStr::clone(&seen.value.text))),
             category: None,
             confidence: None,
             suppressed,
@@ -447,7 +447,8 @@ impl BuiltinSettings {
     ) {
         let identity = &event.record.identity;
         let client = identity.client.0;
-        let beacon = |seen: &FingerprintRecord| hasher.hash_one((client, identity.server, seen.method, &*seen.value));
+        let beacon =
+            |seen: &FingerprintRecord| hasher.hash_one((client, identity.server, seen.method, &*seen.value.text));
         let Some(seen) = event.seen else {
             if self.new_chain.enabled
                 && let Some(sni) = sni(event.record)
@@ -461,11 +462,11 @@ impl BuiltinSettings {
             }
             return;
         };
-        if self.known_bad.enabled && seen.known_bad.is_some() {
-            found(BuiltinRule::KnownBad, hasher.hash_one((client, seen.method, &*seen.value)));
+        if self.known_bad.enabled && seen.value.known_bad.is_some() {
+            found(BuiltinRule::KnownBad, hasher.hash_one((client, seen.method, &*seen.value.text)));
         }
         if let Some(host) = new_to(&self.first_seen, seen, event) {
-            found(BuiltinRule::FirstSeen, hasher.hash_one((host, seen.method, &*seen.value)));
+            found(BuiltinRule::FirstSeen, hasher.hash_one((host, seen.method, &*seen.value.text)));
         }
         if seen.method == Method::Ja4t && self.new_tunnel.enabled {
             found(BuiltinRule::NewTunnel, hasher.hash_one(new_tunnel::network(client)));
@@ -478,7 +479,7 @@ impl BuiltinSettings {
                 found(BuiltinRule::ManyJa4, hasher.hash_one(client));
             }
             if self.rare_value_spread.enabled && event.sighting.new_since.is_some() && is_rare(seen) {
-                found(BuiltinRule::RareValueSpread, hasher.hash_one((seen.method, &*seen.value)));
+                found(BuiltinRule::RareValueSpread, hasher.hash_one((seen.method, &*seen.value.text)));
             }
         }
         // A connection has one hello, or two after a HelloRetryRequest, but any number of requests.
@@ -507,7 +508,7 @@ fn new_to(
 
 /// Whether a value may be rare: it names no ordinary software.
 fn is_rare(seen: &FingerprintRecord) -> bool {
-    seen.label.is_none() || seen.known_bad.is_some()
+    seen.value.label.is_none() || seen.value.known_bad.is_some()
 }
 
 /// The server name of a connection.
@@ -522,7 +523,7 @@ fn count_firing(
     rule: BuiltinRule,
     context: &BuiltinContext<'_>,
 ) -> bool {
-    count_firing_of(fired, allowlist, rule, context.record, context.seen.map(|seen| (seen.method, &*seen.value)))
+    count_firing_of(fired, allowlist, rule, context.record, context.seen.map(|seen| (seen.method, &*seen.value.text)))
 }
 
 /// Counts a firing about several fingerprints. Returns whether the allowlist suppresses it for any of them.

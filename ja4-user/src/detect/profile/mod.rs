@@ -127,7 +127,7 @@ fn pair_of<'a>(
         }
         Method::Ja4s => {
             let client = record.history.iter().rev().find(|client| client.method == Method::Ja4)?;
-            Some((PairKind::Ja4Ja4s, &*client.value))
+            Some((PairKind::Ja4Ja4s, &*client.value.text))
         }
         // Further certificates are those of authorities, which change with the server's own.
         Method::Ja4x if seen.count == 1 => {
@@ -237,8 +237,8 @@ impl Profiles {
         let mut text = [0; MAX_ADDRESS];
         let (pair, key) = pair_of(&self.settings, &self.local, record, seen, &mut text)?;
         let is_allowlisted =
-            |allowlist: &Allowlist| allowlist.suppresses(RULE, record, Some((seen.method, &*seen.value)));
-        let unusual = self.observe(pair, key, &seen.value, now, is_allowlisted)?;
+            |allowlist: &Allowlist| allowlist.suppresses(RULE, record, Some((seen.method, &*seen.value.text)));
+        let unusual = self.observe(pair, key, &seen.value.text, now, is_allowlisted)?;
         let suppressed = cooldowns.check(RULE, &(pair, key), now, self.settings.cooldown.0)?;
         Some(self.alert(pair, key, unusual, record, seen, now, suppressed))
     }
@@ -312,11 +312,11 @@ impl Profiles {
             reason: format!(
                 "{value_name} {} was never seen for {key_name} {key}, which was observed {observations} times with \
                  {values} other values (threshold: {} observations)",
-                seen.value, self.settings.observations,
+                seen.value.text, self.settings.observations,
             ),
             flow: Some(record.identity),
             interface: Some(record.interface),
-            fingerprint: Some((seen.method, ArcStr::clone(&seen.value))),
+            fingerprint: Some((seen.method, ArcStr::clone(&seen.value.text))),
             category: None,
             confidence: None,
             suppressed,

@@ -131,7 +131,7 @@ impl<'a> Subject<'a> {
         match self.event {
             EventRef::Fingerprint(event) => Some(event.value),
             EventRef::Alert(alert, _) => alert.fingerprint.as_ref().map(|(_, value)| &**value),
-            _ => self.seen.map(|seen| &*seen.value),
+            _ => self.seen.map(|seen| &*seen.value.text),
         }
     }
 
@@ -139,7 +139,7 @@ impl<'a> Subject<'a> {
         match self.event {
             EventRef::Fingerprint(event) => event.raw,
             EventRef::Alert(alert, raw) => raw.filter(|_| alert.fingerprint.is_some()),
-            _ => self.seen?.raw.as_deref(),
+            _ => self.seen?.value.raw.as_deref(),
         }
     }
 
@@ -210,7 +210,7 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn label(&self) -> Option<&'a Label> {
-        self.seen?.label.as_deref()
+        self.seen?.value.label.as_deref()
     }
 
     pub(super) fn app(&self) -> Option<&'a Label> {
@@ -219,7 +219,7 @@ impl<'a> Subject<'a> {
 
     pub(super) fn known_bad(&self) -> Option<&'a KnownBad> {
         match self.seen {
-            Some(seen) => seen.known_bad.as_deref(),
+            Some(seen) => seen.value.known_bad.as_deref(),
             None => self.record?.known_bad.as_deref(),
         }
     }
@@ -237,7 +237,7 @@ impl<'a> Subject<'a> {
 
     /// The newest value of a method.
     pub(super) fn newest(&self, method: Method) -> Option<FieldValue<'a>> {
-        text(self.record?.newest(method).map(|seen| &*seen.value))
+        text(self.record?.newest(method).map(|seen| &*seen.value.text))
     }
 }
 

@@ -448,7 +448,7 @@ fields! {
     primary.type => PrimaryType METHODS, END, CONNECTION | RULE,
         "Method of the fingerprint that describes the client best.", |s| text(Some(s.record?.primary()?.method.name()));
     primary.value => PrimaryValue FieldKind::Text, END, CONNECTION | RULE, "Value of that fingerprint.",
-        |s| text(Some(&s.record?.primary()?.value));
+        |s| text(Some(&s.record?.primary()?.value.text));
     alerts => Alerts FieldKind::Text, END, OF_CONNECTION,
         "Descriptions of the alerts of the connection. A condition holds if it holds for one.",
         |s| match s.record?.fired.as_slice() { [] => None, fired => Some(Texts(fired)) };

@@ -42,28 +42,29 @@ impl ValueIds {
         table: &mut ValueTable<'_>,
         fingerprint: &FingerprintRecord,
     ) -> rusqlite::Result<i64> {
-        let key = (fingerprint.method, ArcStr::clone(&fingerprint.value));
+        let key = (fingerprint.method, ArcStr::clone(&fingerprint.value.text));
         if let Some(cached) = self.cache.get_mut(&key) {
-            let needs_update = is_changed(&cached.label, &fingerprint.label)
-                || is_changed(&cached.known_bad, &fingerprint.known_bad)
-                || (fingerprint.raw.is_some() && !cached.raw);
+            let needs_update = is_changed(&cached.label, &fingerprint.value.label)
+                || is_changed(&cached.known_bad, &fingerprint.value.known_bad)
+                || (fingerprint.value.raw.is_some() && !cached.raw);
             if needs_update {
                 table.update(cached.id, fingerprint)?;
-                cached.label.clone_from(&fingerprint.label);
-                cached.known_bad.clone_from(&fingerprint.known_bad);
-                cached.raw |= fingerprint.raw.is_some();
+                cached.label.clone_from(&fingerprint.value.label);
+                cached.known_bad.clone_from(&fingerprint.value.known_bad);
+                cached.raw |= fingerprint.value.raw.is_some();
             }
             return Ok(cached.id);
         }
-        let id = match table.find(fingerprint.method, &fingerprint.value)? {
+        let id = match table.find(fingerprint.method, &fingerprint.value.text)? {
             Some(id) => id,
-            None => table.insert(fingerprint.method, &fingerprint.value)?,
+            None => table.insert(fingerprint.method, &fingerprint.value.text)?,
         };
-        if fingerprint.label.is_some() || fingerprint.known_bad.is_some() || fingerprint.raw.is_some() {
+        if fingerprint.value.label.is_some() || fingerprint.value.known_bad.is_some() || fingerprint.value.raw.is_some()
+        {
             table.update(id, fingerprint)?;
         }
-        let (label, known_bad) = (fingerprint.label.clone(), fingerprint.known_bad.clone());
-        self.cache.insert(key, KnownValue { id, label, known_bad, raw: fingerprint.raw.is_some() });
+        let (label, known_bad) = (fingerprint.value.label.clone(), fingerprint.value.known_bad.clone());
+        self.cache.insert(key, KnownValue { id, label, known_bad, raw: fingerprint.value.raw.is_some() });
         Ok(id)
     }
 
@@ -121,10 +122,10 @@ impl<'a> ValueTable<'a> {
     }
 
     fn update(&mut self, id: i64, fingerprint: &FingerprintRecord) -> rusqlite::Result<()> {
-        let (label, bad) = (fingerprint.label.as_deref(), fingerprint.known_bad.as_deref());
+        let (label, bad) = (fingerprint.value.label.as_deref(), fingerprint.value.known_bad.as_deref());
         self.update.execute(params![
             id,
-            fingerprint.raw.as_deref(),
+            fingerprint.value.raw.as_deref(),
             label.map(|label| &*label.name),
             label.map(|label| &*label.source),
             label.and_then(|label| label.category.as_deref()),

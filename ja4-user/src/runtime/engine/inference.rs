@@ -12,7 +12,7 @@ const SYSTEM: &str = "os";
 
 /// Returns the client application that a fingerprint names. Fingerprints of the server and operating systems name none.
 fn application(seen: &FingerprintRecord) -> Option<&Arc<Label>> {
-    seen.label.as_ref().filter(|label| names_application(seen.method, seen.side, label))
+    seen.value.label.as_ref().filter(|label| names_application(seen.method, seen.side, label))
 }
 
 /// Whether the label of a fingerprint names the client's application.
@@ -30,7 +30,7 @@ impl ConnectionRecord {
     pub(super) fn apply_fingerprint(&mut self, seen: &FingerprintRecord, ttl: Option<u8>) {
         match seen.method {
             Method::Ja4t if seen.count == 1 => {
-                let Some(syn) = Syn::parse(&seen.value) else {
+                let Some(syn) = Syn::parse(&seen.value.text) else {
                     return;
                 };
                 self.mss = syn.mss;
@@ -38,9 +38,9 @@ impl ConnectionRecord {
                 // The TTL confirms or contradicts the operating system.
                 self.os = os::hint(&syn, ttl.filter(|ttl| *ttl > 0));
             }
-            Method::Ja4l => self.hops.client = path::ttl(&seen.value).and_then(path::hops),
-            Method::Ja4ls => self.hops.server = path::ttl(&seen.value).and_then(path::hops),
-            Method::Ja4ssh => self.ssh = ssh_session::of(&seen.value).or(self.ssh),
+            Method::Ja4l => self.hops.client = path::ttl(&seen.value.text).and_then(path::hops),
+            Method::Ja4ls => self.hops.server = path::ttl(&seen.value.text).and_then(path::hops),
+            Method::Ja4ssh => self.ssh = ssh_session::of(&seen.value.text).or(self.ssh),
             _ => {}
         }
     }
@@ -56,7 +56,7 @@ impl ConnectionRecord {
         let worse = |bad: &Arc<crate::model::KnownBad>| {
             self.known_bad.as_ref().is_none_or(|held| held.confidence < bad.confidence)
         };
-        if let Some(bad) = seen.known_bad.as_ref().filter(|bad| worse(bad)) {
+        if let Some(bad) = seen.value.known_bad.as_ref().filter(|bad| worse(bad)) {
             self.known_bad = Some(Arc::clone(bad));
         }
     }
@@ -82,7 +82,7 @@ mod tests {
     fn seen(method: Method, side: Side, name: &str, category: Option<&str>) -> FingerprintRecord {
         let label =
             Label { name: name.into(), source: "mine".into(), category: category.map(Arc::from), confidence: Some(50) };
-        FingerprintRecord { side, label: Some(Arc::new(label)), ..FingerprintRecord::example(method, "x") }
+        FingerprintRecord { side, ..FingerprintRecord::example(method, "x") }.labelled(Some(Arc::new(label)))
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Engine {
         let mut sighted = Sighted::default();
         if let Some(seen) = record.history.last() {
             for host in self.sightings(record, seen) {
-                let part = self.detectors.value_part(seen.method, &seen.value, host);
+                let part = self.detectors.value_part(seen.method, &seen.value.text, host);
                 self.sight_part(part, seen, host, now, &mut sighted);
             }
         }
@@ -165,7 +165,7 @@ impl Engine {
         now: Time,
         sighted: &mut Sighted,
     ) {
-        let FingerprintRecord { method, value, .. } = seen;
+        let (method, value) = (&seen.method, &seen.value.text);
         let firsts = &mut self.detectors.part(part).first_seen;
         let Sighted { sighting, rows } = sighted;
         let text = || ArcStr::clone(value);

@@ -19,7 +19,7 @@ use super::finished::{Finished, Sighted};
 use super::inference;
 use super::json_lines::JsonLines;
 use super::shared::Engine;
-use super::value_cache::{CachedValue, ValueCache};
+use super::value_cache::ValueCache;
 use crate::detect::builtin::{BuiltinEvent, BuiltinOutcome, PendingAlerts};
 use crate::detect::detectors::{ActiveContent, Detectors, Signal};
 use crate::detect::first_seen::{FirstSeenFact, Sighting};
@@ -239,20 +239,22 @@ impl EngineWorker {
         }
         let content = &active.content;
         let FingerprintEvent { cause, method, side, count, value, raw, ttl, .. } = *event;
-        let CachedValue { value, label, known_bad } = self
-            .values
-            .get(method, value, |value| (content.labels.lookup(method, value), content.known_bad.check(method, value)));
+        let mut value = self.values.get(method, value, raw, |value| {
+            (content.labels.lookup(method, value), content.known_bad.check(method, value))
+        });
+        if value.label.is_none()
+            && let Some(label) = self.engine.remote_label(method, &value.text)
+        {
+            Arc::make_mut(&mut value).label = Some(label);
+        }
         let seen = FingerprintRecord {
             method,
             side,
             count,
-            raw: raw.map(|raw| self.values.share(raw)),
+            value,
             time: cause.time,
             packet: cause.packet.and_then(NonZeroU64::new),
             first_seen: false,
-            label: label.or_else(|| self.engine.remote_label(method, &value)),
-            known_bad,
-            value,
         };
         record.apply_fingerprint(&seen, ttl);
         record.raise_known_bad(&seen);
@@ -337,7 +339,7 @@ impl EngineWorker {
         if let Some(pending) = self.pending.get_mut(scope.lane) {
             pending.follow(record);
         }
-        let raw = || record.history.last().and_then(|seen| seen.raw.as_ref());
+        let raw = || record.history.last().and_then(|seen| seen.value.raw.as_ref());
         for outcome in outcomes {
             match outcome {
                 BuiltinOutcome::Alert(alert) => {
@@ -487,7 +489,7 @@ impl EngineWorker {
             active.content.labels.lookup(method, value).or_else(|| self.engine.remote_label(method, value))
         };
         let named = record.of_client().find_map(|FingerprintRecord { method, side, value, .. }| {
-            label_of(*method, value).filter(|label| inference::names_application(*method, *side, label))
+            label_of(*method, &value.text).filter(|label| inference::names_application(*method, *side, label))
         });
         record.app = named;
     }

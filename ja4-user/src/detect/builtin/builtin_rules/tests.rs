@@ -34,7 +34,7 @@ impl BuiltinHarness {
             match builtin.evaluate(rule, event, cooldowns) {
                 Some(BuiltinOutcome::Alert(alert)) => out.push(alert),
                 Some(BuiltinOutcome::NewValue(new, suppressed)) => {
-                    let raw = event.seen.and_then(|seen| seen.raw.as_ref());
+                    let raw = event.seen.and_then(|seen| seen.value.raw.as_ref());
                     pending.add(event.record, (event.now, event.packet), new, suppressed, raw);
                 }
                 None => {}
@@ -83,9 +83,9 @@ fn known_bad_fires_with_the_severity_of_its_confidence() {
         let [pattern, category, note] = ["t13d*", "c2", "Sliver"].map(Arc::from);
         Some(Arc::new(Bad { pattern, category, confidence, note }))
     };
-    engine.observe(&record, &FingerprintRecord { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, not_first(), 1);
-    engine.observe(&record, &FingerprintRecord { known_bad: bad(20), ..seen(Method::Ja4, "t13d2", 1) }, not_first(), 1);
-    engine.observe(&record, &FingerprintRecord { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, not_first(), 2);
+    engine.observe(&record, &seen(Method::Ja4, "t13d1", 1).matching(bad(90)), not_first(), 1);
+    engine.observe(&record, &seen(Method::Ja4, "t13d2", 1).matching(bad(20)), not_first(), 1);
+    engine.observe(&record, &seen(Method::Ja4, "t13d1", 1).matching(bad(90)), not_first(), 2);
     assert_eq!(
         engine.alerts(),
         [
@@ -96,12 +96,7 @@ fn known_bad_fires_with_the_severity_of_its_confidence() {
     let alert = &engine.out[0];
     assert_eq!((alert.category.as_deref(), alert.confidence, alert.packet), (Some("c2"), Some(90), Some(1)));
     assert_eq!(alert.fingerprint, Some((Method::Ja4, "t13d1".into())));
-    engine.observe(
-        &record,
-        &FingerprintRecord { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) },
-        not_first(),
-        601,
-    );
+    engine.observe(&record, &seen(Method::Ja4, "t13d1", 1).matching(bad(90)), not_first(), 601);
     assert_eq!(engine.out[2].suppressed, 1);
     assert_eq!(engine.builtin.stats().fired[BuiltinRule::KnownBad as usize], 4);
 }
@@ -179,12 +174,7 @@ fn a_browser_by_user_agent_alone_fires() {
         Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0".into());
     engine.observe(&record, &seen(Method::Ja4h, "ge11nn", 1), not_first(), 1);
     let label = Label { name: "Go".into(), source: "builtin".into(), category: None, confidence: None };
-    engine.observe(
-        &record,
-        &FingerprintRecord { label: Some(Arc::new(label)), ..seen(Method::Ja4, JA4, 1) },
-        not_first(),
-        2,
-    );
+    engine.observe(&record, &seen(Method::Ja4, JA4, 1).labelled(Some(Arc::new(label))), not_first(), 2);
     let alerts = engine.alerts();
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert!(
@@ -218,7 +208,7 @@ fn a_new_value_that_spreads_fires_unless_it_was_learned_or_labelled() {
     for (second, value, label) in [(50, "learned", None), (200, "new", None), (300, "named", label)] {
         for host in 1..10 {
             let record = record(&format!("10.0.0.{host}"), "198.51.100.1");
-            let seen = FingerprintRecord { label: label.clone(), ..seen(Method::Ja4, value, 1) };
+            let seen = seen(Method::Ja4, value, 1).labelled(label.clone());
             let sighting = firsts.check(Method::Ja4, value, Some(record.identity.client.0), at(second + host));
             engine.observe(&record, &seen, sighting, second + host);
         }
@@ -409,7 +399,7 @@ fn cost_per_fingerprint() {
                 let record = &records[(round * 104_729 % 2000) as usize];
                 let sighting = firsts.check(
                     Method::Ja4,
-                    &value.value,
+                    &value.value.text,
                     host.then_some(record.identity.client.0),
                     Time(round * 1000),
                 );

@@ -162,7 +162,7 @@ impl RuleMatcher {
         if !rule.checks.iter().all(|check| check.holds(&check.field.get(subject))) {
             return None;
         }
-        let fingerprint = subject.seen.map(|seen| (seen.method, &*seen.value));
+        let fingerprint = subject.seen.map(|seen| (seen.method, &*seen.value.text));
         if self.allowlist.suppresses(&rule.definition.name, record, fingerprint) {
             rule.counters.allowlisted.fetch_add(1, Ordering::Relaxed);
             return None;
@@ -200,7 +200,7 @@ impl RuleMatcher {
             reason: rule.reason(subject, measured),
             flow: Some(record.identity),
             interface: Some(record.interface),
-            fingerprint: event.map(|seen| (seen.method, ArcStr::clone(&seen.value))),
+            fingerprint: event.map(|seen| (seen.method, ArcStr::clone(&seen.value.text))),
             category: None,
             confidence: None,
             suppressed,

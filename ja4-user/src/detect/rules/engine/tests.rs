@@ -243,15 +243,9 @@ fn a_fingerprint_rule_is_evaluated_on_its_types_only() {
     run.fingerprint(&mut record, seen(Method::Ja4, "good", false));
     record.known_bad = Some(Arc::new(bad.clone()));
     run.fingerprint(&mut record, seen(Method::Ja4s, "good too", false));
-    run.fingerprint(
-        &mut record,
-        FingerprintRecord { known_bad: Some(Arc::new(bad.clone())), ..seen(Method::Ja4x, "x", false) },
-    );
+    run.fingerprint(&mut record, seen(Method::Ja4x, "x", false).matching(Some(Arc::new(bad.clone()))));
     assert_eq!(run.alerts, []);
-    run.fingerprint(
-        &mut record,
-        FingerprintRecord { known_bad: Some(Arc::new(bad)), ..seen(Method::Ja4s, "bad", false) },
-    );
+    run.fingerprint(&mut record, seen(Method::Ja4s, "bad", false).matching(Some(Arc::new(bad))));
     let alert = &run.alerts[0];
     assert_eq!(alert.reason, "1 fingerprints within 1s (threshold: more than 0)");
     assert_eq!(alert.fingerprint, Some((Method::Ja4s, "bad".into())));
