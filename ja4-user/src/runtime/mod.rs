@@ -20,3 +20,4 @@ mod rounds;
 pub mod run_state;
 pub mod sensor_stats;
 mod serial_output;
+mod sync;

@@ -1,8 +1,6 @@
 //! The barrier at which the threads of a replay meet between two steps of a batch.
 
-use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, PoisonError, spin_loop};
 
 /// Checks of the barrier before a thread sleeps: some 50 µs.
 const SPINS: u32 = 2000;
@@ -30,14 +28,19 @@ pub(super) struct BarrierGuard<'a>(&'a RoundBarrier);
 impl RoundBarrier {
     pub(super) fn new(threads: usize) -> Self {
         let has_cpus = std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() >= threads);
+        Self::with_spins(threads, if has_cpus { SPINS } else { 0 })
+    }
+
+    /// A barrier. Its threads check `spins` times before they sleep.
+    pub(super) fn with_spins(threads: usize, spins: u32) -> Self {
         Self {
             threads,
             waiting: AtomicUsize::new(0),
             met: AtomicU64::new(0),
-            sleeping: Mutex::default(),
+            sleeping: Mutex::new(()),
             changed: Condvar::new(),
             is_broken: AtomicBool::new(false),
-            spins: if has_cpus { SPINS } else { 0 },
+            spins,
         }
     }
 
@@ -75,49 +78,5 @@ impl Drop for BarrierGuard<'_> {
             self.0.is_broken.store(true, Ordering::Relaxed);
             self.0.changed.notify_all();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicU64;
-    use std::thread;
-
-    use super::*;
-
-    #[test]
-    fn no_thread_is_ahead_of_another_by_more_than_a_step() {
-        const THREADS: usize = 16;
-        const ROUNDS: u64 = 500;
-        let (barrier, steps) = (RoundBarrier::new(THREADS), AtomicU64::new(0));
-        thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    for round in 1..=ROUNDS {
-                        steps.fetch_add(1, Ordering::SeqCst);
-                        assert!(barrier.wait());
-                        // Every thread has taken the step, and none has taken the next one.
-                        assert_eq!(steps.load(Ordering::SeqCst), round * THREADS as u64);
-                        assert!(barrier.wait());
-                    }
-                });
-            }
-        });
-    }
-
-    #[test]
-    fn a_panic_of_one_thread_releases_the_others() {
-        let barrier = RoundBarrier::new(3);
-        let waits = thread::scope(|scope| {
-            let waiting = [0, 1].map(|_| scope.spawn(|| barrier.wait()));
-            let panics = scope.spawn(|| {
-                let _guard = barrier.guard();
-                panic!("a defect");
-            });
-            assert!(panics.join().is_err());
-            waiting.map(|thread| thread.join().unwrap())
-        });
-        assert_eq!(waits, [false, false]);
-        assert!(!barrier.wait(), "the barrier stays broken");
     }
 }
