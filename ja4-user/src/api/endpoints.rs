@@ -8,12 +8,16 @@ use super::query::QueryParameters;
 use super::response::{self, JsonList};
 use super::state::ApiState;
 use crate::encode::group_json;
-use crate::model::{CounterGroup, CounterValue, EngineQuery};
+use crate::model::{ConnectionSelection, ConnectionSort, CounterGroup, CounterValue, EngineQuery};
 
 /// `connections?limit=&host=`
 pub(super) async fn connections(Of(state): Of<ApiState>, RawQuery(query): RawQuery) -> Response {
     let read = QueryParameters::read(query.as_deref(), &["limit", "host"]);
-    list(&state, "connections", read, |asked| EngineQuery::Connections { most: asked.limit, host: asked.host }).await
+    list(&state, "connections", read, |asked| {
+        let sort = ConnectionSort::Last;
+        EngineQuery::Connections(ConnectionSelection { most: asked.limit, host: asked.host, sort })
+    })
+    .await
 }
 
 /// `alerts?limit=`

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::metrics::MetricTable;
 use super::*;
-use crate::model::{CounterGroup, EngineQuery};
+use crate::model::{ConnectionSelection, CounterGroup, EngineQuery};
 use crate::runtime::sensor_stats::declarations;
 
 /// A running server with a simulated engine.
@@ -36,7 +36,7 @@ enum EngineBehavior {
 fn answer(queue: &Receiver<(EngineQuery, oneshot::Sender<Vec<Bytes>>)>) {
     for (query, answer) in queue {
         let lines = match query {
-            EngineQuery::Connections { most, .. } => {
+            EngineQuery::Connections(ConnectionSelection { most, .. }) => {
                 (0..most).map(|at| Bytes::from(format!("{{\"at\":{at},\"pad\":\"{}\"}}\n", "x".repeat(500)))).collect()
             }
             EngineQuery::Alerts { most } => vec![Bytes::from(format!("{{\"most\":{most}}}\n"))],

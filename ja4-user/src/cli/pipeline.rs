@@ -16,7 +16,7 @@ use crate::encode::{EncodeContext, Filter, Format, Formatter};
 use crate::enrich::remote::Remote;
 use crate::model::{CounterGroup, CounterSet, Time};
 use crate::output::alert::{AlertSinks, SinkStats};
-use crate::output::attach::AttachServer;
+use crate::output::attach::{AttachServer, ViewSource};
 use crate::output::storage::{
     DatabaseReader, RunEnd, SavedStateLimits, SensorRun, WriteOp, Writer, WriterHandle, WriterStatus,
 };
@@ -173,6 +173,13 @@ impl Outputs {
     /// The alert sinks, if any.
     pub(super) fn alerts(&self) -> Option<&Arc<AlertSinks>> {
         self.alerts.as_ref()
+    }
+
+    /// Lets attached readers, if there may be any, ask for views.
+    pub(super) fn serve_views(&self, source: impl FnOnce() -> ViewSource) {
+        if let Some(attach) = &self.attach {
+            attach.serve_views(source());
+        }
     }
 
     /// Whether an output other than standard output needs the results.

@@ -31,4 +31,4 @@ pub use self::event::*;
 pub use self::opt_time::OptTime;
 pub use self::path::Tunnel;
 pub use self::per_side::PerSide;
-pub use self::query::EngineQuery;
+pub use self::query::{ConnectionSelection, ConnectionSort, EngineQuery};

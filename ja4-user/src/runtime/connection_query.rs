@@ -1,13 +1,12 @@
-//! Queries of the API for open connections. Each shard answers for its own.
+//! Queries for open connections. Each shard answers for its own.
 
 use std::cmp::Reverse;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::model::Time;
+use crate::model::ConnectionSelection;
 use crate::runtime::handoff::ShardWaker;
 
 /// Queries that wait in a shard. There is one, unless the shard does not run.
@@ -16,15 +15,12 @@ const CAPACITY: usize = 8;
 /// How long a query waits for the shards together. A shard that runs answers in milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A query for the newest connections of a shard.
+/// A query for connections of a shard.
 #[derive(Debug)]
 pub struct ConnectionQuery {
-    /// At most this many.
-    pub(super) most: usize,
-    /// Only connections of this client or server.
-    pub(super) host: Option<IpAddr>,
-    /// Receives the time of the last packet and the line of each, the newest first.
-    pub(super) reply: Sender<Vec<(Time, Bytes)>>,
+    pub(super) selection: ConnectionSelection,
+    /// Receives what each is sorted by, and its line.
+    pub(super) reply: Sender<Vec<(u64, Bytes)>>,
 }
 
 /// Sends queries to one shard.
@@ -41,17 +37,17 @@ pub fn channel(waker: ShardWaker) -> (ConnectionQuerySender, Receiver<Connection
     (ConnectionQuerySender { queue, waker }, receiver)
 }
 
-/// Returns the lines of the newest connections of all shards.
-pub(super) fn newest(shards: &[ConnectionQuerySender], most: usize, host: Option<IpAddr>) -> Vec<Bytes> {
+/// Returns the lines of the selected connections of all shards.
+pub(super) fn select(shards: &[ConnectionQuerySender], selection: ConnectionSelection) -> Vec<Bytes> {
     let (reply, replies) = bounded(shards.len());
     for shard in shards {
-        if shard.queue.try_send(ConnectionQuery { most, host, reply: reply.clone() }).is_ok() {
+        if shard.queue.try_send(ConnectionQuery { selection, reply: reply.clone() }).is_ok() {
             shard.waker.wake();
         }
     }
     drop(reply);
     let deadline = Instant::now() + TIMEOUT;
     let mut lines: Vec<_> = std::iter::from_fn(|| replies.recv_deadline(deadline).ok()).flatten().collect();
-    lines.sort_by_key(|(last, _)| Reverse(*last));
-    lines.into_iter().take(most).map(|(_, line)| line).collect()
+    lines.sort_by_key(|(key, _)| Reverse(*key));
+    lines.into_iter().take(selection.most).map(|(_, line)| line).collect()
 }

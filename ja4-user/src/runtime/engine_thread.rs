@@ -36,7 +36,7 @@ pub fn run(
             Ok(EngineMessage::Query(query, reply)) => {
                 let lines = match query {
                     EngineQuery::Alerts { most } => engine.recent_alerts(most),
-                    EngineQuery::Connections { most, host } => connection_query::newest(shards, most, host),
+                    EngineQuery::Connections(selection) => connection_query::select(shards, selection),
                     EngineQuery::Rules => engine.rule_lines(),
                 };
                 // The client may have disconnected.

@@ -1,5 +1,6 @@
 //! The loop of one live shard: drain the ring, flush every 20 ms, evict every second, sleep while no record arrives.
 
+use std::cmp::Reverse;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
@@ -19,7 +20,10 @@ use zerocopy::FromBytes;
 
 use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
 use crate::detect::detectors::ActiveContent;
-use crate::model::{AddCounters, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent, Time};
+use crate::model::{
+    AddCounters, ConnectionRecord, ConnectionSelection, ConnectionSort, EndReason, EventContext, EventHandler,
+    FingerprintEvent, Time,
+};
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::runtime::connection_query::ConnectionQuery;
@@ -34,6 +38,9 @@ use crate::shard::{
 };
 use crate::system::clock::wall_clock;
 use crate::system::shutdown::ShutdownPhase;
+
+/// Most connections that a query compares: a shard takes some milliseconds for them, in which records wait in its ring.
+const MAX_COMPARED: usize = 16_384;
 
 /// Records processed between two readings of the clock.
 const BATCH: usize = 4096;
@@ -445,16 +452,19 @@ impl ShardOutput<'_> {
         self.deliver();
     }
 
-    /// Answers a query with the newest connections.
-    fn answer(&mut self, ConnectionQuery { most, host, reply }: ConnectionQuery, core: &mut Core) {
+    /// Answers a query. Of many connections, only the most recently active ones are compared.
+    fn answer(&mut self, ConnectionQuery { selection, reply }: ConnectionQuery, core: &mut Core) {
         self.release();
-        let (mut worker, mut lines) = (lock(self.worker), Vec::new());
+        let ConnectionSelection { most, sort, .. } = selection;
+        // The most recently active connections are in that order already.
+        let least = if sort == ConnectionSort::Last { 0 } else { least_key(&selection, core) };
+        let (mut worker, mut lines, mut compared) = (lock(self.worker), Vec::new(), 0);
         core.newest_records(|record| {
-            let (client, server) = (record.identity.client.0, record.identity.server.0);
-            if record.is_known && host.is_none_or(|host| host == client || host == server) {
-                lines.push((record.last, worker.line(record)));
+            compared += 1;
+            if selection.includes(record) && sort.key(record) >= least {
+                lines.push((sort.key(record), worker.line(record)));
             }
-            lines.len() < most
+            lines.len() < most && compared < MAX_COMPARED
         });
         // The engine may have stopped waiting.
         let _received = reply.send(lines);
@@ -480,6 +490,20 @@ impl ShardOutput<'_> {
         let phase = if self.engine.stores() { ShutdownPhase::Sinks } else { ShutdownPhase::Output };
         !self.lines.deadline.has_passed(phase)
     }
+}
+
+/// The least key among the connections with the largest keys, as many as are selected.
+fn least_key(selection: &ConnectionSelection, core: &mut Core) -> u64 {
+    let (mut keys, mut compared) = (Vec::new(), 0);
+    core.newest_records(|record| {
+        compared += 1;
+        keys.extend(selection.includes(record).then(|| selection.sort.key(record)));
+        compared < MAX_COMPARED
+    });
+    if keys.len() <= selection.most {
+        return 0;
+    }
+    *keys.select_nth_unstable_by_key(selection.most.saturating_sub(1), |key| Reverse(*key)).1
 }
 
 /// Locks a worker. Others lock it for statistics alone.

@@ -187,6 +187,48 @@ fn systemd_receives_ready_watchdog_and_stopping() {
 }
 
 #[test]
+fn a_view_has_the_connections_with_most_packets() {
+    let Some(_exclusive) = exclusive() else { return };
+    let (wire, folder) = (Wire::new(), EngineFolder::new("[attach]\nsocket = \"attach\"\n"));
+    let to = listen(wire.server(), 80, b"HTTP/1.1 204 No Content\r\n\r\n");
+    let sensor = start(&wire, &folder, &["--shards", "2"]);
+    let mut reader = UnixStream::connect(folder.path("attach")).unwrap();
+    reader.set_read_timeout(Some(SOON)).unwrap();
+    // The first connection has the most requests, and the last one is the newest.
+    let requests = [30, 20, 10, 1];
+    let clients = requests.map(|count| {
+        let mut stream = wire.client().with(|| TcpStream::connect(to).unwrap());
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        for _ in 0..count {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").unwrap();
+            assert!(stream.read(&mut [0; 256]).unwrap() > 0);
+        }
+        stream
+    });
+    let ports = clients.each_ref().map(|stream| Value::from(stream.local_addr().unwrap().port()));
+    let mut view = |request: &str, expected: &[Value]| {
+        reader.write_all(request.as_bytes()).unwrap();
+        let mut shown = Vec::new();
+        for line in BufReader::new(reader.try_clone().unwrap()).lines().take(20) {
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let rows = line["rows"].as_array().cloned().unwrap_or_default();
+            shown = rows.iter().map(|row| row["src_port"].clone()).collect::<Vec<_>>();
+            if shown == expected {
+                return;
+            }
+        }
+        panic!("{request}: {shown:?}, not {expected:?}");
+    };
+    view("{\"view\":\"connections\",\"sort\":\"packets\",\"rows\":2,\"interval_ms\":100}\n", &ports[..2]);
+    let by_age = [3, 2, 1, 0].map(|place: usize| ports[place].clone());
+    view("{\"view\":\"connections\",\"interval_ms\":100}\n", &by_age);
+    view("{\"view\":\"connections\",\"host\":\"192.0.2.99\",\"interval_ms\":100}\n", &[]);
+    drop(clients);
+    let events = terminate(sensor);
+    assert_nothing_lost(&events);
+}
+
+#[test]
 fn an_attached_reader_gets_the_first_and_the_newest_value_of_a_long_connection() {
     const REQUESTS: usize = 40;
 

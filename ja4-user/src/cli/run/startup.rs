@@ -213,6 +213,7 @@ impl SensorSetup {
                 .map_err(Failure::run)?;
             threads.push(thread);
         }
+        outputs.serve_views(|| web::view_source(requests.clone()));
         let formatter = Formatter::new(self.config.output.format, Arc::clone(&context));
         let reload = Reloader::new(Arc::clone(&self.run), self.config.clone(), outputs.alerts().cloned());
         let reloads = ReloadThread::start(reload, requests.clone()).map_err(Failure::run)?;

@@ -10,6 +10,7 @@ use crate::api::metrics::MetricTable;
 use crate::api::{ApiState, EngineClient, HttpError, HttpServer, HttpStats, QueryError, SnapshotRequest};
 use crate::api::{HttpSettings, ListenAddress};
 use crate::cli::failure::Failure;
+use crate::output::attach::{ViewError, ViewSource};
 use crate::runtime::message::EngineMessage;
 use crate::runtime::sensor_stats;
 
@@ -48,6 +49,16 @@ impl HttpTask {
     pub(super) fn stats(&self) -> HttpStats {
         (self.stats)()
     }
+}
+
+/// Answers the queries of attached readers.
+pub(super) fn view_source(engine: Sender<EngineMessage>) -> ViewSource {
+    Arc::new(move |query| {
+        let (reply, replied) = oneshot::channel();
+        let sent = engine.try_send(EngineMessage::Query(query, reply));
+        sent.map_err(|error| if error.is_full() { ViewError::Busy } else { ViewError::Ended })?;
+        replied.blocking_recv().map_err(|_| ViewError::Ended)
+    })
 }
 
 /// Binds the port. If the default address is in use, the sensor runs without an HTTP server.

@@ -1,6 +1,6 @@
-//! The attach socket: a Unix socket that streams JSON lines to attached readers.
+//! The attach socket: a Unix socket that sends JSON lines to attached readers.
 //!
-//! Readers must run as the sensor's user or as root. Each reader has a thread and a bounded queue.
+//! A reader gets all events, or, if it has sent a request, the rows of a view at an interval. Readers must run as the sensor's user or as root. Each reader has a thread and a bounded queue.
 //! `AttachServer::broadcast` never waits: lines for a slow reader are dropped, and the reader receives their number at
 //! that position: `{"event_type":"lost","lost":12}`.
 
@@ -11,6 +11,7 @@ mod registry;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -25,6 +26,7 @@ use self::listen::{BoundSocket, accept};
 pub use self::registry::AttachStats;
 use self::registry::ReaderRegistry;
 pub use self::settings::AttachSettings;
+pub(crate) use self::view::{ViewError, ViewSource};
 
 /// A running server. Dropping it ends the server and removes the socket.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl AttachServer {
     /// Enqueues complete lines for every reader, without waiting.
     pub(crate) fn broadcast(&self, lines: &Bytes) {
         let readers = self.shared.readers.load();
-        for reader in readers.iter() {
+        for reader in readers.iter().filter(|reader| reader.gets_events()) {
             let lost = reader.offer(lines);
             if lost > 0 {
                 self.shared.lost.fetch_add(lost, Ordering::Relaxed);
@@ -61,10 +63,15 @@ impl AttachServer {
         }
     }
 
-    /// Whether a reader is attached. If not, no lines need to be encoded.
+    /// Whether a reader gets events. If not, no lines need to be encoded.
     #[must_use]
     pub(crate) fn has_readers(&self) -> bool {
-        !self.shared.readers.load().is_empty()
+        self.shared.readers.load().iter().any(|reader| reader.gets_events())
+    }
+
+    /// Sets what answers the queries of views, once.
+    pub(crate) fn serve_views(&self, source: ViewSource) {
+        self.shared.views.set(source);
     }
 
     /// Returns the counters.
@@ -76,6 +83,7 @@ impl AttachServer {
             attached: read(&self.shared.attached),
             refused: read(&self.shared.refused),
             lost: read(&self.shared.lost),
+            lost_snapshots: read(&self.shared.lost_snapshots),
         }
     }
 }

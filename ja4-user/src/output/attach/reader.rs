@@ -1,13 +1,19 @@
 //! One attached reader.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv};
+
+use super::view::{ViewError, ViewRequest, ViewSlot};
 
 /// Queue of a reader in chunks of lines and in bytes: about one second of a busy sensor.
 const QUEUE: usize = 1024;
@@ -15,6 +21,9 @@ const QUEUE_BYTES: usize = 1 << 20;
 
 /// Interval at which the thread checks whether the reader has closed the socket or the server stops.
 const STOP_CHECK: Duration = Duration::from_millis(200);
+
+/// Bytes of a request.
+const MAX_REQUEST: usize = 4096;
 
 /// A reader, as seen by the broadcasting thread.
 #[derive(Debug)]
@@ -26,6 +35,8 @@ pub(super) struct AttachedReader {
     lost: Arc<AtomicU64>,
     /// Deadline of the thread, set when the server ends.
     deadline: Arc<OnceLock<Instant>>,
+    /// It has asked for a view, and gets no events.
+    has_view: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -40,6 +51,8 @@ struct QueuedLines {
 pub(super) struct ReaderConnection {
     stream: UnixStream,
     queue: Receiver<QueuedLines>,
+    /// The start of a request.
+    received: Vec<u8>,
 }
 
 impl AttachedReader {
@@ -47,8 +60,19 @@ impl AttachedReader {
         // A reader that does not read must not keep its thread from ending.
         stream.set_write_timeout(Some(STOP_CHECK))?;
         let (sender, queue) = bounded(QUEUE);
-        let reader = Self { queue: sender, waiting: Arc::default(), lost: Arc::default(), deadline: Arc::default() };
-        Ok((reader, ReaderConnection { stream, queue }))
+        let reader = Self {
+            queue: sender,
+            waiting: Arc::default(),
+            lost: Arc::default(),
+            deadline: Arc::default(),
+            has_view: AtomicBool::new(false),
+        };
+        Ok((reader, ReaderConnection { stream, queue, received: Vec::new() }))
+    }
+
+    /// Whether it gets events.
+    pub(super) fn gets_events(&self) -> bool {
+        !self.has_view.load(Ordering::Relaxed)
     }
 
     /// Enqueues lines, or drops and counts them. Returns the number of dropped lines.
@@ -80,33 +104,121 @@ impl AttachedReader {
     }
 }
 
-/// Writes the queue to a reader until the reader disconnects or the server ends.
-pub(super) fn serve(reader: &AttachedReader, mut connection: ReaderConnection) {
-    loop {
-        match connection.queue.recv_timeout(STOP_CHECK) {
-            Ok(QueuedLines { lost, lines }) => {
-                let written = connection.report_lost(lost, reader).and_then(|()| connection.write(&lines, reader));
-                reader.waiting.fetch_sub(lines.len(), Ordering::AcqRel);
-                if written.is_err() {
-                    return;
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                // Reports dropped lines that no later chunk reports.
-                let lost = reader.lost.swap(0, Ordering::AcqRel);
-                if connection.report_lost(lost, reader).is_err()
-                    || connection.is_closed()
-                    || reader.deadline.get().is_some()
-                {
-                    return;
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => return,
+/// Serves a reader until it disconnects or the server ends: with events, and with a view once it has asked for one.
+pub(super) fn serve(
+    reader: &AttachedReader,
+    mut connection: ReaderConnection,
+    views: &ViewSlot,
+    lost_snapshots: &AtomicU64,
+) {
+    if let Some(request) = connection.serve_events(reader) {
+        let mut request = Some(request);
+        while let Some(asked) = request {
+            request = connection.serve_view(asked, reader, views, lost_snapshots);
         }
     }
 }
 
 impl ReaderConnection {
+    /// Writes the queue, until the reader asks for a view.
+    fn serve_events(&mut self, reader: &AttachedReader) -> Option<ViewRequest> {
+        loop {
+            match self.queue.recv_timeout(STOP_CHECK) {
+                Ok(QueuedLines { lost, lines }) => {
+                    let written = self.report_lost(lost, reader).and_then(|()| self.write(&lines, reader));
+                    reader.waiting.fetch_sub(lines.len(), Ordering::AcqRel);
+                    written.ok()?;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    // Reports dropped lines that no later chunk reports.
+                    let lost = reader.lost.swap(0, Ordering::AcqRel);
+                    self.report_lost(lost, reader).ok()?;
+                    if reader.deadline.get().is_some() {
+                        return None;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+            if let Some(request) = self.next_request(reader).ok()? {
+                reader.has_view.store(true, Ordering::Relaxed);
+                return Some(request);
+            }
+        }
+    }
+
+    /// Writes snapshots of a view. Returns the next request.
+    fn serve_view(
+        &mut self,
+        request: ViewRequest,
+        reader: &AttachedReader,
+        views: &ViewSlot,
+        lost_snapshots: &AtomicU64,
+    ) -> Option<ViewRequest> {
+        let (mut due, mut lost) = (Instant::now(), 0);
+        loop {
+            match views.query(request.query()) {
+                Ok(rows) => {
+                    self.write(&request.line(&rows, lost), reader).ok()?;
+                    lost = 0;
+                }
+                Err(ViewError::Busy) => {
+                    lost += 1;
+                    lost_snapshots.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(ViewError::Ended) => return None,
+            }
+            due += request.interval();
+            while due <= Instant::now() {
+                due += request.interval();
+                lost += 1;
+                lost_snapshots.fetch_add(1, Ordering::Relaxed);
+            }
+            while let Some(left) = due.checked_duration_since(Instant::now()) {
+                let timeout = PollTimeout::try_from(left.min(STOP_CHECK)).unwrap_or(PollTimeout::ZERO);
+                let _ready = poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout);
+                if let Some(request) = self.next_request(reader).ok()? {
+                    return Some(request);
+                }
+                if reader.deadline.get().is_some() {
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Returns the request that the reader has sent, if any. An invalid one is refused.
+    ///
+    /// # Errors
+    /// If the reader has disconnected, or sends something that is no line.
+    fn next_request(&mut self, reader: &AttachedReader) -> io::Result<Option<ViewRequest>> {
+        let mut bytes = [0; 512];
+        loop {
+            match recv(self.stream.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.received.extend_from_slice(bytes.get(..count).unwrap_or_default()),
+                Err(Errno::EAGAIN | Errno::EINTR) => break,
+                Err(error) => return Err(error.into()),
+            }
+            if self.received.len() > MAX_REQUEST {
+                self.refuse("a request is longer than 4096 bytes", reader)?;
+                return Err(ErrorKind::InvalidData.into());
+            }
+        }
+        while let Some(end) = memchr::memchr(b'\n', &self.received) {
+            let line: Vec<u8> = self.received.drain(..=end).collect();
+            match ViewRequest::parse(&line) {
+                Ok(request) => return Ok(Some(request)),
+                Err(reason) => self.refuse(&reason, reader)?,
+            }
+        }
+        Ok(None)
+    }
+
+    fn refuse(&mut self, reason: &str, reader: &AttachedReader) -> io::Result<()> {
+        let line = serde_json::json!({ "event_type": "refused", "reason": reason }).to_string() + "\n";
+        self.write(line.as_bytes(), reader)
+    }
+
     fn report_lost(&mut self, lost: u64, reader: &AttachedReader) -> io::Result<()> {
         if lost == 0 {
             return Ok(());
@@ -131,18 +243,5 @@ impl ReaderConnection {
             }
         }
         Ok(())
-    }
-
-    /// Whether the reader has closed the socket. Received data is discarded.
-    fn is_closed(&mut self) -> bool {
-        if self.stream.set_nonblocking(true).is_err() {
-            return true;
-        }
-        let closed = match self.stream.read(&mut [0; 512]) {
-            Ok(0) => true,
-            Ok(_) => false,
-            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
-        };
-        closed || self.stream.set_nonblocking(false).is_err()
     }
 }

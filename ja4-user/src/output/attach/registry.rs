@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 
 use super::reader::AttachedReader;
+use super::view::ViewSlot;
 use crate::model::counter_set;
 
 /// Most readers at once: each has a thread, and holds lines in memory.
@@ -27,6 +28,8 @@ counter_set! {
         ///
         /// Counted once per reader.
         counter lost as attach_lines_lost,
+        /// Snapshots of views not sent, because a reader or the sensor was too slow.
+        counter lost_snapshots as attach_snapshots_lost,
     }
 }
 
@@ -40,4 +43,6 @@ pub(super) struct ReaderRegistry {
     pub(super) attached: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) lost: AtomicU64,
+    pub(super) lost_snapshots: AtomicU64,
+    pub(super) views: ViewSlot,
 }

@@ -1,5 +1,5 @@
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::registry::MAX_READERS;
 use super::*;
+use crate::model::{ConnectionSelection, EngineQuery};
 
 /// The system's Python: other installations may be inaccessible to another user.
 const PYTHON: &str = "/usr/bin/python3";
@@ -104,6 +105,69 @@ fn disconnected_readers_free_their_slots_and_a_reader_too_many_is_rejected() {
     readers.truncate(1);
     assert!(until(SOON, || server.stats().readers == 1), "{:?}", server.stats());
     let _again = attach(&server, &path);
+}
+
+/// Answers a query for connections with as many rows, and others not.
+fn rows(query: EngineQuery) -> Result<Vec<Bytes>, ViewError> {
+    match query {
+        EngineQuery::Connections(ConnectionSelection { most, .. }) => Ok((0..most)
+            .map(|number| Bytes::from(format!("{{\"n\":{number},\"pad\":\"{}\"}}\n", "x".repeat(500))))
+            .collect()),
+        _ => Err(ViewError::Busy),
+    }
+}
+
+fn next_line(reader: &mut BufReader<UnixStream>) -> Value {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+}
+
+#[test]
+fn a_reader_that_asks_for_a_view_gets_only_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("attach");
+    let server = AttachServer::start(&path).unwrap();
+    server.serve_views(Arc::new(rows));
+    let mut stream = attach(&server, &path);
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    stream.write_all(b"{\"view\":\"hosts\"}\n{\"view\":\"connections\",\"rows\":3,").unwrap();
+    assert_eq!(next_line(&mut reader)["event_type"], "refused");
+    assert!(server.has_readers(), "a refused request changes nothing");
+    stream.write_all(b"\"interval_ms\":100}\n").unwrap();
+    for _ in 0..3 {
+        let snapshot = next_line(&mut reader);
+        assert_eq!((&snapshot["view"], snapshot["rows"].as_array().unwrap().len()), (&"connections".into(), 3));
+    }
+    assert!(!server.has_readers(), "no event is encoded for it");
+    server.broadcast(&lines(0, 1));
+    // Another request replaces the view.
+    stream.write_all(b"{\"view\":\"connections\",\"rows\":1,\"interval_ms\":100}\n").unwrap();
+    let shown = std::iter::from_fn(|| Some(next_line(&mut reader)));
+    let changed = shown.take(20).find(|snapshot| snapshot["rows"].as_array().unwrap().len() == 1);
+    assert_eq!(changed.unwrap()["lost"], 0);
+    drop((stream, reader));
+    assert!(until(SOON, || server.stats().readers == 0), "{:?}", server.stats());
+}
+
+#[test]
+fn a_slow_reader_of_a_view_loses_snapshots() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("attach");
+    let server = AttachServer::start(&path).unwrap();
+    server.serve_views(Arc::new(rows));
+    let mut stream = attach(&server, &path);
+    stream.write_all(b"{\"view\":\"connections\",\"rows\":1000,\"interval_ms\":100}\n").unwrap();
+    // A snapshot fills the buffers of the socket: the reader does not read for some intervals.
+    thread::sleep(Duration::from_secs(1));
+    let mut reader = BufReader::new(stream);
+    let lost: u64 = (0..5).map(|_| next_line(&mut reader)["lost"].as_u64().unwrap()).sum();
+    assert!(lost > 0, "no snapshot was lost");
+    assert!(server.stats().lost_snapshots >= lost, "{:?}", server.stats());
+    // A sensor that has no answer loses them, too.
+    let before = server.stats().lost_snapshots;
+    reader.get_mut().write_all(b"{\"view\":\"rules\",\"interval_ms\":100}\n").unwrap();
+    assert!(until(SOON, || server.stats().lost_snapshots > before + 3));
 }
 
 #[test]
