@@ -61,9 +61,9 @@ impl<A: AppState> Keyed for Entry<A> {
 impl<A: AppState> Entry<A> {
     /// The connection, which is expanded.
     #[inline]
-    fn expand(&mut self, hash: u64) -> Option<&mut Connection<A>> {
+    fn expand(&mut self) -> Option<&mut Connection<A>> {
         if let Self::HalfOpen(half_open) = self {
-            *self = Self::Full(Box::new(half_open.expand(hash)));
+            *self = Self::Full(Box::new(half_open.expand()));
         }
         match self {
             Self::Full(connection) => Some(connection),
@@ -71,10 +71,10 @@ impl<A: AppState> Entry<A> {
         }
     }
 
-    fn into_connection(self, hash: u64) -> Box<Connection<A>> {
+    fn into_connection(self) -> Box<Connection<A>> {
         match self {
             Self::Full(connection) => connection,
-            Self::HalfOpen(half_open) => Box::new(half_open.expand(hash)),
+            Self::HalfOpen(half_open) => Box::new(half_open.expand()),
         }
     }
 
@@ -88,19 +88,19 @@ impl<A: AppState> Entry<A> {
     }
 
     /// Calls `act` with the connection. It stays compact if `act` leaves it with one SYN.
-    fn visit<R>(&mut self, hash: u64, act: impl FnOnce(&mut Connection<A>) -> R) -> Option<R> {
+    fn visit<R>(&mut self, act: impl FnOnce(&mut Connection<A>) -> R) -> Option<R> {
         let was_compact = matches!(self, Self::HalfOpen(_));
-        let result = self.expand(hash).map(act);
+        let result = self.expand().map(act);
         if was_compact {
             self.compact();
         }
         result
     }
 
-    fn summary(&self, hash: u64) -> ConnectionSummary {
-        let (last, counters) = match self {
-            Self::Full(connection) => (connection.record.last, connection.counters()),
-            Self::HalfOpen(half_open) => (half_open.last(), half_open.counters()),
+    fn summary(&self) -> ConnectionSummary {
+        let (hash, last, counters) = match self {
+            Self::Full(connection) => (connection.hash, connection.record.last, connection.counters()),
+            Self::HalfOpen(half_open) => (half_open.hash(), half_open.last(), half_open.counters()),
         };
         ConnectionSummary { hash, key: self.key(), last, counters }
     }
@@ -152,37 +152,34 @@ impl<A: AppState> ConnectionTable<A> {
 
     /// A connection. Does not count as use.
     pub(crate) fn get_mut(&mut self, hash: u64, key: &FlowKey) -> Option<&mut Connection<A>> {
-        self.table.get_mut(hash, key)?.expand(hash)
+        self.table.get_mut(hash, key)?.expand()
     }
 
     /// A connection, which becomes the most recently used.
     pub(crate) fn touch(&mut self, hash: u64, key: &FlowKey) -> Option<&mut Connection<A>> {
-        self.table.touch(hash, key)?.expand(hash)
+        self.table.touch(hash, key)?.expand()
     }
 
     /// The connection in a slot. Does not count as use.
     #[inline]
     pub(crate) fn at_mut(&mut self, id: SlotId) -> Option<&mut Connection<A>> {
-        let hash = self.table.hash_at(id);
-        self.table.at_mut(id)?.expand(hash)
+        self.table.at_mut(id)?.expand()
     }
 
     /// The connection in a slot, which becomes the most recently used.
     #[inline]
     pub(crate) fn touch_at(&mut self, id: SlotId) -> Option<&mut Connection<A>> {
-        let hash = self.table.hash_at(id);
-        self.table.touch_at(id)?.expand(hash)
+        self.table.touch_at(id)?.expand()
     }
 
     /// What is known of the connection in a slot. Does not count as use.
     pub(crate) fn summary(&mut self, slot: usize) -> Option<ConnectionSummary> {
-        self.table.slot_mut(slot).map(|(hash, entry)| entry.summary(hash))
+        self.table.slot_mut(slot).map(|entry| entry.summary())
     }
 
     /// Calls `act` with the connection in a slot. Does not count as use.
     pub(crate) fn visit_slot<R>(&mut self, slot: usize, act: impl FnOnce(&mut Connection<A>) -> R) -> Option<R> {
-        let (hash, entry) = self.table.slot_mut(slot)?;
-        entry.visit(hash, act)
+        self.table.slot_mut(slot)?.visit(act)
     }
 
     /// Calls `act` with a connection. Does not count as use.
@@ -192,22 +189,22 @@ impl<A: AppState> ConnectionTable<A> {
         key: &FlowKey,
         act: impl FnOnce(&mut Connection<A>) -> R,
     ) -> Option<R> {
-        self.table.get_mut(hash, key)?.visit(hash, act)
+        self.table.get_mut(hash, key)?.visit(act)
     }
 
     /// Calls `act` with all connections, the most recently used first, until it returns false. Does not count as use.
     pub(crate) fn visit_newest(&mut self, mut act: impl FnMut(&mut Connection<A>) -> bool) {
-        self.table.each_newest_mut(|hash, entry| entry.visit(hash, &mut act).unwrap_or(true));
+        self.table.each_newest_mut(|entry| entry.visit(&mut act).unwrap_or(true));
     }
 
     /// What is known of the least recently used connection.
     pub(crate) fn oldest(&self) -> Option<ConnectionSummary> {
-        self.table.oldest().map(|(hash, entry)| entry.summary(hash))
+        self.table.oldest().map(Entry::summary)
     }
 
     /// Times of the last known packets, the least recently used connection first.
     pub(crate) fn last_times(&self) -> impl Iterator<Item = Time> {
-        self.table.oldest_first().map(|entry| entry.summary(0).last)
+        self.table.oldest_first().map(|entry| entry.summary().last)
     }
 
     /// Adds a connection as the most recently used. Returns its slot, and the connection that was removed for it, if any.
@@ -216,13 +213,12 @@ impl<A: AppState> ConnectionTable<A> {
         self.compact_due(start, EXAMINED_PER_NEW);
         let inserted = self.table.insert(hash, Entry::Full(connection));
         self.young.push_back((inserted.id, start));
-        let displaced = inserted.displaced.map(|(hash, entry)| entry.into_connection(hash));
-        (inserted.id, displaced)
+        (inserted.id, inserted.displaced.map(Entry::into_connection))
     }
 
     /// Removes a connection.
     pub(crate) fn remove(&mut self, hash: u64, key: &FlowKey) -> Option<Box<Connection<A>>> {
-        Some(self.table.remove(hash, key)?.into_connection(hash))
+        Some(self.table.remove(hash, key)?.into_connection())
     }
 
     /// Removes all connections, and frees the memory of the table.

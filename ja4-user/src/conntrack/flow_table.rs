@@ -62,8 +62,8 @@ pub struct SlotId(u32);
 pub(crate) struct Inserted<V> {
     /// The new entry's slot.
     pub id: SlotId,
-    /// Hash and value of the removed entry: the former one of the same key, or in a full table the least recently used.
-    pub displaced: Option<(u64, V)>,
+    /// The removed entry: the former one of the same key, or in a full table the least recently used.
+    pub displaced: Option<V>,
 }
 
 /// The hash that the index uses. The upper bits of a flow's hash select the shard, so they are the same in all flows of a
@@ -136,10 +136,9 @@ impl<V: Keyed> FlowTable<V> {
         self.entries.len()
     }
 
-    /// Hash and value of the entry in a slot; the order of slots has no meaning. Does not count as use.
-    pub(crate) fn slot_mut(&mut self, slot: usize) -> Option<(u64, &mut V)> {
-        let value = self.entries.get_mut(slot)?.as_mut()?;
-        Some((self.links.get(slot)?.hash, value))
+    /// The entry in a slot; the order of slots has no meaning. Does not count as use.
+    pub(crate) fn slot_mut(&mut self, slot: usize) -> Option<&mut V> {
+        self.entries.get_mut(slot)?.as_mut()
     }
 
     /// The value in a slot. Does not count as use.
@@ -171,7 +170,7 @@ impl<V: Keyed> FlowTable<V> {
             && let Some(stored) = self.touch_at(id)
         {
             let former = mem::replace(stored, value);
-            return Inserted { id, displaced: Some((hash, former)) };
+            return Inserted { id, displaced: Some(former) };
         }
         let displaced = if self.is_full() { self.pop_oldest() } else { None };
         let slot = self.occupy(hash, value);
@@ -200,9 +199,9 @@ impl<V: Keyed> FlowTable<V> {
         Some(value)
     }
 
-    /// Hash and value of the least recently used entry.
-    pub(crate) fn oldest(&self) -> Option<(u64, &V)> {
-        Some((self.hash_of(self.oldest), self.entry(self.oldest)?))
+    /// The least recently used entry.
+    pub(crate) fn oldest(&self) -> Option<&V> {
+        self.entry(self.oldest)
     }
 
     /// All entries, the least recently used first.
@@ -215,13 +214,10 @@ impl<V: Keyed> FlowTable<V> {
         })
     }
 
-    /// Calls `act` with hash and value of all entries, the most recently used first, until it returns false. Does not count
-    /// as use.
-    pub(crate) fn each_newest_mut(&mut self, mut act: impl FnMut(u64, &mut V) -> bool) {
+    /// Calls `act` with all entries, the most recently used first, until it returns false. Does not count as use.
+    pub(crate) fn each_newest_mut(&mut self, mut act: impl FnMut(&mut V) -> bool) {
         let mut slot = self.newest;
-        while let hash = self.hash_of(slot)
-            && self.at_mut(SlotId(slot)).is_some_and(|value| act(hash, value))
-        {
+        while self.at_mut(SlotId(slot)).is_some_and(&mut act) {
             slot = self.links.get(slot as usize).map_or(NIL, |link| link.older);
         }
     }
@@ -240,20 +236,14 @@ impl<V: Keyed> FlowTable<V> {
         }
     }
 
-    /// Removes the least recently used entry. Returns its hash and value.
-    fn pop_oldest(&mut self) -> Option<(u64, V)> {
-        let hash = self.hash_of(self.oldest);
-        self.remove_at(SlotId(self.oldest)).map(|value| (hash, value))
+    /// Removes the least recently used entry.
+    fn pop_oldest(&mut self) -> Option<V> {
+        self.remove_at(SlotId(self.oldest))
     }
 
     #[inline]
     fn entry(&self, slot: u32) -> Option<&V> {
         self.entries.get(slot as usize)?.as_ref()
-    }
-
-    /// The hash of the entry in a slot.
-    pub(crate) fn hash_at(&self, id: SlotId) -> u64 {
-        self.hash_of(id.0)
     }
 
     fn hash_of(&self, slot: u32) -> u64 {

@@ -24,6 +24,8 @@ use crate::packet::flow_key;
 #[derive(Debug)]
 pub(crate) struct HalfOpen {
     endpoints: Endpoints,
+    /// The flow's hash in the filter.
+    hash: u64,
     start: Time,
     last: Time,
     ja4t: Arc<FingerprintValue>,
@@ -41,7 +43,7 @@ pub(crate) struct HalfOpen {
     flags: u8,
 }
 
-const _: () = assert!(size_of::<HalfOpen>() == 64);
+const _: () = assert!(size_of::<HalfOpen>() == 72);
 
 /// Bits of [`HalfOpen::flags`].
 mod flag {
@@ -85,7 +87,7 @@ impl HalfOpen {
     pub(crate) fn of<A: AppState>(connection: &Connection<A>) -> Option<Self> {
         let Connection {
             record,
-            hash: _,
+            hash,
             client_is_high,
             first_seq,
             read_ranges,
@@ -183,6 +185,7 @@ impl HalfOpen {
         ];
         Some(Self {
             endpoints: Endpoints::of(client, server)?,
+            hash: *hash,
             start: *start,
             last: *last,
             ja4t: Arc::clone(value),
@@ -199,8 +202,8 @@ impl HalfOpen {
         })
     }
 
-    /// The connection. `hash` is the flow's in the filter.
-    pub(crate) fn expand<A: AppState>(&self, hash: u64) -> Connection<A> {
+    /// The connection.
+    pub(crate) fn expand<A: AppState>(&self) -> Connection<A> {
         let is_set = |bit| self.flags & bit != 0;
         let [client, server] = self.endpoints.get();
         let identity = FlowIdentity {
@@ -235,7 +238,7 @@ impl HalfOpen {
         record.packets.client = self.packets.into();
         record.bytes.client = self.bytes.into();
         record.hops.client = path::hops(self.ttl);
-        let mut connection = Connection::of_record(record, hash, is_set(flag::CLIENT_IS_HIGH));
+        let mut connection = Connection::of_record(record, self.hash, is_set(flag::CLIENT_IS_HIGH));
         connection.first_seq.client = Some(self.first_seq);
         connection.counts.increment(Method::Ja4t);
         connection.tcp_handshake.get_or_insert_default().on_syn(self.start, self.ttl);
@@ -246,6 +249,11 @@ impl HalfOpen {
     pub(crate) fn key(&self) -> FlowKey {
         let [client, server] = self.endpoints.get();
         flow_key(client, server, PROTO_TCP)
+    }
+
+    /// The flow's hash in the filter.
+    pub(crate) const fn hash(&self) -> u64 {
+        self.hash
     }
 
     /// Time of the last known packet.

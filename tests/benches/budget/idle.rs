@@ -20,7 +20,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     thread::sleep(SETTLE);
     let (begun, before) = (Instant::now(), sensor.cpu()?);
     thread::sleep(Duration::from_secs(scale.of(10, 2).into()));
-    let (time, used) = (begun.elapsed(), sensor.cpu()? - before);
+    let (time, used) = (begun.elapsed(), sensor.cpu()?.saturating_sub(before));
     sensor.stop()?;
     let share = used.as_secs_f64() / time.as_secs_f64() * 100.0;
     Ok(vec![Figure::new("CPU of an idle sensor, one interface", share, "% of a core").at_most(0.5)])
