@@ -184,7 +184,7 @@ fn datagram<F: Flows>(flows: &F, flow: u64, ports: (u16, u16), len: u32, first: 
     if len < (UDP + 8) as u32 {
         return FastPath::Defer;
     }
-    if tunnel::is_udp_port(dst_port) {
+    if tunnel::is_udp_port(src_port, dst_port) {
         return FastPath::Defer;
     }
     if datagram::may_begin(first) || datagram::may_be_dhcp(src_port, dst_port) {

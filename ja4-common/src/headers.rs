@@ -11,12 +11,27 @@ pub const ETHERTYPE_IPV6: u16 = 0x86dd;
 pub const ETHERTYPE_VLAN: u16 = 0x8100;
 /// EtherType of a service VLAN tag (802.1ad).
 pub const ETHERTYPE_QINQ: u16 = 0x88a8;
+/// EtherTypes of VLAN tags before the standard of 802.1ad.
+const ETHERTYPES_OLD_VLAN: [u16; 3] = [0x9100, 0x9200, 0x9300];
+/// EtherType of PPP (RFC 2637, section 4.1).
+pub const ETHERTYPE_PPP: u16 = 0x880b;
 /// EtherType of MPLS (RFC 3032).
 pub const ETHERTYPE_MPLS: u16 = 0x8847;
 /// EtherType of MPLS with an upstream-assigned label (RFC 5332).
 pub const ETHERTYPE_MPLS_UPSTREAM: u16 = 0x8848;
 /// EtherType of an Ethernet frame inside another protocol (RFC 1701, section "Protocol Type").
 pub const ETHERTYPE_ETHERNET: u16 = 0x6558;
+
+/// Whether an EtherType is that of a VLAN tag.
+#[inline(always)]
+pub const fn is_vlan(ethertype: u16) -> bool {
+    let [first, second, third] = ETHERTYPES_OLD_VLAN;
+    ethertype == ETHERTYPE_VLAN
+        || ethertype == ETHERTYPE_QINQ
+        || ethertype == first
+        || ethertype == second
+        || ethertype == third
+}
 
 /// IP protocol number of IPv4 in IP (RFC 2003).
 pub const PROTO_IPV4: u8 = 4;
@@ -28,6 +43,13 @@ pub const PROTO_UDP: u8 = 17;
 pub const PROTO_IPV6: u8 = 41;
 /// IP protocol number of GRE (RFC 2784).
 pub const PROTO_GRE: u8 = 47;
+
+/// IP protocol number of the authentication header (RFC 4302).
+pub const PROTO_AH: u8 = 51;
+/// IP protocol number of EtherIP (RFC 3378).
+pub const PROTO_ETHERIP: u8 = 97;
+/// IP protocol number of L2TP version 3 (RFC 3931).
+pub const PROTO_L2TP: u8 = 115;
 
 /// TCP flag bits (RFC 9293, section 3.1).
 pub mod tcp_flag {
@@ -86,5 +108,44 @@ pub(crate) fn ip_version(first: u8) -> u16 {
         4 => ETHERTYPE_IPV4,
         6 => ETHERTYPE_IPV6,
         _ => 0,
+    }
+}
+
+/// What follows a header, in one register: its EtherType in bits 0 to 15, its offset above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InnerHeader(u32);
+
+impl InnerHeader {
+    /// The value with this number, as a global BPF function returns it.
+    #[inline(always)]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number, for a global BPF function.
+    #[inline(always)]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Nothing that is parsed.
+    pub const NONE: Self = Self(0);
+    /// The frame ends within the header.
+    pub const TRUNCATED: Self = Self(1);
+
+    /// A payload of this EtherType at this offset.
+    #[inline(always)]
+    pub(crate) const fn at(ethertype: u16, offset: u32) -> Self {
+        Self(offset << 16 | ethertype as u32)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn ethertype(self) -> u16 {
+        self.0 as u16
+    }
+
+    #[inline(always)]
+    pub(crate) const fn offset(self) -> u32 {
+        self.0 >> 16
     }
 }

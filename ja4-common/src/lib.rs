@@ -42,6 +42,7 @@ pub mod flow_table;
 pub mod framing;
 pub mod headers;
 pub mod limit;
+pub mod link;
 pub mod parse;
 pub mod reason;
 pub mod record;

@@ -1,19 +1,17 @@
 //! Link, network and transport headers of one frame, as offsets and a five-tuple.
 //!
-//! The parser reads Ethernet II, up to two VLAN tags (IEEE 802.1Q, 802.1ad), MPLS labels (RFC 3032), IPv4 (RFC 791),
-//! IPv6 with extension headers (RFC 8200), TCP (RFC 9293), UDP (RFC 768), and one tunnel ([`crate::tunnel`]). The
-//! result is the innermost headers. Only addresses are copied.
+//! The parser reads the headers of [`crate::link`], IPv4 (RFC 791) with an authentication header (RFC 4302), IPv6 with
+//! extension headers (RFC 8200), TCP (RFC 9293), UDP (RFC 768), and one tunnel ([`crate::tunnel`]). The result is the
+//! innermost headers. Only addresses are copied.
 
 use crate::bytes::{FrameBytes, HeaderWindow, SliceFrame};
 use crate::headers::{
-    ETHERNET, ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_MPLS_UPSTREAM,
-    ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_GRE, PROTO_IPV4, PROTO_IPV6, PROTO_TCP, PROTO_UDP, PacketHeaders, ip_version,
+    ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, InnerHeader, PROTO_AH, PROTO_ETHERIP, PROTO_GRE, PROTO_IPV4,
+    PROTO_IPV6, PROTO_L2TP, PROTO_TCP, PROTO_UDP, PacketHeaders,
 };
+use crate::link::{self, MAX_LINK_HEADERS};
 use crate::reason::Malformed;
-use crate::tunnel::{self, InnerHeader};
-
-/// MPLS labels followed in one stack. Providers push two to four.
-pub const MAX_LABELS: usize = 6;
+use crate::tunnel;
 
 /// Extension headers followed in one IPv6 packet. Common stacks send one or two.
 pub const MAX_EXTENSIONS: usize = 6;
@@ -94,6 +92,12 @@ pub trait ParseStages: FrameBytes + Sized {
         parse_level(self, ethertype, offset, out)
     }
 
+    /// Calls [`link::skip_header`].
+    #[inline(always)]
+    fn skip_link_header(&self, ethertype: u16, at: u32) -> InnerHeader {
+        link::skip_header(self, ethertype, at)
+    }
+
     /// Calls [`skip_extensions`].
     #[inline(always)]
     fn skip_extensions(&self, at: u32, first: u8) -> u32 {
@@ -128,33 +132,29 @@ pub fn parse<B: ParseStages>(frame: &B, start: ParseStart, out: &mut PacketHeade
 /// Parses the headers of one level, up to TCP or UDP. Returns [`ParseOutcome::Nested`] for a tunnel.
 #[inline(always)]
 pub fn parse_level<B: ParseStages>(frame: &B, ethertype: u16, offset: u32, out: &mut PacketHeaders) -> ParseOutcome {
-    let (mut ethertype, mut l3) = (ethertype, offset as usize);
-    if ethertype == ETHERTYPE_ETHERNET {
-        match frame.window::<ETHERNET>(l3) {
-            Some(ethernet) => (ethertype, l3) = (ethernet.be16::<12>(), l3 + ETHERNET),
-            None => return ParseOutcome::Malformed(Malformed::LinkTruncated),
-        }
-    }
-    for _ in 0..2 {
-        if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
-            break;
-        }
-        match frame.window::<4>(l3) {
-            Some(tag) => (ethertype, l3) = (tag.be16::<2>(), l3 + 4),
-            None => return ParseOutcome::Malformed(Malformed::LinkTruncated),
-        }
-    }
-    if ethertype == ETHERTYPE_MPLS || ethertype == ETHERTYPE_MPLS_UPSTREAM {
-        (ethertype, l3) = match skip_mpls_labels(frame, l3 as u32) {
-            0 => return ParseOutcome::Malformed(Malformed::LinkTruncated),
-            past => (past as u16, (past >> 16) as usize),
+    let mut header = InnerHeader::at(ethertype, offset);
+    for _ in 0..=MAX_LINK_HEADERS {
+        let l3 = header.offset() as usize;
+        let network = match header.ethertype() {
+            ETHERTYPE_IPV4 => ipv4(frame, l3, out),
+            ETHERTYPE_IPV6 => ipv6(frame, l3, out),
+            ethertype => {
+                header = frame.skip_link_header(ethertype, header.offset());
+                match header {
+                    InnerHeader::NONE => return ParseOutcome::NotIp,
+                    InnerHeader::TRUNCATED => return ParseOutcome::Malformed(Malformed::LinkTruncated),
+                    _ => continue,
+                }
+            }
         };
+        return network_payload(frame, network, out);
     }
-    let network = match ethertype {
-        ETHERTYPE_IPV4 => ipv4(frame, l3, out),
-        ETHERTYPE_IPV6 => ipv6(frame, l3, out),
-        _ => return ParseOutcome::NotIp,
-    };
+    ParseOutcome::Malformed(Malformed::LinkDepth)
+}
+
+/// The outcome for what an IP header contains.
+#[inline(always)]
+fn network_payload<B: ParseStages>(frame: &B, network: ParseOutcome, out: &mut PacketHeaders) -> ParseOutcome {
     let out = frame.reload(out);
     match network {
         ParseOutcome::Transport => transport(frame, out),
@@ -164,25 +164,6 @@ pub fn parse_level<B: ParseStages>(frame: &B, ethertype: u16, offset: u32, out: 
         }
         other => other,
     }
-}
-
-/// Skips a stack of MPLS labels at `at`. Returns the EtherType of the payload in bits 0 to 15, and its offset above; 0
-/// if the frame ends within the stack. The version of an IP header gives the EtherType. It is 0 for other payloads (a
-/// pseudowire, or more than [`MAX_LABELS`]).
-#[cfg_attr(target_arch = "bpf", inline(never))]
-fn skip_mpls_labels<B: FrameBytes>(frame: &B, at: u32) -> u32 {
-    let mut at = at;
-    for _ in 0..MAX_LABELS {
-        let Some(label) = frame.window::<5>(at as usize) else {
-            return 0;
-        };
-        at += 4;
-        // Bottom of stack (RFC 3032, section 2.1).
-        if label.be8::<2>() & 1 != 0 {
-            return at << 16 | u32::from(ip_version(label.be8::<4>()));
-        }
-    }
-    at << 16
 }
 
 #[inline(always)]
@@ -208,6 +189,25 @@ fn ipv4<B: FrameBytes>(frame: &B, l3: usize, out: &mut PacketHeaders) -> ParseOu
     if ip.be16::<6>() & 0x3fff != 0 {
         return ParseOutcome::Fragment;
     }
+    if out.proto == PROTO_AH {
+        return skip_authentication(frame, out);
+    }
+    ParseOutcome::Transport
+}
+
+/// Skips the authentication header after an IPv4 header: its length is in words, less two (RFC 4302, section 2.2).
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn skip_authentication<B: FrameBytes>(frame: &B, out: &mut PacketHeaders) -> ParseOutcome {
+    let Some(header) = frame.window::<2>(out.l4 as usize) else {
+        return ParseOutcome::Malformed(Malformed::Ipv4Truncated);
+    };
+    let length = (u32::from(header.be8::<1>()) + 2) * 4;
+    if length > out.payload_len {
+        return ParseOutcome::Malformed(Malformed::Ipv4Header);
+    }
+    out.proto = header.be8::<0>();
+    out.l4 += length;
+    out.payload_len -= length;
     ParseOutcome::Transport
 }
 
@@ -344,7 +344,7 @@ fn transport<B: FrameBytes>(frame: &B, out: &mut PacketHeaders) -> ParseOutcome 
             out.payload_len -= 8;
             out.seq = 0;
             out.flags = 0;
-            if tunnel::is_udp_port(out.dst_port) {
+            if tunnel::is_udp_port(out.src_port, out.dst_port) {
                 enter_tunnel(tunnel::over_udp(frame, out), out)
             } else {
                 ParseOutcome::Transport
@@ -353,6 +353,8 @@ fn transport<B: FrameBytes>(frame: &B, out: &mut PacketHeaders) -> ParseOutcome 
         PROTO_IPV4 => enter_tunnel(InnerHeader::at(ETHERTYPE_IPV4, out.l4), out),
         PROTO_IPV6 => enter_tunnel(InnerHeader::at(ETHERTYPE_IPV6, out.l4), out),
         PROTO_GRE => enter_tunnel(tunnel::gre(frame, out.l4), out),
+        PROTO_ETHERIP => enter_tunnel(tunnel::etherip(frame, out.l4), out),
+        PROTO_L2TP => enter_tunnel(tunnel::l2tp_over_ip(frame, out.l4), out),
         _ => ParseOutcome::OtherProtocol,
     }
 }

@@ -114,6 +114,8 @@ reasons! {
         IpLength = "ip_length",
         /// UDP length below 8, or past the end of the IP payload.
         UdpLength = "udp_length",
+        /// More headers before IP than are followed.
+        LinkDepth = "link_depth",
     }
 }
 
@@ -132,7 +134,8 @@ impl Malformed {
             7 => Self::UdpTruncated,
             8 => Self::TunnelTruncated,
             9 => Self::IpLength,
-            _ => Self::UdpLength,
+            10 => Self::UdpLength,
+            _ => Self::LinkDepth,
         }
     }
 }

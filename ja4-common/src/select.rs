@@ -13,7 +13,10 @@ use crate::fast_path::{self, FastPath};
 use crate::filter_config::FilterConfig;
 use crate::flow::{DirectionState, FlowCounters, FlowEntry, FlowKey, client, seen};
 use crate::flow_table::Flows;
-use crate::headers::{PROTO_GRE, PROTO_IPV4, PROTO_IPV6, PROTO_TCP, PROTO_UDP, PacketHeaders, tcp_flag};
+use crate::headers::{
+    PROTO_AH, PROTO_ETHERIP, PROTO_GRE, PROTO_IPV4, PROTO_IPV6, PROTO_L2TP, PROTO_TCP, PROTO_UDP, PacketHeaders,
+    tcp_flag,
+};
 use crate::limit;
 use crate::parse::{self, ParseOutcome, ParseStages, ParseStart};
 use crate::reason::{Malformed, PassReason, RecordClass};
@@ -148,8 +151,10 @@ pub fn select<B: SelectStages, F: Flows>(
 #[inline(always)]
 const fn may_matter(fragment: &PacketHeaders) -> bool {
     // In IPv6, the other fragments may hold more extension headers (RFC 8200, section 4.5).
-    matches!(fragment.proto, PROTO_TCP | PROTO_UDP | PROTO_GRE | PROTO_IPV4 | PROTO_IPV6)
-        || fragment.version == 6 && parse::is_extension(fragment.proto)
+    matches!(
+        fragment.proto,
+        PROTO_TCP | PROTO_UDP | PROTO_GRE | PROTO_IPV4 | PROTO_IPV6 | PROTO_AH | PROTO_ETHERIP | PROTO_L2TP
+    ) || fragment.version == 6 && parse::is_extension(fragment.proto)
 }
 
 /// Result for one packet.

@@ -1,60 +1,48 @@
-//! Headers of tunnels: GRE (RFC 2784, RFC 2890), ERSPAN (draft-foschiano-erspan), IP in IP, VXLAN (RFC 7348) and
-//! VXLAN-GPE, Geneve (RFC 8926), GTP-U (3GPP TS 29.281).
+//! Headers of tunnels: GRE (RFC 2784, RFC 2890) and that of PPTP (RFC 2637), ERSPAN (draft-foschiano-erspan), IP in IP,
+//! EtherIP (RFC 3378), L2TP version 2 (RFC 2661) and 3 (RFC 3931), VXLAN (RFC 7348) and VXLAN-GPE, Geneve (RFC 8926),
+//! GTP-U (3GPP TS 29.281), Teredo (RFC 4380), TZSP.
 
 use crate::bytes::{FrameBytes, HeaderWindow};
-use crate::headers::{ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PacketHeaders, ip_version};
+use crate::headers::{
+    ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_PPP, InnerHeader, PacketHeaders, ip_version,
+};
+use crate::link;
 
 /// GTP-U extension headers followed. The user plane of 5G uses one.
 pub const MAX_GTP_EXTENSIONS: usize = 4;
 
-/// UDP destination ports of tunnels.
+/// Fields of a TZSP header followed.
+const MAX_TZSP_FIELDS: usize = 16;
+
+/// UDP ports of tunnels: the destination port, and for L2TP and Teredo also the source port, since a client behind a NAT
+/// may have another one.
 mod port {
+    pub(super) const L2TP: u16 = 1701;
     pub(super) const GTP_U: u16 = 2152;
+    pub(super) const TEREDO: u16 = 3544;
     pub(super) const VXLAN: u16 = 4789;
     pub(super) const VXLAN_GPE: u16 = 4790;
     pub(super) const GENEVE: u16 = 6081;
     /// VXLAN before its port was assigned; still the default in Linux.
     pub(super) const VXLAN_LINUX: u16 = 8472;
+    pub(super) const TZSP: u16 = 37008;
 }
 
 /// Protocol types of GRE that are not EtherTypes: ERSPAN I and II, ERSPAN III.
 const ERSPAN: u16 = 0x88be;
 const ERSPAN_III: u16 = 0x22eb;
 
-/// The payload of a tunnel in one register: its EtherType in bits 0 to 15, its offset above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InnerHeader(u32);
-
-impl InnerHeader {
-    /// No tunnel, or a tunnel with a payload that is not parsed.
-    pub const NONE: Self = Self(0);
-    /// The frame ends within the header of the tunnel.
-    pub const TRUNCATED: Self = Self(1);
-
-    /// A payload of this EtherType at this offset.
-    #[inline(always)]
-    pub(crate) const fn at(ethertype: u16, offset: u32) -> Self {
-        Self(offset << 16 | ethertype as u32)
-    }
-
-    #[inline(always)]
-    pub(crate) const fn ethertype(self) -> u16 {
-        self.0 as u16
-    }
-
-    #[inline(always)]
-    pub(crate) const fn offset(self) -> u32 {
-        self.0 >> 16
-    }
-}
-
-/// Whether this is the UDP port of a tunnel.
+/// Whether a datagram between these UDP ports may be one of a tunnel.
 #[inline(always)]
-pub(crate) const fn is_udp_port(dst_port: u16) -> bool {
-    matches!(dst_port, port::GTP_U | port::VXLAN | port::VXLAN_GPE | port::GENEVE | port::VXLAN_LINUX)
+pub(crate) const fn is_udp_port(src_port: u16, dst_port: u16) -> bool {
+    matches!(dst_port, port::GTP_U | port::VXLAN | port::VXLAN_GPE | port::GENEVE | port::VXLAN_LINUX | port::TZSP)
+        || src_port == port::L2TP
+        || dst_port == port::L2TP
+        || src_port == port::TEREDO
+        || dst_port == port::TEREDO
 }
 
-/// Parses a GRE header at `at`. Version 1 (PPTP) and source routes are not supported.
+/// Parses a GRE header at `at`. Source routes are not supported.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub(crate) fn gre<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
     /// Checksum, key and sequence number present, four bytes each.
@@ -66,7 +54,18 @@ pub(crate) fn gre<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
     let Some(gre) = frame.window::<4>(at as usize) else {
         return InnerHeader::TRUNCATED;
     };
+    /// The flags and the version of PPTP, without sequence and acknowledgment number: a key, which is always there.
+    const PPTP: u16 = 0x2001;
+    const ACKNOWLEDGMENT: u16 = 0x0080;
     let (flags, kind) = (gre.be16::<0>(), gre.be16::<2>());
+    if flags & !(SEQUENCE | ACKNOWLEDGMENT) == PPTP && kind == ETHERTYPE_PPP {
+        // Without a sequence number there is no payload (RFC 2637, section 4.1).
+        return match (flags & SEQUENCE != 0, flags & ACKNOWLEDGMENT != 0) {
+            (false, _) => InnerHeader::NONE,
+            (true, false) => InnerHeader::at(ETHERTYPE_PPP, at + 12),
+            (true, true) => InnerHeader::at(ETHERTYPE_PPP, at + 16),
+        };
+    }
     if flags & OTHERS != 0 {
         return InnerHeader::NONE;
     }
@@ -139,6 +138,15 @@ pub(crate) fn over_udp<B: FrameBytes>(frame: &B, udp: &PacketHeaders) -> InnerHe
         port::GENEVE if first >> 6 == 0 => InnerHeader::at(header.be16::<2>(), at + 8 + u32::from(first & 0x3f) * 4),
         // Version 1, protocol type GTP, a G-PDU (TS 29.281, section 5.1).
         port::GTP_U if first >> 4 == 3 && header.be8::<1>() == 0xff => gtp(frame, at, first),
+        // Version 1, a received or a transmitted packet that is an Ethernet frame.
+        port::TZSP if first == 1 && header.be8::<1>() <= 1 && header.be16::<2>() == 1 => tzsp(frame, at + 4),
+        _ if udp.src_port == port::L2TP || udp.dst_port == port::L2TP => match header.be16::<0>() & L2TP_VERSION {
+            2 => l2tp(frame, header.be16::<0>(), at),
+            // The session is not 0 (RFC 3931, section 4.1.2.1).
+            3 if header.be32::<4>() != 0 => l2tp_session(frame, at + 8),
+            _ => InnerHeader::NONE,
+        },
+        _ if udp.src_port == port::TEREDO || udp.dst_port == port::TEREDO => teredo(frame, udp),
         _ => InnerHeader::NONE,
     }
 }
@@ -180,4 +188,110 @@ fn inside_gtp<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
         },
         None => InnerHeader::TRUNCATED,
     }
+}
+
+/// Control message, and version of an L2TP header: no version with the first bit set carries data.
+const L2TP_VERSION: u16 = 0x800f;
+
+/// Parses the header of an L2TP data message, version 2 (RFC 2661, section 3.1), which carries PPP.
+#[inline(always)]
+fn l2tp<B: FrameBytes>(frame: &B, flags: u16, at: u32) -> InnerHeader {
+    const LENGTH: u16 = 0x4000;
+    const SEQUENCE: u16 = 0x0800;
+    const OFFSET: u16 = 0x0200;
+    let mut past = at + 6;
+    if flags & LENGTH != 0 {
+        past += 2;
+    }
+    if flags & SEQUENCE != 0 {
+        past += 4;
+    }
+    if flags & OFFSET != 0 {
+        let Some(offset) = frame.window::<2>(past as usize) else {
+            return InnerHeader::TRUNCATED;
+        };
+        past += 2 + u32::from(offset.be16::<0>());
+    }
+    // The port of a client may be this one: other datagrams than PPP are ordinary.
+    link::ppp(frame, past)
+}
+
+/// Parses an IP packet of L2TP version 3 at `at`: a session, and its data.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn l2tp_over_ip<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
+    match frame.window::<4>(at as usize) {
+        // Session 0 is the control connection (RFC 3931, section 4.1.1.1).
+        Some(session) if session.be32::<0>() == 0 => InnerHeader::NONE,
+        Some(_) => l2tp_session(frame, at + 4),
+        None => InnerHeader::TRUNCATED,
+    }
+}
+
+/// Finds the Ethernet frame of an L2TP session. The peers have agreed on a cookie of 0, 4 or 8 bytes and on a sublayer of 0
+/// or 4 bytes before it (RFC 3931, sections 4.1 and 4.6). No header has their lengths.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn l2tp_session<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
+    for words in 0..4 {
+        if link::is_ethernet(frame, at + words * 4) {
+            return InnerHeader::at(ETHERTYPE_ETHERNET, at + words * 4);
+        }
+    }
+    InnerHeader::NONE
+}
+
+/// Parses an EtherIP header at `at`: version 3.
+#[inline(always)]
+pub(crate) fn etherip<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
+    match frame.window::<2>(at as usize) {
+        Some(header) if header.be16::<0>() == 0x3000 => InnerHeader::at(ETHERTYPE_ETHERNET, at + 2),
+        Some(_) => InnerHeader::NONE,
+        None => InnerHeader::TRUNCATED,
+    }
+}
+
+/// Skips the fields of a TZSP header at `at`: a type, and a length and data unless it is padding or the end.
+#[inline(always)]
+fn tzsp<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
+    const PADDING: u8 = 0;
+    const END: u8 = 1;
+    let mut at = at;
+    for _ in 0..MAX_TZSP_FIELDS {
+        let Some(field) = frame.window::<2>(at as usize) else {
+            return InnerHeader::TRUNCATED;
+        };
+        match field.be8::<0>() {
+            END => return InnerHeader::at(ETHERTYPE_ETHERNET, at + 1),
+            PADDING => at += 1,
+            _ => at += 2 + u32::from(field.be8::<1>()),
+        }
+    }
+    InnerHeader::NONE
+}
+
+/// Parses a Teredo datagram: an IPv6 packet that fills it, after an authentication and an origin indication (RFC 4380,
+/// section 5.1.1).
+#[inline(always)]
+fn teredo<B: FrameBytes>(frame: &B, udp: &PacketHeaders) -> InnerHeader {
+    let mut at = udp.payload;
+    let Some(header) = frame.window::<4>(at as usize) else {
+        return InnerHeader::TRUNCATED;
+    };
+    if header.be16::<0>() == 1 {
+        // The lengths of a client's identifier and of the authentication value; a nonce and a confirmation byte follow.
+        at += 4 + u32::from(header.be8::<2>()) + u32::from(header.be8::<3>()) + 9;
+    }
+    let Some(header) = frame.window::<8>(at as usize) else {
+        return InnerHeader::TRUNCATED;
+    };
+    if header.be16::<0>() == 0 {
+        at += 8;
+    }
+    let Some(ip) = frame.window::<8>(at as usize) else {
+        return InnerHeader::TRUNCATED;
+    };
+    let end = at + 40 + u32::from(ip.be16::<4>());
+    if ip_version(ip.be8::<0>()) == ETHERTYPE_IPV6 && end == udp.payload + udp.payload_len {
+        return InnerHeader::at(ETHERTYPE_IPV6, at);
+    }
+    InnerHeader::NONE
 }

@@ -13,7 +13,8 @@ use ja4_common::duplicate::{self, DuplicateStage, RecentTable};
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::DirectionState;
 use ja4_common::flow_table::Flows;
-use ja4_common::headers::PacketHeaders;
+use ja4_common::headers::{InnerHeader, PacketHeaders};
+use ja4_common::link;
 use ja4_common::parse::{self, ParseOutcome, ParseStages};
 use ja4_common::segment::SegmentPayload;
 use ja4_common::select::{PacketOutcome, Scratch, SelectStages, StageArguments};
@@ -60,6 +61,7 @@ pub(crate) trait Stages: Context + Sized {
     fn syn(context: *mut Self) -> u32;
     fn datagram(context: *mut Self, is_bulk: u32) -> u32;
     fn parse_level(context: *mut Self, ethertype: u32, offset: u32) -> u32;
+    fn skip_link_header(context: *mut Self, ethertype: u32, at: u32) -> u32;
     fn skip_extensions(context: *mut Self, at: u32, first: u32) -> u32;
     fn is_duplicate(context: *mut Self, flow: u64, point: u32) -> u32;
     fn read_text(context: *mut Self) -> u32;
@@ -74,6 +76,7 @@ stages! {
     syn() as ja4_xdp_syn,
     datagram(is_bulk: u32) as ja4_xdp_datagram,
     parse_level(ethertype: u32, offset: u32) as ja4_xdp_parse_level,
+    skip_link_header(ethertype: u32, at: u32) as ja4_xdp_skip_link_header,
     skip_extensions(at: u32, first: u32) as ja4_xdp_skip_extensions,
     is_duplicate(flow: u64, point: u32) as ja4_xdp_is_duplicate,
     read_text() as ja4_xdp_read_text,
@@ -88,6 +91,7 @@ stages! {
     syn() as ja4_tc_syn,
     datagram(is_bulk: u32) as ja4_tc_datagram,
     parse_level(ethertype: u32, offset: u32) as ja4_tc_parse_level,
+    skip_link_header(ethertype: u32, at: u32) as ja4_tc_skip_link_header,
     skip_extensions(at: u32, first: u32) as ja4_tc_skip_extensions,
     is_duplicate(flow: u64, point: u32) as ja4_tc_is_duplicate,
     read_text() as ja4_tc_read_text,
@@ -126,6 +130,11 @@ mod run {
         };
         let StageArguments { headers, .. } = cpu.scratch.stage();
         parse::parse_level(&Frame::of(context), ethertype as u16, offset, headers).number()
+    }
+
+    #[inline(always)]
+    pub(super) fn skip_link_header<C: Stages>(context: *mut C, ethertype: u32, at: u32) -> u32 {
+        link::skip_header(&Frame::of(context), ethertype as u16, at).number()
     }
 
     #[inline(always)]
@@ -217,6 +226,11 @@ impl<C: Stages> ParseStages for Frame<C> {
     #[inline(always)]
     fn parse_level(&self, ethertype: u16, offset: u32, out: &mut PacketHeaders) -> ParseOutcome {
         ParseOutcome::from_number(with_stage(out, || C::parse_level(self.context, ethertype.into(), offset)))
+    }
+
+    #[inline(always)]
+    fn skip_link_header(&self, ethertype: u16, at: u32) -> InnerHeader {
+        InnerHeader::from_number(C::skip_link_header(self.context, ethertype.into(), at))
     }
 
     #[inline(always)]

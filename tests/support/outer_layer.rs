@@ -1,4 +1,4 @@
-//! Tunnel encapsulation of frames, as added by providers, data centres and traffic mirrors.
+//! Link headers and tunnels around frames, as added by providers, data centres and traffic mirrors.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,6 +11,9 @@ use crate::packets::{
 const IPV4: u8 = 4;
 const IPV6: u8 = 41;
 const GRE: u8 = 47;
+const AUTHENTICATION: u8 = 51;
+const ETHERIP: u8 = 97;
+const L2TP: u8 = 115;
 /// Ethertypes.
 const MPLS: u16 = 0x8847;
 const TRANSPARENT_ETHERNET: u16 = 0x6558;
@@ -19,6 +22,9 @@ const ERSPAN: u16 = 0x88be;
 const VXLAN_PORT: u16 = 4789;
 const GENEVE_PORT: u16 = 6081;
 const GTP_U_PORT: u16 = 2152;
+const L2TP_PORT: u16 = 1701;
+const TEREDO_PORT: u16 = 3544;
+const TZSP_PORT: u16 = 37008;
 const SOURCE_PORT: u16 = 50_001;
 
 /// TTL of the outer header. It differs from every inner TTL of the tests, so that a mix-up is detected.
@@ -29,6 +35,10 @@ const TTL: u8 = 33;
 pub enum OuterLayer {
     /// A stack of 20-bit labels between the link header and the IP header (RFC 3032), outermost first.
     Mpls(Vec<u32>),
+    /// A header between the addresses of the frame and its packet.
+    Link(LinkLayer),
+    /// An authentication header after the IP header (RFC 4302).
+    Authentication,
     /// An outer packet between two tunnel endpoints.
     Tunnel {
         /// The endpoint on the client's side.
@@ -37,6 +47,38 @@ pub enum OuterLayer {
         to: IpAddr,
         /// The encapsulation.
         kind: TunnelKind,
+    },
+}
+
+/// A header between the hardware addresses of a frame and its packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkLayer {
+    /// VLAN tags with these EtherTypes and identifiers, outermost first.
+    Tags(Vec<(u16, u16)>),
+    /// A PPPoE session, after the tags of the frame (RFC 2516). The protocol of PPP may have one byte.
+    Pppoe {
+        /// Whether it has one byte.
+        compressed: bool,
+    },
+    /// A length, LLC and SNAP in place of the EtherType (RFC 1042).
+    Snap,
+    /// A provider backbone bridge (IEEE 802.1ah): a tag, then the whole frame.
+    Backbone,
+    /// VN-Tag.
+    VnTag,
+    /// FabricPath: a tag, then the whole frame.
+    FabricPath,
+    /// Cisco MetaData with a security group tag.
+    MetaData,
+    /// A network service header (RFC 8300), then the packet or the whole frame.
+    Nsh {
+        /// Whether the whole frame follows.
+        ethernet: bool,
+    },
+    /// A label, and the whole frame, with or without a control word before it (RFC 4448).
+    Pseudowire {
+        /// Whether there is a control word.
+        control_word: bool,
     },
 }
 
@@ -71,6 +113,34 @@ pub enum TunnelKind {
         /// Extension headers: type and content. The content length is 2 bytes plus a multiple of 4.
         extensions: Vec<(u8, Vec<u8>)>,
     },
+    /// EtherIP (RFC 3378).
+    EtherIp,
+    /// L2TP version 2 over UDP, with PPP (RFC 2661). All optional fields are present, or none.
+    L2tp {
+        /// Whether they are present.
+        optional: bool,
+    },
+    /// L2TP version 3 with an Ethernet frame (RFC 3931), over IP or UDP.
+    L2tpEthernet {
+        /// Whether it is over UDP.
+        udp: bool,
+        /// Bytes of cookie and sublayer: 0, 4, 8 or 12.
+        cookie: usize,
+    },
+    /// PPTP: GRE version 1 with PPP (RFC 2637).
+    Pptp {
+        /// Whether an acknowledgment number is present.
+        acknowledgment: bool,
+    },
+    /// Teredo (RFC 4380), for IPv6 packets.
+    Teredo {
+        /// Whether there is an authentication.
+        authentication: bool,
+        /// Whether there is an origin indication.
+        origin: bool,
+    },
+    /// TZSP with some fields.
+    Tzsp,
 }
 
 /// The optional fields of a GRE header (RFC 2784, RFC 2890).
@@ -102,15 +172,37 @@ impl OuterLayer {
     pub fn wrap(&self, frame: &[u8]) -> Vec<u8> {
         match self {
             Self::Mpls(labels) => mpls(labels, frame),
+            Self::Link(layer) => layer.wrap(frame),
+            Self::Authentication => authentication(frame),
             Self::Tunnel { from, to, kind } => kind.wrap((*from, *to), frame),
+        }
+    }
+
+    /// Whether frames of another layer may be inside.
+    pub fn carries(&self, inner: &Self) -> bool {
+        match (self, inner) {
+            (Self::Authentication, Self::Authentication) => false,
+            (_, Self::Tunnel { .. } | Self::Authentication) => true,
+            (Self::Tunnel { kind, .. }, Self::Mpls(_)) => !matches!(
+                kind,
+                TunnelKind::Ip
+                    | TunnelKind::GtpU { .. }
+                    | TunnelKind::L2tp { .. }
+                    | TunnelKind::Pptp { .. }
+                    | TunnelKind::Teredo { .. }
+            ),
+            // It is found by its EtherType.
+            (Self::Tunnel { kind: TunnelKind::L2tpEthernet { .. }, .. }, Self::Link(LinkLayer::Snap)) => false,
+            (Self::Tunnel { kind, .. }, Self::Link(_)) => kind.carries_frames(),
+            _ => false,
         }
     }
 
     /// Returns the layer of the reverse direction.
     pub fn reversed(&self) -> Self {
         match self.clone() {
-            Self::Mpls(labels) => Self::Mpls(labels),
             Self::Tunnel { from, to, kind } => Self::Tunnel { from: to, to: from, kind },
+            other => other,
         }
     }
 
@@ -126,6 +218,16 @@ impl OuterLayer {
 }
 
 impl TunnelKind {
+    /// Whether it carries whole frames.
+    fn carries_frames(&self) -> bool {
+        match self {
+            Self::GreEthernet(_) | Self::Erspan(_) | Self::Vxlan(_) | Self::EtherIp | Self::Tzsp => true,
+            Self::L2tpEthernet { .. } => true,
+            Self::Geneve { ethernet, .. } => *ethernet,
+            _ => false,
+        }
+    }
+
     fn wrap(&self, ends: (IpAddr, IpAddr), frame: &[u8]) -> Vec<u8> {
         let (ethertype, packet) = ip_packet(frame);
         match self {
@@ -162,8 +264,132 @@ impl TunnelKind {
             Self::GtpU { teid, sequence, extensions } => {
                 within_udp(ends, GTP_U_PORT, &gtp_u(*teid, *sequence, extensions, packet))
             }
+            Self::EtherIp => within(ends, ETHERIP, &[&[0x30, 0], frame].concat()),
+            Self::L2tp { optional } => {
+                let content = [&[0xff, 3][..], &ppp_protocol(ethertype), packet].concat();
+                let header = match optional {
+                    false => vec![0, 2, 0, 7, 0, 9],
+                    // Length, sequence numbers, an offset of three bytes.
+                    true => [
+                        &[0x4a, 2],
+                        &crate::packets::length(17 + content.len())[..],
+                        &[0, 7, 0, 9, 0, 1, 0, 0, 0, 3, 0, 0, 0],
+                    ]
+                    .concat(),
+                };
+                within_udp(ends, L2TP_PORT, &[header, content].concat())
+            }
+            Self::L2tpEthernet { udp, cookie } => {
+                let session = [&[0, 0, 0, 5][..], &vec![0x5a; *cookie], frame].concat();
+                match udp {
+                    true => within_udp(ends, L2TP_PORT, &[&[0, 3, 0, 0], &session[..]].concat()),
+                    false => within(ends, L2TP, &session),
+                }
+            }
+            Self::Pptp { acknowledgment } => {
+                let content = [&ppp_protocol(ethertype), packet].concat();
+                let flags = if *acknowledgment { 0x81 } else { 1 };
+                let mut header =
+                    [&[0x30, flags, 0x88, 0x0b], &crate::packets::length(content.len())[..], &[0, 3, 0, 0, 0, 1]]
+                        .concat();
+                header.extend_from_slice(if *acknowledgment { &[0, 0, 0, 2] } else { &[] });
+                within(ends, GRE, &[header, content].concat())
+            }
+            Self::Teredo { authentication, origin } => {
+                let mut header = Vec::new();
+                // An identifier of two bytes, a value of three, the nonce and the confirmation.
+                header.extend_from_slice(if *authentication {
+                    &[0, 1, 2, 3, 1, 1, 2, 2, 2, 8, 8, 8, 8, 8, 8, 8, 8, 0]
+                } else {
+                    &[]
+                });
+                header.extend_from_slice(if *origin { &[0, 0, 0xff, 0xee, 1, 2, 3, 4] } else { &[] });
+                within_udp(ends, TEREDO_PORT, &[&header, packet].concat())
+            }
+            Self::Tzsp => {
+                within_udp(ends, TZSP_PORT, &[&[1, 0, 0, 1, 0, 0x0a, 1, 7, 0x29, 2, 5, 6, 1], frame].concat())
+            }
         }
     }
+}
+
+impl LinkLayer {
+    fn wrap(&self, frame: &[u8]) -> Vec<u8> {
+        let (addresses, rest) = frame.split_at(12);
+        let with = |header: &[u8], content: &[u8]| [addresses, header, content].concat();
+        match self {
+            Self::Tags(tags) => {
+                let tags: Vec<_> = tags.iter().flat_map(|(kind, id)| [kind.to_be_bytes(), id.to_be_bytes()]).collect();
+                with(&tags.concat(), rest)
+            }
+            Self::Pppoe { compressed } => {
+                let (ethertype, packet) = ip_packet(frame);
+                let protocol = ppp_protocol(ethertype);
+                let protocol = &protocol[usize::from(*compressed && protocol[0] == 0)..];
+                let before = &frame[..frame.len() - packet.len() - 2];
+                let header =
+                    [&[0x88, 0x64, 0x11, 0, 0, 7], &crate::packets::length(protocol.len() + packet.len())[..]].concat();
+                [before, &header, protocol, packet].concat()
+            }
+            Self::Snap => {
+                let length = 6 + rest.len();
+                assert!(length <= 1500, "a frame of {length} bytes has no length");
+                with(&[&crate::packets::length(length)[..], &[0xaa, 0xaa, 3, 0, 0, 0]].concat(), rest)
+            }
+            Self::Backbone => with(&[0x88, 0xe7, 0, 0, 0x10, 1], frame),
+            Self::VnTag => with(&[0x89, 0x26, 0x80, 1, 0, 2], rest),
+            Self::FabricPath => with(&[0x89, 3, 4, 1], frame),
+            Self::MetaData => with(&[0x89, 9, 1, 1, 0, 1, 0, 5], rest),
+            Self::Nsh { ethernet } => {
+                let (ethertype, packet) = ip_packet(frame);
+                let (protocol, content) = match (ethernet, ethertype) {
+                    (true, _) => (3, frame),
+                    (false, ETHERTYPE_IPV4) => (1, packet),
+                    (false, ETHERTYPE_IPV6) => (2, packet),
+                    (false, _) => (5, packet),
+                };
+                // Time to live 63, six words, type 1: path, index and four words of context.
+                with(&[&[0x89, 0x4f, 0x0f, 0xc6, 1, protocol, 0, 0, 1, 255][..], &[0; 16]].concat(), content)
+            }
+            Self::Pseudowire { control_word } => {
+                let word: &[u8] = if *control_word { &[0; 4] } else { &[] };
+                with(&[&[0x88, 0x47, 0, 1, 1, TTL], word].concat(), frame)
+            }
+        }
+    }
+}
+
+/// The protocol of PPP for a packet.
+fn ppp_protocol(ethertype: u16) -> [u8; 2] {
+    match ethertype {
+        ETHERTYPE_IPV4 => [0, 0x21],
+        ETHERTYPE_IPV6 => [0, 0x57],
+        _ => [0x02, 0x81],
+    }
+}
+
+/// Inserts an authentication header after the IP header, with a value of 12 bytes.
+fn authentication(frame: &[u8]) -> Vec<u8> {
+    const LENGTH: u16 = 24;
+    let (ethertype, packet) = ip_packet(frame);
+    let (mut out, header) = (frame.to_vec(), if ethertype == ETHERTYPE_IPV4 { 20 } else { 40 });
+    let start = frame.len() - packet.len();
+    let ip = &mut out[start..];
+    let (protocol, length) = if ethertype == ETHERTYPE_IPV4 { (9, 2) } else { (6, 4) };
+    let next = std::mem::replace(&mut ip[protocol], AUTHENTICATION);
+    let longer = u16::from_be_bytes([ip[length], ip[length + 1]]) + LENGTH;
+    ip[length..length + 2].copy_from_slice(&longer.to_be_bytes());
+    if ethertype == ETHERTYPE_IPV4 {
+        ip[10..12].fill(0);
+        let mut sum = Checksum::default();
+        sum.add(&ip[..20]);
+        let sum = sum.value();
+        ip[10..12].copy_from_slice(&sum);
+    }
+    let mut inserted = vec![next, (LENGTH / 4 - 2) as u8, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+    inserted.resize(LENGTH.into(), 0xa5);
+    out.splice(start + header..start + header, inserted);
+    out
 }
 
 impl Gre {
@@ -253,16 +479,15 @@ fn within_udp((from, to): (IpAddr, IpAddr), port: u16, payload: &[u8]) -> Vec<u8
     Datagram { from: SocketAddr::new(from, SOURCE_PORT), to: SocketAddr::new(to, port), ttl: TTL, payload }.frame()
 }
 
-/// Returns the ethertype after the VLAN tags of a frame and the bytes that follow it: an IP packet, or MPLS labels and
-/// an IP packet.
+/// Returns the ethertype after the VLAN tags of a frame and the bytes that follow it: an IP packet, or another header before
+/// one.
 pub(crate) fn ip_packet(frame: &[u8]) -> (u16, &[u8]) {
     let mut at = 12;
     loop {
         let ethertype = u16::from_be_bytes([frame[at], frame[at + 1]]);
         match ethertype {
-            ETHERTYPE_VLAN | ETHERTYPE_QINQ => at += 4,
-            ETHERTYPE_IPV4 | ETHERTYPE_IPV6 | MPLS => return (ethertype, &frame[at + 2..]),
-            other => panic!("{other:#06x} is no ethertype of a crafted frame"),
+            ETHERTYPE_VLAN | ETHERTYPE_QINQ | 0x9100 | 0x9200 | 0x9300 => at += 4,
+            _ => return (ethertype, &frame[at + 2..]),
         }
     }
 }

@@ -68,6 +68,23 @@ fn packets_in_a_tunnel_are_filtered_as_outside_of_it() {
 }
 
 #[test]
+fn packets_after_an_authentication_header_and_in_teredo_are_selected() {
+    let setting = Setting { six: true, ..Setting::default() };
+    let syn = setting.segment((5000, 443), 1, SYN, &[]);
+    let wrapped = OuterLayer::Authentication.wrap(&Setting::default().segment((5000, 443), 1, SYN, &[]));
+    assert_eq!(class(&mut new_filter(), &wrapped), Some(RecordClass::Syn));
+    for (authentication, origin) in [(false, false), (false, true), (true, false), (true, true)] {
+        let carrier = OuterLayer::between("192.0.2.1", "192.0.2.2", TunnelKind::Teredo { authentication, origin });
+        for wrapped in [carrier.wrap(&syn), carrier.reversed().wrap(&syn)] {
+            assert_eq!(class(&mut new_filter(), &wrapped), Some(RecordClass::Syn), "{authentication} {origin}");
+        }
+        // IPv4 is not carried, and a packet that does not fill the datagram is none.
+        let other = carrier.wrap(&Setting::default().segment((5000, 443), 1, SYN, &[]));
+        assert_eq!(class(&mut new_filter(), &other), None);
+    }
+}
+
+#[test]
 fn nested_tunnels_are_selected_as_complete_frames() {
     let [outer, middle] =
         [TunnelKind::Vxlan(1), TunnelKind::Ip].map(|kind| OuterLayer::between("192.0.2.1", "192.0.2.2", kind));

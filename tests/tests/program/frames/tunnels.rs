@@ -2,7 +2,7 @@
 
 use tests::framing::{OpenVpn, channel_data, indication};
 use tests::hello::Shape;
-use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
+use tests::outer_layer::{Gre, LinkLayer, OuterLayer, TunnelKind};
 use tests::packets::{ACK, Envelope, PSH, SYN};
 
 use super::datagrams::dtls;
@@ -67,8 +67,27 @@ pub(crate) fn carriers() -> Vec<OuterLayer> {
             kinds.push(TunnelKind::GtpU { teid: 6, sequence, extensions: vec![(0x85, vec![0x10, 9]); count] });
         }
     }
+    kinds.extend([TunnelKind::EtherIp, TunnelKind::Tzsp]);
+    for is in [false, true] {
+        kinds.extend([TunnelKind::L2tp { optional: is }, TunnelKind::Pptp { acknowledgment: is }]);
+        kinds.extend([0, 4, 8, 12].map(|cookie| TunnelKind::L2tpEthernet { udp: is, cookie }));
+    }
     let tunnels = kinds.iter().flat_map(|kind| ENDS.map(|(from, to)| OuterLayer::between(from, to, kind.clone())));
-    (1..=6).map(|depth| OuterLayer::Mpls(vec![16; depth])).chain(tunnels).collect()
+    let labels = (1..=6).map(|depth| OuterLayer::Mpls(vec![16; depth]));
+    labels.chain(tunnels).chain(links()).collect()
+}
+
+/// Returns every link header.
+fn links() -> impl Iterator<Item = OuterLayer> {
+    let tags = [0x8100, 0x88a8, 0x9100, 0x9200, 0x9300];
+    let mut links: Vec<_> =
+        (1..=4).map(|count| LinkLayer::Tags((0..count).map(|at| (tags[at + 1], at as u16)).collect())).collect();
+    links.extend([LinkLayer::Snap, LinkLayer::Backbone, LinkLayer::VnTag, LinkLayer::FabricPath, LinkLayer::MetaData]);
+    for is in [false, true] {
+        links.extend([LinkLayer::Pppoe { compressed: is }, LinkLayer::Nsh { ethernet: is }]);
+        links.push(LinkLayer::Pseudowire { control_word: is });
+    }
+    links.into_iter().map(OuterLayer::Link)
 }
 
 /// Returns a UDP datagram to a tunnel's port, with this header and content.
@@ -101,6 +120,12 @@ pub(super) fn every_tunnel() -> Vec<Vec<u8>> {
         frames.extend(inner.iter().flat_map(|frame| [carrier.wrap(frame), carrier.reversed().wrap(frame)]));
     }
     frames.extend(inner.iter().flat_map(|frame| other_tunnels(frame)));
+    frames.extend(inner.iter().map(|frame| OuterLayer::Authentication.wrap(frame)));
+    let teredo = |authentication, origin| TunnelKind::Teredo { authentication, origin };
+    for kind in [teredo(false, false), teredo(false, true), teredo(true, false), teredo(true, true)] {
+        let carrier = OuterLayer::between(ENDS[0].0, ENDS[0].1, kind);
+        frames.extend(inner.iter().flat_map(|frame| [carrier.wrap(frame), carrier.reversed().wrap(frame)]));
+    }
     frames
 }
 
@@ -132,6 +157,30 @@ pub(super) fn header_values() -> Vec<Vec<u8>> {
             frames.push(labelled(&[0, 1, 0, 64, 0, 2, 1, 64], &inside));
         }
         frames.push(labelled(&[0, 1, flags, 64], packet));
+        frames.push(labelled(&[0, 1, 1, 64, flags, 0, 0, 0], &frame));
+        // Every value of each byte of the link headers, and of the tunnels that carry PPP or frames.
+        for (kind, header) in LINK_HEADERS {
+            for at in 0..header.len() {
+                let mut header = header.to_vec();
+                header[at] = flags;
+                frames.extend([packet, &frame].map(|content| tagged(*kind, &header, content)));
+            }
+        }
+        for (port, header) in UDP_HEADERS {
+            for at in 0..header.len() {
+                let mut header = header.to_vec();
+                header[at] = flags;
+                frames.extend([packet, &frame].map(|content| over_udp(*port, &header, content)));
+            }
+        }
+        for at in 0..4 {
+            let mut header = [0x30, 0x81, 0x88, 0x0b, 0, 62, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0x21];
+            header[at] = flags;
+            frames.push(raw(47, &[&header[..], packet].concat()));
+        }
+        frames.extend([97, 115].map(|protocol| raw(protocol, &[&[flags, 0][..], &frame].concat())));
+        frames.push(raw(115, &[&[0, 0, 0, flags][..], &frame].concat()));
+        frames.push(raw(51, &[&[6, flags, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1][..], &[0; 12], &packet[20..]].concat()));
         frames.push(raw(47, &[&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, flags, 0, 0, 5, 0, 0, 0, 0], &frame[..]].concat()));
         for at in [0, 10, 11] {
             let mut header = [0x20, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -160,6 +209,33 @@ pub(super) fn header_values() -> Vec<Vec<u8>> {
         }
     }
     frames
+}
+
+/// EtherTypes and headers.
+const LINK_HEADERS: &[(u16, &[u8])] = &[
+    (0x8864, &[0x11, 0, 0, 7, 0, 42, 0, 0x21]),
+    (0x8864, &[0x11, 0, 0, 7, 0, 42, 0xff, 3, 0, 0x57]),
+    (0x8909, &[1, 1, 0, 1, 0, 5, 8, 0]),
+    (0x894f, &[0x0f, 0xc2, 1, 1, 0, 0, 1, 255]),
+    (0x894f, &[0x0f, 0xc2, 1, 3, 0, 0, 1, 255]),
+    (60, &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0]),
+    (0x8926, &[0x80, 1, 0, 2, 8, 0]),
+    (0x9100, &[0, 5, 8, 0]),
+];
+
+/// Ports and headers of tunnels over UDP.
+const UDP_HEADERS: &[(u16, &[u8])] = &[
+    (1701, &[0, 2, 0, 7, 0, 9, 0, 0x21]),
+    (1701, &[0x4a, 2, 0, 60, 0, 7, 0, 9, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0xff, 3, 0, 0x21]),
+    (1701, &[0, 3, 0, 0, 0, 0, 0, 5]),
+    (3544, &[0, 1, 2, 3, 1, 1, 2, 2, 2, 8, 8, 8, 8, 8, 8, 8, 8, 0, 0, 0, 0xff, 0xee, 1, 2, 3, 4]),
+    (37008, &[1, 0, 0, 1, 0, 0x0a, 1, 7, 1]),
+];
+
+/// Returns a frame with this EtherType and header.
+fn tagged(kind: u16, header: &[u8], content: &[u8]) -> Vec<u8> {
+    let frame = Setting::default().segment((5000, 443), 1, SYN, &[]);
+    [&frame[..12], &kind.to_be_bytes(), header, content].concat()
 }
 
 /// Returns a frame with these labels.
