@@ -118,7 +118,7 @@ impl<A: AppState> ConnectionTable<A> {
     }
 
     /// Number of connections that are stored compactly.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "ja4plus"))]
     pub(crate) fn half_open(&self) -> usize {
         self.table.oldest_first().filter(|entry| matches!(entry, Entry::HalfOpen(_))).count()
     }

@@ -26,8 +26,6 @@ pub(crate) use connection::Connection;
 pub(crate) use connection_table::{ConnectionSummary, ConnectionTable};
 pub(crate) use direction_stream::DirectionStream;
 pub(crate) use flow_table::{FlowTable, Keyed, SlotId};
-#[cfg(test)]
-pub(crate) use half_open::HalfOpen;
 pub(crate) use reassembly::RANGE_OVERHEAD;
 pub use reassembly::{Reassembly, ReassemblyLimits, RefusedBytes, SegmentOutcome};
 pub(crate) use seen_ranges::SeenRanges;

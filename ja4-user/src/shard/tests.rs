@@ -288,15 +288,6 @@ mod half_open {
             assert!(plain.iter().any(|event| event.starts_with("Ja4l ")), "{plain:?}");
         }
     }
-
-    #[test]
-    fn a_compact_connection_takes_a_quarter_of_the_memory() {
-        use crate::conntrack::HalfOpen;
-        use crate::protocol::ProtocolConnection;
-
-        let full = size_of::<ProtocolConnection>() + 16 + size_of::<FingerprintRecord>();
-        assert!(size_of::<HalfOpen>() * 4 <= full, "{} and {full}", size_of::<HalfOpen>());
-    }
 }
 
 #[cfg(feature = "ja4plus")]
