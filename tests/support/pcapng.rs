@@ -7,8 +7,8 @@ use crate::packets::TimedFrame;
 /// Link type raw IP (<https://www.tcpdump.org/linktypes.html>).
 pub const RAW_IP: u16 = 101;
 
-/// Link type IEEE 802.11 with a radiotap header, which the sensor does not decode.
-pub const RADIOTAP: u16 = 127;
+/// Link type IEEE 802.15.4, which the sensor does not decode.
+pub const IEEE_802_15_4: u16 = 195;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;

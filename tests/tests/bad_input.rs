@@ -108,16 +108,16 @@ fn a_file_truncated_in_a_packet_header_yields_a_warning() {
 
 #[test]
 fn an_unsupported_link_type_is_named() {
-    const RADIOTAP: u32 = 127;
+    const IEEE_802_15_4: u32 = 195;
     let mut bytes = Vec::new();
-    let mut pcap = PcapWriter::new(&mut bytes, RADIOTAP).unwrap();
+    let mut pcap = PcapWriter::new(&mut bytes, IEEE_802_15_4).unwrap();
     pcap.packet(1_000_000_000, &[0; 64]).unwrap();
     pcap.finish().unwrap();
     let folder = TempDir::new().unwrap();
-    replay(&file(folder.path(), "radio.pcap", &bytes))
+    replay(&file(folder.path(), "sensors.pcap", &bytes))
         .status(UNREADABLE)
-        .stderr_has("radio.pcap")
-        .stderr_has("127")
+        .stderr_has("sensors.pcap")
+        .stderr_has("195")
         .stderr_has_one_line();
 }
 

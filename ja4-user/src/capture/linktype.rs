@@ -1,11 +1,22 @@
 //! Link types: the start of the network layer in a captured frame.
 
+mod names;
+mod payload;
+mod wireless;
+
+pub(super) use names::name_of;
+pub use payload::{LinkError, LinkPayload, LinkStart};
+
 /// EtherType of IPv4.
 const IPV4: u16 = 0x0800;
 /// EtherType of IPv6.
 const IPV6: u16 = 0x86dd;
 /// EtherType of MPLS unicast.
 const MPLS: u16 = 0x8847;
+/// EtherType of a PPPoE session.
+const PPPOE: u16 = 0x8864;
+/// EtherType of an Ethernet frame.
+const ETHERNET: u16 = 0x6558;
 
 /// Header of Linux cooked capture, version 1.
 const SLL_LEN: usize = 16;
@@ -40,49 +51,31 @@ pub enum LinkType {
     Ppp,
     /// PPP in HDLC-like framing (50): PPP, or Cisco's framing of RFC 1547 section 4.3.1.
     PppHdlc,
+    /// PPPoE session without an Ethernet header (51).
+    Pppoe,
+    /// Cisco's framing of HDLC (104).
+    CiscoHdlc,
+    /// IEEE 802.11 (105).
+    Wireless,
+    /// IEEE 802.11 with a Prism header (119).
+    WirelessPrism,
+    /// IEEE 802.11 with a radiotap header (127).
+    WirelessRadiotap,
+    /// IEEE 802.11 with a header of AbsoluteValue Systems (163).
+    WirelessAvs,
+    /// Per-packet information, then a frame of the link type that it names (192).
+    Ppi,
+    /// Linux netfilter log (239).
+    Nflog,
+    /// IP over InfiniBand (242).
+    Infiniband,
+    /// Apple's PKTAP, then a frame of the link type that it names (258).
+    Pktap,
+    /// Ethernet with the tag of a Marvell switch (283).
+    Dsa,
+    /// Ethernet with the tag of a Marvell switch after an EtherType (284).
+    Edsa,
     /// Any other, by its number.
-    Unsupported(u16),
-}
-
-/// The first header of a frame that is parsed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkStart {
-    /// An Ethernet header.
-    Ethernet,
-    /// The header of this EtherType, which may be a VLAN tag (0x8100).
-    Network(u16),
-}
-
-/// The position at which parsing of a frame starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkPayload {
-    /// The header at this position.
-    pub start: LinkStart,
-    /// Bytes before the position; never more than the frame has.
-    pub offset: usize,
-    /// The capture point: interface of the capturing host and direction, as one number. Only a Linux cooked header has it;
-    /// else it is 0.
-    pub capture_point: u32,
-}
-
-/// Why a frame has no network layer that can be parsed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum LinkError {
-    /// The frame ends within its link-layer header.
-    #[error("frame ends within its link-layer header")]
-    Truncated,
-    /// A raw IP packet of a version other than 4 and 6.
-    #[error("raw packet of IP version {0}")]
-    Version(u8),
-    /// A loopback packet of an address family other than IPv4 and IPv6.
-    #[error("loopback packet of address family {0}")]
-    Family(u32),
-    /// A protocol that carries no network layer: PPP's control protocols, netlink.
-    #[error("link-layer protocol {0:#06x} carries no network layer")]
-    Protocol(u16),
-    /// The link type is not supported.
-    #[error("unsupported link type {0}")]
     Unsupported(u16),
 }
 
@@ -96,11 +89,23 @@ impl LinkType {
             // DLT_RAW is 12, but 14 on OpenBSD; the registry's number is 101.
             12 | 14 | 101 => Self::RawIp,
             50 => Self::PppHdlc,
+            51 => Self::Pppoe,
+            104 => Self::CiscoHdlc,
+            105 => Self::Wireless,
             108 => Self::Loop,
             113 => Self::LinuxSll,
+            119 => Self::WirelessPrism,
+            127 => Self::WirelessRadiotap,
+            163 => Self::WirelessAvs,
+            192 => Self::Ppi,
             228 => Self::Ipv4,
             229 => Self::Ipv6,
+            239 => Self::Nflog,
+            242 => Self::Infiniband,
+            258 => Self::Pktap,
             276 => Self::LinuxSll2,
+            283 => Self::Dsa,
+            284 => Self::Edsa,
             other => Self::Unsupported(other),
         }
     }
@@ -123,6 +128,18 @@ impl LinkType {
             Self::Loop => (LinkStart::Network(network_family(frame)?), FAMILY_LEN),
             Self::Ppp => ppp(frame)?,
             Self::PppHdlc => ppp_hdlc(frame)?,
+            Self::Pppoe => (LinkStart::Network(PPPOE), 0),
+            Self::CiscoHdlc => ethertype_at(frame, 2)?,
+            Self::Wireless => wireless::data_frame(frame, false)?,
+            Self::WirelessPrism => wireless::prism(frame)?,
+            Self::WirelessRadiotap => wireless::radiotap(frame)?,
+            Self::WirelessAvs => wireless::avs(frame)?,
+            Self::Ppi => ppi(frame)?,
+            Self::Nflog => nflog(frame)?,
+            Self::Infiniband => infiniband(frame)?,
+            Self::Pktap => pktap(frame)?,
+            Self::Dsa => ethertype_at(frame, 16)?,
+            Self::Edsa => ethertype_at(frame, 20)?,
             Self::Unsupported(number) => return Err(LinkError::Unsupported(number)),
         };
         let capture_point = match *self {
@@ -131,35 +148,6 @@ impl LinkType {
             _ => 0,
         };
         Ok(LinkPayload { start, offset, capture_point })
-    }
-}
-
-/// Returns the name of a common unsupported link type.
-pub(super) fn name_of(number: u16) -> &'static str {
-    match number {
-        6 => "IEEE 802.5 token ring",
-        10 => "FDDI",
-        51 => "PPPoE session without Ethernet",
-        104 => "Cisco HDLC",
-        105 => "IEEE 802.11",
-        107 => "Frame Relay",
-        117 => "OpenBSD pflog",
-        119 => "IEEE 802.11 with Prism header",
-        122 => "IP over Fibre Channel",
-        127 => "IEEE 802.11 with radiotap header",
-        147..=162 => "private use",
-        163 => "IEEE 802.11 with AVS header",
-        187 | 201 => "Bluetooth HCI",
-        189 | 220 => "Linux USB",
-        192 => "per-packet information",
-        195 | 215 | 230 => "IEEE 802.15.4",
-        227 => "CAN bus",
-        239 => "Linux netfilter log",
-        249 => "USBPcap",
-        252 => "Wireshark exported PDUs",
-        253 => "Linux netlink",
-        271 => "vsock",
-        _ => "unknown",
     }
 }
 
@@ -267,6 +255,72 @@ fn ppp_hdlc(frame: &[u8]) -> Result<(LinkStart, usize), LinkError> {
     }
 }
 
+/// The header after an EtherType at `at`.
+fn ethertype_at(frame: &[u8], at: usize) -> Result<(LinkStart, usize), LinkError> {
+    let ethertype = frame.get(at..).and_then(|bytes| bytes.first_chunk()).ok_or(LinkError::Truncated)?;
+    Ok((LinkStart::Network(u16::from_be_bytes(*ethertype)), at + 2))
+}
+
+/// IP over InfiniBand: a global route header of 40 bytes, an EtherType, two reserved bytes.
+fn infiniband(frame: &[u8]) -> Result<(LinkStart, usize), LinkError> {
+    const LENGTH: usize = 44;
+    let (start, _) = ethertype_at(frame, 40)?;
+    if frame.len() < LENGTH { Err(LinkError::Truncated) } else { Ok((start, LENGTH)) }
+}
+
+/// Per-packet information: version, flags, length, link type, and further fields.
+fn ppi(frame: &[u8]) -> Result<(LinkStart, usize), LinkError> {
+    let [_, _, l0, l1, d0, d1, d2, d3] = *frame.first_chunk().ok_or(LinkError::Truncated)?;
+    enclosed(frame, u16::from_le_bytes([l0, l1]).into(), u32::from_le_bytes([d0, d1, d2, d3]))
+}
+
+/// PKTAP: length, type of the next header (0: none), link type, and further fields.
+fn pktap(frame: &[u8]) -> Result<(LinkStart, usize), LinkError> {
+    let [l0, l1, l2, l3, n0, n1, n2, n3, d0, d1, d2, d3] = *frame.first_chunk().ok_or(LinkError::Truncated)?;
+    if [n0, n1, n2, n3] == [0; 4] {
+        return Err(LinkError::NoPacket);
+    }
+    enclosed(frame, u32::from_le_bytes([l0, l1, l2, l3]) as usize, u32::from_le_bytes([d0, d1, d2, d3]))
+}
+
+/// A frame of another link type after a header of this length. No link type encloses itself or another one that encloses.
+fn enclosed(frame: &[u8], length: usize, link: u32) -> Result<(LinkStart, usize), LinkError> {
+    let number = u16::try_from(link).unwrap_or(u16::MAX);
+    let link = LinkType::from_number(number);
+    if let LinkType::Ppi | LinkType::Pktap = link {
+        return Err(LinkError::Unsupported(number));
+    }
+    let LinkPayload { start, offset, .. } = link.network(frame.get(length..).ok_or(LinkError::Truncated)?)?;
+    let start = match start {
+        LinkStart::Ethernet => LinkStart::Network(ETHERNET),
+        network => network,
+    };
+    Ok((start, length + offset))
+}
+
+/// Netfilter log: address family, version, resource, and attributes, each with its length and type in the byte order of
+/// the capturing host, padded to four bytes.
+fn nflog(frame: &[u8]) -> Result<(LinkStart, usize), LinkError> {
+    /// `NFULA_PAYLOAD` (include/uapi/linux/netfilter/nfnetlink_log.h).
+    const PAYLOAD: u16 = 9;
+    let family = *frame.first().ok_or(LinkError::Truncated)?;
+    let mut at = 4;
+    while let Some(attribute) = frame.get(at..).and_then(|bytes| bytes.first_chunk::<4>()) {
+        let [l0, l1, t0, t1] = *attribute;
+        // Types are small numbers, so the order with the smaller one is correct.
+        let little = [[l0, l1], [t0, t1]].map(u16::from_le_bytes);
+        let [length, kind] = if little[1] <= little[1].swap_bytes() { little } else { little.map(u16::swap_bytes) };
+        if kind == PAYLOAD {
+            return Ok((LinkStart::Network(family_ethertype(family.into())?), at + 4));
+        }
+        if length < 4 {
+            break;
+        }
+        at += usize::from(length).next_multiple_of(4);
+    }
+    Err(LinkError::NoPacket)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,8 +392,77 @@ mod tests {
     }
 
     #[test]
+    fn wireless_data_frames_have_llc_headers() {
+        const LLC: LinkStart = LinkStart::Network(0);
+        let frame = |kind: u8, flags: u8, length: usize| {
+            let mut frame = vec![0; length];
+            frame[..2].copy_from_slice(&[kind, flags]);
+            frame
+        };
+        assert_eq!(at(105, &frame(0x08, 0x01, 24)), Ok((LLC, 24)));
+        assert_eq!(at(105, &frame(0x08, 0x03, 30)), Ok((LLC, 30)));
+        assert_eq!(at(105, &frame(0x88, 0x02, 26)), Ok((LLC, 26)));
+        assert_eq!(at(105, &frame(0x88, 0x82, 30)), Ok((LLC, 30)));
+        assert_eq!(at(105, &frame(0x88, 0x02, 25)), Err(LinkError::Truncated));
+        assert_eq!(at(105, &frame(0x08, 0x41, 24)), Err(LinkError::Encrypted));
+        for kind in [0x80, 0xd4, 0x48, 0xc8] {
+            assert_eq!(at(105, &frame(kind, 0, 40)), Err(LinkError::NoData), "{kind:#x}");
+        }
+        let mut aggregate = frame(0x88, 0, 40);
+        aggregate[24] = 0x80;
+        assert_eq!(at(105, &aggregate), Err(LinkError::Aggregate));
+    }
+
+    #[test]
+    fn headers_before_wireless_frames_are_skipped() {
+        const LLC: LinkStart = LinkStart::Network(0);
+        let mut data = vec![0; 26];
+        data[0] = 0x88;
+        let with = |header: &[u8]| [header, &data, &[0; 8]].concat();
+        // Version, padding, length; the bits of timestamp and flags, and another word of bits.
+        let radiotap = |flags| [&[0, 0, 25, 0, 3, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0][..], &[0; 8], &[flags]].concat();
+        assert_eq!(at(127, &with(&radiotap(0x10))), Ok((LLC, 25 + 26)));
+        assert_eq!(at(127, &with(&radiotap(0x20))), Ok((LLC, 25 + 28)));
+        assert_eq!(at(127, &[0, 0, 200, 0, 0, 0, 0, 0, 0]), Err(LinkError::Truncated));
+        let avs = [&[0x80, 0x21, 0x10, 1, 0, 0, 0, 64][..], &[0; 56]].concat();
+        assert_eq!((at(163, &with(&avs)), at(119, &with(&avs))), (Ok((LLC, 64 + 26)), Ok((LLC, 64 + 26))));
+        assert_eq!(at(119, &with(&[0; 144])), Ok((LLC, 144 + 26)));
+        assert_eq!(at(192, &with(&[0, 0, 8, 0, 105, 0, 0, 0])), Ok((LLC, 8 + 26)));
+        assert_eq!(at(192, &with(&[0, 0, 8, 0, 1, 0, 0, 0])), Ok((LinkStart::Network(0x6558), 8)));
+        assert_eq!(at(192, &with(&[0, 0, 8, 0, 192, 0, 0, 0])), Err(LinkError::Unsupported(192)));
+    }
+
+    #[test]
+    fn switches_modems_and_logs_announce_what_follows() {
+        assert_eq!(at(51, &[0x11]), Ok((LinkStart::Network(0x8864), 0)));
+        assert_eq!(at(104, &[0x0f, 0, 0x86, 0xdd]), Ok((V6, 4)));
+        let tagged = |at: usize| {
+            let mut frame = vec![0; at];
+            frame.extend([0x08, 0x00]);
+            frame
+        };
+        assert_eq!((at(283, &tagged(16)), at(284, &tagged(20))), (Ok((V4, 18)), Ok((V4, 22))));
+        assert_eq!(at(283, &tagged(16)[..17]), Err(LinkError::Truncated));
+        assert_eq!(at(242, &[&tagged(40)[..], &[0, 0]].concat()), Ok((V4, 44)));
+        let pktap =
+            |next: u8, link: u8| [&[16, 0, 0, 0, next, 0, 0, 0, link, 0, 0, 0, 9, 9, 9, 9][..], &[0x45; 20]].concat();
+        assert_eq!(at(258, &pktap(1, 101)), Ok((V4, 16)));
+        assert_eq!(at(258, &pktap(0, 101)), Err(LinkError::NoPacket));
+        // A prefix of three bytes, padded, then the packet; in both byte orders.
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            let attribute = |length: u16, kind: u16| [order(length), order(kind)].concat();
+            let log = |family: u8| {
+                [&[family, 0, 0, 5][..], &attribute(7, 10), &[b'a', b'b', 0, 0], &attribute(24, 9), &[0x45; 20]]
+                    .concat()
+            };
+            assert_eq!((at(239, &log(2)), at(239, &log(10))), (Ok((V4, 16)), Ok((V6, 16))));
+            assert_eq!(at(239, &log(7)), Err(LinkError::Family(7)));
+            assert_eq!(at(239, &log(2)[..12]), Err(LinkError::NoPacket));
+        }
+    }
+
+    #[test]
     fn other_link_types_are_rejected() {
-        assert_eq!(at(51, &[0; 64]), Err(LinkError::Unsupported(51)));
-        assert_eq!(at(127, &[0; 64]), Err(LinkError::Unsupported(127)));
+        assert_eq!(at(195, &[0; 64]), Err(LinkError::Unsupported(195)));
     }
 }

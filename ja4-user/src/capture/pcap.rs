@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn an_unsupported_link_type_is_rejected_at_once() {
-        let file = CaptureBuilder::pcap(ByteOrder::Little, MAGIC_NANOSECONDS, 127).record(1, 0, 0, b"radiotap");
+        let file = CaptureBuilder::pcap(ByteOrder::Little, MAGIC_NANOSECONDS, 195).record(1, 0, 0, b"frame");
         let error = file.read().failed_after(0).to_string();
-        assert!(error.contains("link type 127 (IEEE 802.11 with radiotap header)"), "{error}");
+        assert!(error.contains("link type 195 (IEEE 802.15.4)"), "{error}");
     }
 }

@@ -368,7 +368,7 @@ mod tests {
 
     const ETHERNET: u16 = 1;
     const RAW: u16 = 101;
-    const RADIOTAP: u16 = 127;
+    const IEEE_802_15_4: u16 = 195;
 
     fn ethernet() -> CaptureBuilder {
         CaptureBuilder::pcapng(Little).interface(ETHERNET, 0, &[])
@@ -507,7 +507,7 @@ mod tests {
     fn packets_of_an_unsupported_interface_are_skipped_and_keep_their_numbers() {
         for order in ByteOrder::BOTH {
             let file = CaptureBuilder::pcapng(order)
-                .interface(RADIOTAP, 0, &[])
+                .interface(IEEE_802_15_4, 0, &[])
                 .interface(ETHERNET, 0, &[])
                 .simple(5, b"radio")
                 .enhanced(1, 2, 0, b"two")
@@ -524,28 +524,28 @@ mod tests {
 
     #[test]
     fn an_unsupported_interface_without_packets_skips_nothing() {
-        let file = ethernet().interface(RADIOTAP, 0, &[]).enhanced(0, 1, 0, b"one");
+        let file = ethernet().interface(IEEE_802_15_4, 0, &[]).enhanced(0, 1, 0, b"one");
         let outcome = file.read();
         assert_eq!((outcome.skipped, outcome.clean().len()), (0, 1));
     }
 
     #[test]
     fn a_file_of_unsupported_packets_alone_is_an_error() {
-        let file = CaptureBuilder::pcapng(Little).interface(RADIOTAP, 0, &[]).enhanced(0, 1, 0, b"radio");
+        let file = CaptureBuilder::pcapng(Little).interface(IEEE_802_15_4, 0, &[]).enhanced(0, 1, 0, b"radio");
         let error = file.read().failed_after(0);
-        assert!(matches!(error, CaptureError::UnsupportedLinkType { number: RADIOTAP, .. }));
+        assert!(matches!(error, CaptureError::UnsupportedLinkType { number: IEEE_802_15_4, .. }));
     }
 
     #[test]
     fn a_later_section_may_support_what_an_earlier_one_does_not() {
         let file = CaptureBuilder::pcapng(Little)
-            .interface(RADIOTAP, 0, &[])
+            .interface(IEEE_802_15_4, 0, &[])
             .enhanced(0, 1, 0, b"radio")
             .section(ByteOrder::Big)
             .interface(ETHERNET, 0, &[])
             .enhanced(0, 2, 0, b"ethernet")
             .section(Little)
-            .interface(RADIOTAP, 0, &[])
+            .interface(IEEE_802_15_4, 0, &[])
             .enhanced(0, 3, 0, b"radio");
         let outcome = file.read();
         assert_eq!(outcome.skipped, 2);

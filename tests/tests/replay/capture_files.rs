@@ -3,7 +3,7 @@
 use super::*;
 
 use tests::packets::ETHERNET;
-use tests::pcapng::{PcapngFile, RADIOTAP, RAW_IP};
+use tests::pcapng::{IEEE_802_15_4, PcapngFile, RAW_IP};
 
 const ETHERNET_LINK: u16 = ETHERNET as u16;
 
@@ -19,7 +19,7 @@ fn replay_file(file: &PcapngFile, options: &[&str]) -> Outcome {
     Sensor::new().run(&arguments)
 }
 
-/// Returns the packet after a radiotap header; an Ethernet interface captures no such frame.
+/// Returns the packet after another header; an Ethernet interface captures no such frame.
 fn radio(packet: &TimedFrame) -> TimedFrame {
     TimedFrame { time: packet.time, frame: [&[0, 0, 8, 0, 0, 0, 0, 0][..], &packet.frame].concat() }
 }
@@ -40,6 +40,51 @@ fn unsupported(events: &[Value], packets: usize) -> u64 {
     unsupported
 }
 
+/// Link types that are not announced by an EtherType alone, and the header of each before an IPv4 packet of this length.
+fn headers(length: usize) -> Vec<(u16, Vec<u8>)> {
+    let snap = [0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
+    let data = |kind: u8, flags: u8, length: usize| {
+        let mut header = vec![0; length];
+        header[..2].copy_from_slice(&[kind, flags]);
+        [&header, &snap[..]].concat()
+    };
+    let tagged = |tag: &[u8]| [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1], tag, &[8, 0]].concat();
+    let attribute = ((length + 4) as u16).to_le_bytes();
+    let size = ((length + 2) as u16).to_be_bytes();
+    vec![
+        (51, vec![0x11, 0, 0, 7, size[0], size[1], 0, 0x21]),
+        (104, vec![0x0f, 0, 8, 0]),
+        (105, data(0x08, 1, 24)),
+        (105, data(0x88, 3, 32)),
+        (127, [&[0, 0, 9, 0, 2, 0, 0, 0, 0x20][..], &data(0x88, 2, 28)].concat()),
+        (163, [&[0x80, 0x21, 0x10, 1, 0, 0, 0, 64][..], &[0; 56], &data(0x08, 2, 24)].concat()),
+        (192, [&[0, 0, 8, 0, 105, 0, 0, 0][..], &data(0x08, 1, 24)].concat()),
+        (192, [&[0, 0, 8, 0, 1, 0, 0, 0][..], &tagged(&[])].concat()),
+        (239, [&[2, 0, 0, 5, 6, 0, 10, 0, b'a', 0, 0, 0], &attribute[..], &[9, 0]].concat()),
+        (242, [&[0; 40][..], &[8, 0, 0, 0]].concat()),
+        (258, [&[12, 0, 0, 0, 1, 0, 0, 0, 101, 0, 0, 0][..], &[]].concat()),
+        (283, tagged(&[0x40, 1, 0, 0])),
+        (284, tagged(&[0xda, 0xda, 0, 0, 0x40, 1, 0, 0])),
+    ]
+}
+
+#[test]
+fn every_link_type_yields_the_same_values() {
+    let conversation = plain();
+    let expected = all_values(&replay(&conversation));
+    for kind in 0..headers(0).len() {
+        let mut file = PcapngFile::new();
+        file.interface(headers(0)[kind].0, "it0");
+        for TimedFrame { time, frame } in conversation.packets() {
+            let packet = &frame[ETHERNET_HEADER..];
+            let frame = [&headers(packet.len())[kind].1, packet].concat();
+            file.packet(0, &TimedFrame { time: *time, frame });
+        }
+        let outcome = replay_file(&file, &[]).ok();
+        assert_eq!(all_values(&outcome.events()), expected, "link type {}, {kind}", headers(0)[kind].0);
+    }
+}
+
 #[test]
 fn packets_of_an_unsupported_link_type_are_skipped() {
     let conversation = plain();
@@ -48,7 +93,7 @@ fn packets_of_an_unsupported_link_type_are_skipped() {
     // Unsupported packets alternate with supported ones, for both orders of the interface blocks.
     for (wire, air) in [(0, 1), (1, 0)] {
         let mut file = PcapngFile::new();
-        let links = if wire == 0 { [ETHERNET_LINK, RADIOTAP] } else { [RADIOTAP, ETHERNET_LINK] };
+        let links = if wire == 0 { [ETHERNET_LINK, IEEE_802_15_4] } else { [IEEE_802_15_4, ETHERNET_LINK] };
         file.interface(links[0], "first0").interface(links[1], "second0");
         for packet in conversation.packets() {
             file.packet(air, &radio(packet)).packet(wire, packet);
@@ -59,7 +104,7 @@ fn packets_of_an_unsupported_link_type_are_skipped() {
             let outcome = outcome
                 .stderr_has("mixed.pcapng")
                 .stderr_has("packet 1")
-                .stderr_has("127")
+                .stderr_has("195")
                 .stderr_has("skipped")
                 .stderr_has_one_line();
             let events = outcome.events();
@@ -79,7 +124,7 @@ fn skipped_packets_are_reported_once_per_file() {
         let mut file = PcapngFile::new();
         file.interface(ETHERNET_LINK, "eth0");
         if name != "two.pcapng" {
-            file.interface(RADIOTAP, "wlan0");
+            file.interface(IEEE_802_15_4, "wlan0");
             file.packet(1, &conversation.packets()[0]).packet(1, &conversation.packets()[1]);
         }
         file.packet(0, &conversation.packets()[0]);
@@ -96,11 +141,11 @@ fn skipped_packets_are_reported_once_per_file() {
 fn a_file_without_any_supported_packet_is_rejected() {
     let conversation = plain();
     let mut file = PcapngFile::new();
-    file.interface(RADIOTAP, "wlan0");
+    file.interface(IEEE_802_15_4, "wlan0");
     for packet in conversation.packets() {
         file.packet(0, packet);
     }
-    let outcome = replay_file(&file, &[]).status(1).stderr_has("cannot decode ").stderr_has("127");
+    let outcome = replay_file(&file, &[]).status(1).stderr_has("cannot decode ").stderr_has("195");
     assert_eq!(unsupported(&outcome.events(), conversation.packets().len()), conversation.packets().len() as u64);
 }
 
@@ -111,7 +156,7 @@ fn sections_with_different_interfaces_are_one_capture() {
     let handshake = conversation.packets().len();
     conversation.wait(Duration::from_secs(2)).client(&client_hello(Shape::Browser)).server(&server_flight()).close();
     let mut file = PcapngFile::new();
-    file.interface(RADIOTAP, "wlan0").interface(ETHERNET_LINK, "eth0");
+    file.interface(IEEE_802_15_4, "wlan0").interface(ETHERNET_LINK, "eth0");
     for packet in &conversation.packets()[..handshake] {
         file.packet(1, packet);
     }
