@@ -135,17 +135,19 @@ impl InnerHeader {
 
     /// A payload of this EtherType at this offset.
     #[inline(always)]
-    pub(crate) const fn at(ethertype: u16, offset: u32) -> Self {
+    pub const fn at(ethertype: u16, offset: u32) -> Self {
         Self(offset << 16 | ethertype as u32)
     }
 
+    /// The EtherType.
     #[inline(always)]
-    pub(crate) const fn ethertype(self) -> u16 {
+    pub const fn ethertype(self) -> u16 {
         self.0 as u16
     }
 
+    /// The offset.
     #[inline(always)]
-    pub(crate) const fn offset(self) -> u32 {
+    pub const fn offset(self) -> u32 {
         self.0 >> 16
     }
 }

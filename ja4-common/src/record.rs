@@ -7,6 +7,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Version of the record's layout.
 pub const VERSION: u8 = 1;
 
+/// The bit of a VLAN tag that is there. It is in place of the priority.
+pub const VLAN_PRESENT: u16 = 1 << 15;
+
 /// Bits of [`RecordHeader::flags`].
 pub mod flag {
     /// The frame leaves the host.
@@ -45,7 +48,7 @@ pub mod flag {
 /// | 32 | 2 | offset of the IP header |
 /// | 34 | 2 | offset of the TCP or UDP header |
 /// | 36 | 2 | offset of the payload |
-/// | 38 | 2 | VLAN tag that the NIC removed from the frame, 0: none |
+/// | 38 | 2 | VLAN tag that the NIC removed from the frame, with [`VLAN_PRESENT`]; 0: none |
 /// | 40 | 4 | payload length by the IP and UDP headers, bytes |
 /// | 44 | 2 | payload bytes per wire segment of a GSO super-packet, 0: not one |
 /// | 46 | 1 | wire segments of a GSO super-packet, at most 255; 0: not one |
@@ -76,7 +79,7 @@ pub struct RecordHeader {
     pub l4: u16,
     /// Offset of the payload.
     pub payload: u16,
-    /// VLAN tag outside the frame, 0: none.
+    /// VLAN tag outside the frame, with [`VLAN_PRESENT`]; 0: none.
     pub vlan: u16,
     /// Payload length by the IP and UDP headers, bytes.
     pub payload_len: u32,
@@ -108,7 +111,7 @@ pub struct FrameInfo {
     pub egress: bool,
     /// Whether the hook received the frame without its Ethernet header.
     pub no_link: bool,
-    /// VLAN tag outside the frame, 0: none.
+    /// VLAN tag outside the frame, with [`VLAN_PRESENT`]; 0: none.
     pub vlan: u16,
     /// Payload bytes per wire segment of a super-packet, 0: not one.
     pub gso_size: u16,

@@ -19,7 +19,7 @@ use ja4_common::flow::{DirectionState, FlowEntry, FlowKey};
 use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP};
 use ja4_common::limit::RecordLimit;
 use ja4_common::parse::ParseStart;
-use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
+use ja4_common::record::{FrameInfo, HEADER, RecordHeader, VLAN_PRESENT};
 use ja4_common::segment::SegmentPayload;
 
 use crate::maps::{CPU, CpuState, FLOWS, LIMITS, MAX_SHARDS, MEMBERSHIP, RECENT, SHARDS, ShardState};
@@ -416,7 +416,7 @@ pub(crate) fn skb_info(ctx: &TcContext, egress: bool, no_link: bool) -> FrameInf
         ifindex: skb.ifindex,
         egress,
         no_link,
-        vlan: if skb.vlan_present != 0 { skb.vlan_tci as u16 } else { 0 },
+        vlan: if skb.vlan_present != 0 { skb.vlan_tci as u16 | VLAN_PRESENT } else { 0 },
         gso_size: skb.gso_size as u16,
         gso_segs: skb.gso_segs,
     }

@@ -16,7 +16,7 @@ use super::tcp_handshake::TcpHandshake;
 use crate::model::os::System;
 use crate::model::{
     CommunityId, ConnectionRecord, FingerprintRecord, FingerprintValue, FlowIdentity, Method, SharedAttributes, Side,
-    Time, path,
+    Time, VlanTags, path,
 };
 use crate::packet::flow_key;
 
@@ -34,7 +34,7 @@ pub(crate) struct HalfOpen {
     bytes: u32,
     packets: u16,
     interface: u16,
-    vlan: [u16; 2],
+    vlan: VlanTags,
     /// 0: unknown.
     mss: u16,
     stored_at: u16,
@@ -43,7 +43,7 @@ pub(crate) struct HalfOpen {
     flags: u8,
 }
 
-const _: () = assert!(size_of::<HalfOpen>() == 72);
+const _: () = assert!(size_of::<HalfOpen>() == 80);
 
 /// Bits of [`HalfOpen::flags`].
 mod flag {

@@ -100,7 +100,7 @@ fn write(value: FieldValue<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
         FieldValue::Timestamp(at) => clock.timestamp(at, out),
         FieldValue::UtcDate(seconds) => date_time(seconds, out),
         FieldValue::Tags(tags) => {
-            let tags = tags.iter().filter(|tag| **tag != 0).map(u16::to_string);
+            let tags = tags.iter().map(|tag| tag.to_string());
             escape::csv(&tags.collect::<Vec<_>>().join(SEPARATOR), out);
         }
         FieldValue::Texts(texts) => escape::csv(&texts.join(SEPARATOR), out),

@@ -248,7 +248,7 @@ fn write(key: &str, value: FieldValue<'_>, clock: &mut Clock, out: &mut Vec<u8>)
         FieldValue::QuicVersion(version) => text(out, |out| quic_version(version, out)),
         FieldValue::Timestamp(at) => text(out, |out| clock.timestamp(at, out)),
         FieldValue::UtcDate(seconds) => text(out, |out| date_time(seconds, out)),
-        FieldValue::Tags(tags) => list(tags.into_iter().filter(|tag| *tag != 0), out, number),
+        FieldValue::Tags(tags) => list(tags.iter(), out, number),
         FieldValue::Texts(texts) => list(texts, out, |text, out| quoted(text, out)),
         FieldValue::Pairs(pairs) => {
             out.push(b'{');

@@ -274,7 +274,7 @@ mod tests {
                 client: (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 51_234),
                 server: (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 443),
                 proto: 6,
-                vlan: [100, 0],
+                vlan: [100].into_iter().collect(),
             }
         }
 

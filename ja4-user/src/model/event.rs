@@ -10,7 +10,7 @@ use arcstr::ArcStr;
 pub use ja4::{Method, Side};
 use thin_vec::ThinVec;
 
-use crate::model::{CommunityId, ConnectionRecord, PerSide};
+use crate::model::{CommunityId, ConnectionRecord, PerSide, VlanTags};
 
 /// Nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,8 +49,8 @@ pub struct FlowIdentity {
     pub server: (IpAddr, u16),
     /// IP protocol number.
     pub proto: u8,
-    /// VLAN tags, outermost first; 0: none.
-    pub vlan: [u16; 2],
+    /// VLAN tags.
+    pub vlan: VlanTags,
 }
 
 impl FlowIdentity {

@@ -1,5 +1,5 @@
 //! A connection for tests.
-use crate::model::{CommunityId, ConnectionRecord, FlowIdentity, Time};
+use crate::model::{CommunityId, ConnectionRecord, FlowIdentity, Time, VlanTags};
 
 const TCP: u8 = 6;
 
@@ -7,5 +7,9 @@ const TCP: u8 = 6;
 pub(crate) fn record(client: &str, server: &str, port: u16) -> ConnectionRecord {
     let (client, server) = ((client.parse().unwrap(), 50_000), (server.parse().unwrap(), port));
     let community = CommunityId::of(client, server, TCP);
-    ConnectionRecord::new(&FlowIdentity { id: 1, community, client, server, proto: TCP, vlan: [0; 2] }, 0, Time(0))
+    ConnectionRecord::new(
+        &FlowIdentity { id: 1, community, client, server, proto: TCP, vlan: VlanTags::NONE },
+        0,
+        Time(0),
+    )
 }

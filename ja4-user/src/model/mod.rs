@@ -16,6 +16,7 @@ pub mod os;
 pub mod path;
 mod per_side;
 mod query;
+mod vlan;
 
 pub(crate) use self::alert::STORAGE_FAILURE;
 pub use self::alert::{Alert, Severity};
@@ -32,3 +33,4 @@ pub use self::opt_time::OptTime;
 pub use self::path::Tunnel;
 pub use self::per_side::PerSide;
 pub use self::query::{ConnectionSelection, ConnectionSort, EngineQuery};
+pub use self::vlan::VlanTags;

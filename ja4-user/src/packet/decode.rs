@@ -6,16 +6,17 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice, UdpHeaderSlice};
+use ja4_common::bytes::SliceFrame;
 use ja4_common::flow::FlowKey;
-use ja4_common::headers::{ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP, PROTO_UDP, PacketHeaders as Headers, tcp_flag};
-use ja4_common::record::RecordHeader;
+use ja4_common::headers::{
+    ETHERNET, ETHERTYPE_ETHERNET, InnerHeader, PROTO_TCP, PROTO_UDP, PacketHeaders as Headers, is_vlan, tcp_flag,
+};
+use ja4_common::link::{self, MAX_LINK_HEADERS};
+use ja4_common::parse::ParseStart;
+use ja4_common::record::{RecordHeader, VLAN_PRESENT};
 
 use super::frame::Packet;
-
-/// Bytes of a VLAN tag, offset of the first in an Ethernet frame, and bytes of an Ethernet header.
-const VLAN_TAG: usize = 4;
-const FIRST_TAG: usize = 12;
-const ETHERNET: usize = 14;
+use crate::model::VlanTags;
 
 /// Bytes of a UDP header. Every TCP header is longer, which distinguishes the two.
 const UDP: u16 = 8;
@@ -63,8 +64,8 @@ pub struct Decoded<'a> {
     pub dst: (IpAddr, u16),
     /// TTL, or hop limit.
     pub ttl: u8,
-    /// VLAN tags, outermost first; 0: none.
-    pub vlan: [u16; 2],
+    /// VLAN tags outside the outermost IP header.
+    pub vlan: VlanTags,
     /// The captured payload.
     pub payload: &'a [u8],
     /// Payload length by the IP and UDP headers, bytes.
@@ -133,7 +134,7 @@ pub(crate) fn flow_key(one: (IpAddr, u16), other: (IpAddr, u16), proto: u8) -> F
 /// # Errors
 /// If a header is truncated or malformed.
 pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, DecodeError> {
-    let RecordHeader { l3, l4, payload, payload_len, vlan, .. } = *packet.header;
+    let RecordHeader { l3, l4, payload, payload_len, .. } = *packet.header;
     let bytes = packet.bytes;
     let network = bytes.get(usize::from(l3)..).ok_or(DecodeError::Ip)?;
     let (src, dst, ttl) = addresses(network).ok_or(DecodeError::Ip)?;
@@ -148,7 +149,7 @@ pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, DecodeError> {
         src,
         dst,
         ttl,
-        vlan: vlan_tags(bytes, usize::from(l3), vlan),
+        vlan: vlan_tags(packet),
         payload: captured.get(..available).unwrap_or_default(),
         payload_len,
         transport,
@@ -193,25 +194,30 @@ fn halves(address: IpAddr) -> [u64; 2] {
     [(bits >> 64) as u64, bits as u64]
 }
 
-/// VLAN identifiers: first the one that the NIC removed, then those in the frame.
-fn vlan_tags(bytes: &[u8], l3: usize, removed: u16) -> [u16; 2] {
-    /// The identifier within a tag (IEEE 802.1Q, section 9.6).
-    const IDENTIFIER: u16 = 0x0fff;
-    let mut tags = [removed & IDENTIFIER, 0];
-    let mut next = usize::from(removed != 0);
-    let mut at = FIRST_TAG;
-    while at + VLAN_TAG <= l3.saturating_sub(ETHERNET - FIRST_TAG) {
-        let Some([hi, lo, tag_hi, tag_lo]) = bytes.get(at..).and_then(|bytes| bytes.first_chunk().copied()) else {
-            break;
+/// VLAN tags: first the one that the NIC removed, then those in the frame.
+fn vlan_tags(packet: &Packet<'_>) -> VlanTags {
+    let RecordHeader { l3, vlan, .. } = *packet.header;
+    let mut tags = VlanTags::NONE;
+    if vlan & VLAN_PRESENT != 0 {
+        tags.push(vlan);
+    }
+    let mut header = match packet.start {
+        ParseStart::Ethernet if usize::from(l3) == ETHERNET => return tags,
+        ParseStart::Ethernet => InnerHeader::at(ETHERTYPE_ETHERNET, 0),
+        ParseStart::Network { ethertype, offset } => InnerHeader::at(ethertype, offset as u32),
+    };
+    let frame = SliceFrame { bytes: packet.bytes, wire_len: packet.bytes.len() };
+    for _ in 0..MAX_LINK_HEADERS {
+        let (ethertype, at) = (header.ethertype(), header.offset());
+        if is_vlan(ethertype)
+            && let Some(tag) = packet.bytes.get(at as usize..).and_then(|bytes| bytes.first_chunk())
+        {
+            tags.push(u16::from_be_bytes(*tag));
+        }
+        header = match link::skip_header(&frame, ethertype, at) {
+            InnerHeader::NONE | InnerHeader::TRUNCATED => break,
+            next => next,
         };
-        if !matches!(u16::from_be_bytes([hi, lo]), ETHERTYPE_VLAN | ETHERTYPE_QINQ) {
-            break;
-        }
-        if let Some(tag) = tags.get_mut(next) {
-            *tag = u16::from_be_bytes([tag_hi, tag_lo]) & IDENTIFIER;
-        }
-        next += 1;
-        at += VLAN_TAG;
     }
     tags
 }

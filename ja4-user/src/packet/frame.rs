@@ -1,5 +1,6 @@
 //! A selected frame.
 
+use ja4_common::parse::ParseStart;
 use ja4_common::record::{RecordHeader, flag};
 
 use crate::model::{EventContext, Hook, Time};
@@ -11,6 +12,8 @@ pub struct Packet<'a> {
     pub header: &'a RecordHeader,
     /// The captured bytes of the frame.
     pub bytes: &'a [u8],
+    /// The header with which they start.
+    pub start: ParseStart,
     /// Index into the run's list of interface names.
     pub interface: u32,
     /// Its number in the capture, from 1; absent live.

@@ -179,7 +179,13 @@ impl LiveShard {
                         }
                         let interface = interfaces.iter().position(|index| *index == header.ifindex);
                         let interface = interface.map_or(u32::MAX, |index| index as u32);
-                        let packet = Packet { header: &header, bytes, interface, number: None };
+                        let packet = Packet {
+                            header: &header,
+                            bytes,
+                            start: frame_start(&header, bytes),
+                            interface,
+                            number: None,
+                        };
                         if header.class >= RecordClass::Fragment as u8 {
                             encapsulated.packet(&packet, &mut core, &mut env);
                         } else {
@@ -297,12 +303,8 @@ impl EncapsulatedInput {
     ) {
         self.decapsulator.count_record();
         if packet.header.class == RecordClass::Nested as u8 {
-            let start = match packet.header.flags & flag::NO_LINK {
-                0 => ParseStart::Ethernet,
-                _ => start_of(packet.bytes),
-            };
             let target = &mut DecapTarget { config: &self.filter_config, core, env };
-            return self.decapsulator.open(packet, start, target);
+            return self.decapsulator.open(packet, packet.start, target);
         }
         let network = packet.bytes.get(usize::from(packet.header.l3)..).unwrap_or_default();
         let time = Time(packet.header.time);
@@ -489,6 +491,14 @@ impl ShardOutput<'_> {
         self.lines.finish(&mut self.finished.text);
         let phase = if self.engine.stores() { ShutdownPhase::Sinks } else { ShutdownPhase::Output };
         !self.lines.deadline.has_passed(phase)
+    }
+}
+
+/// The header with which the bytes of a record start.
+fn frame_start(header: &RecordHeader, bytes: &[u8]) -> ParseStart {
+    match header.flags & flag::NO_LINK {
+        0 => ParseStart::Ethernet,
+        _ => start_of(bytes),
     }
 }
 

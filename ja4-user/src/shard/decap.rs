@@ -154,7 +154,7 @@ impl Decapsulator {
             ..RecordHeader::default()
         };
         let ReassembledDatagram { bytes, interface, number, .. } = datagram;
-        let packet = Packet { header: &record, bytes, interface: *interface, number: *number };
+        let packet = Packet { header: &record, bytes, start, interface: *interface, number: *number };
         let mut headers = PacketHeaders::default();
         match parse(&slice, start, &mut headers) {
             ParseOutcome::Transport => {}
@@ -199,7 +199,7 @@ impl Decapsulator {
         let mut header = RecordHeader::new(&info, selection, outer.header.time, captured as u32);
         header.flags &= !without;
         let bytes = slice.bytes.get(..captured).unwrap_or_default();
-        let inner = Packet { header: &header, bytes, interface: outer.interface, number: outer.number };
+        let inner = Packet { header: &header, bytes, ..*outer };
         self.stats.processed += 1;
         target.core.packet(&inner, target.env);
     }

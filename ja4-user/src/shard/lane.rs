@@ -101,7 +101,8 @@ impl Lane {
         let header = RecordHeader::new(&info, selection, frame.time.0, captured as u32);
         increment(&mut self.counters.emitted, selection.class.into());
         let bytes = frame.slice.bytes.get(..captured).unwrap_or_default();
-        let packet = Packet { header: &header, bytes, interface: frame.interface, number: Some(frame.number) };
+        let CapturedFrame { start, interface, number, .. } = *frame;
+        let packet = Packet { header: &header, bytes, start, interface, number: Some(number) };
         if header.class >= RecordClass::Fragment as u8 {
             self.decapsulator.count_record();
         }

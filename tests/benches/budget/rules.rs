@@ -8,7 +8,9 @@ use std::time::Instant;
 use anyhow::Result;
 use ja4_user::detect::rules::GroupLimits;
 use ja4_user::detect::{RuleEngine, RuleSet};
-use ja4_user::model::{CommunityId, ConnectionRecord, EndReason, FingerprintRecord, FlowIdentity, Method, Side, Time};
+use ja4_user::model::{
+    CommunityId, ConnectionRecord, EndReason, FingerprintRecord, FlowIdentity, Method, Side, Time, VlanTags,
+};
 
 use crate::Scale;
 use crate::figure::{Figure, least};
@@ -64,7 +66,7 @@ pub(crate) fn record(number: u32) -> ConnectionRecord {
         client,
         server,
         proto: 6,
-        vlan: [0; 2],
+        vlan: VlanTags::NONE,
     };
     ConnectionRecord::new(&identity, 0, Time(0))
 }

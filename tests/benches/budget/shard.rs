@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use aya::maps::{MapData, RingBuf};
 use ja4_common::filter_config::FilterConfig;
+use ja4_common::parse::ParseStart;
 use ja4_common::record::RecordHeader;
 use ja4_user::capture::ebpf::{Kernel, Program};
 use ja4_user::model::{ConnectionRecord, EventContext, EventHandler, FingerprintEvent, Method, Time};
@@ -126,7 +127,7 @@ impl Shard {
                 continue;
             };
             let bytes = rest.get(..header.captured as usize).unwrap_or_default();
-            let packet = Packet { header: &header, bytes, interface: 0, number: None };
+            let packet = Packet { header: &header, bytes, start: ParseStart::Ethernet, interface: 0, number: None };
             core.packet(&packet, &mut env);
             taken += 1;
         }

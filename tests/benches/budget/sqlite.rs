@@ -13,7 +13,7 @@ use ja4_user::model::os::{self, System};
 use ja4_user::model::path::Syn;
 use ja4_user::model::{
     Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FingerprintValue, FlowIdentity,
-    Method, Side, Time, TlsAttributes,
+    Method, Side, Time, TlsAttributes, VlanTags,
 };
 use ja4_user::output::storage::{RunEnd, SensorRun, WriteOp, Writer, WriterHandle, WriterOptions};
 use tests::random::SplitMix64;
@@ -108,8 +108,14 @@ impl Traffic {
         let server = ([192, 0, 2, self.random.below(256) as u8].into(), 443);
         // Flow ids are as randomly distributed as those of a sensor.
         let id = SplitMix64::for_item(1, number).next() >> 11;
-        let flow =
-            FlowIdentity { id, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0; 2] };
+        let flow = FlowIdentity {
+            id,
+            community: CommunityId::of(client, server, 6),
+            client,
+            server,
+            proto: 6,
+            vlan: VlanTags::NONE,
+        };
         let mut tell = |method, side, value: ArcStr, after| {
             let seen = FingerprintRecord {
                 method,

@@ -86,6 +86,22 @@ fn every_link_type_yields_the_same_values() {
 }
 
 #[test]
+fn vlan_tags_in_a_linux_cooked_capture_are_listed() {
+    let conversation = plain();
+    for (link, header) in [(113, vec![0; 14]), (276, Vec::new())] {
+        let mut file = PcapngFile::new();
+        file.interface(link, "any");
+        for TimedFrame { time, frame } in conversation.packets() {
+            let rest: &[u8] = if link == 276 { &[0; 18] } else { &[] };
+            let frame = [&header[..], &[0x81, 0], rest, &[0, 7, 8, 0], &frame[ETHERNET_HEADER..]].concat();
+            file.packet(0, &TimedFrame { time: *time, frame });
+        }
+        let events = replay_file(&file, &[]).ok().events();
+        assert_eq!(only(&events, "ja4")["vlan"], serde_json::json!([7]), "link type {link}");
+    }
+}
+
+#[test]
 fn packets_of_an_unsupported_link_type_are_skipped() {
     let conversation = plain();
     let expected = all_values(&replay(&conversation));

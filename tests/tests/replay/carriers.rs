@@ -2,6 +2,8 @@
 
 use super::*;
 
+use serde_json::json;
+
 use tests::conversation::UdpConversation;
 use tests::dtls::datagrams;
 use tests::fragment::Fragments;
@@ -250,6 +252,29 @@ fn carriers() -> Vec<OuterLayer> {
     ];
     let links = links.map(OuterLayer::Link).into_iter();
     tunnels.chain([OuterLayer::Mpls(vec![16, 17]), OuterLayer::Authentication]).chain(links).collect()
+}
+
+#[test]
+fn vlan_tags_of_every_kind_are_listed() {
+    let inside = |layer| vec![OuterLayer::Link(layer)];
+    let tags =
+        |ids: &[u16]| LinkLayer::Tags([0x88a8, 0x9100, 0x9200, 0x9300].into_iter().zip(ids.iter().copied()).collect());
+    let tunnel = OuterLayer::between("192.0.2.1", "192.0.2.2", TunnelKind::Vxlan(1));
+    for (path, expected) in [
+        (inside(tags(&[0])), json!([0])),
+        (inside(tags(&[5, 0, 7])), json!([5, 0, 7])),
+        (inside(tags(&[1, 2, 3, 4])), json!([1, 2, 3, 4])),
+        // The customer's tag is inside a backbone bridge.
+        (vec![OuterLayer::Link(LinkLayer::Backbone), OuterLayer::Link(tags(&[9]))], json!([9])),
+        // Tags inside a tunnel are those of another network.
+        (vec![tunnel, OuterLayer::Link(tags(&[9]))], Value::Null),
+    ] {
+        let mut conversation = TcpConversation::new().through(path.clone());
+        conversation.handshake().client(&client_hello(Shape::Browser));
+        let events = replay(&conversation);
+        assert_eq!(only(&events, "ja4")["vlan"], expected, "{path:?}");
+        assert_eq!(events::of_type(&events, "connection")[0]["vlan"], expected, "{path:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ja4_user::model::path::Syn;
 use ja4_user::model::{
     Alert, Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FlowIdentity, Label,
-    Latency, Method, Severity, Side, Time, TlsAttributes, os,
+    Latency, Method, Severity, Side, Time, TlsAttributes, VlanTags, os,
 };
 use ja4_user::output::storage::{RunEnd, SensorRun, WriteOp, WriterOptions};
 
@@ -22,7 +22,14 @@ pub(crate) fn flow(number: u64) -> FlowIdentity {
     let [.., a, b, c] = number.to_be_bytes();
     let client = (IpAddr::V4(Ipv4Addr::new(10, a, b, c)), 40_000);
     let server = (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 443);
-    FlowIdentity { id: number, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0, 0] }
+    FlowIdentity {
+        id: number,
+        community: CommunityId::of(client, server, 6),
+        client,
+        server,
+        proto: 6,
+        vlan: VlanTags::NONE,
+    }
 }
 
 pub(crate) fn fingerprint_record(method: Method, value: &str, time: u64) -> FingerprintRecord {

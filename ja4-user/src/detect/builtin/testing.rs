@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use crate::model::{CommunityId, ConnectionRecord, FingerprintRecord, FlowIdentity, Method, Side, Time};
+use crate::model::{CommunityId, ConnectionRecord, FingerprintRecord, FlowIdentity, Method, Side, Time, VlanTags};
 
 pub(in crate::detect) fn at(seconds: u64) -> Time {
     Time(seconds * 1_000_000_000)
@@ -11,7 +11,7 @@ pub(in crate::detect) fn at(seconds: u64) -> Time {
 pub(in crate::detect) fn record(client: &str, server: &str) -> ConnectionRecord {
     let (client, server) = ((client.parse().unwrap(), 50_000), (server.parse().unwrap(), 443));
     let community = CommunityId::of(client, server, 6);
-    let identity = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
+    let identity = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: VlanTags::NONE };
     ConnectionRecord { packets: [1; 2].into(), bytes: [100; 2].into(), ..ConnectionRecord::new(&identity, 0, at(1)) }
 }
 

@@ -174,9 +174,7 @@ impl RuleCondition {
     fn any(&self, value: &FieldValue<'_>) -> bool {
         match value {
             FieldValue::Absent => false,
-            FieldValue::Tags(tags) => {
-                tags.iter().any(|tag| *tag != 0 && self.matches(&FieldValue::Number((*tag).into())))
-            }
+            FieldValue::Tags(tags) => tags.iter().any(|tag| self.matches(&FieldValue::Number(tag.into()))),
             FieldValue::Texts(texts) => texts.iter().any(|text| self.matches(&FieldValue::Text(text))),
             single => self.matches(single),
         }
@@ -307,7 +305,8 @@ mod tests {
         assert!(!condition(Operator::Ne, vec![text("h2")]).holds(&offered));
         assert!(!condition(Operator::NotIn, vec![text("h3"), text("h2")]).holds(&offered));
         let vlan = RuleCondition { field: Field::Vlan, op: Operator::Eq, values: vec![Operand::Number(0)] };
-        assert!(!vlan.holds(&FieldValue::Tags([100, 0])), "0 is not a tag");
+        let holds = |tags: &[u16]| vlan.holds(&FieldValue::Tags(tags.iter().copied().collect()));
+        assert_eq!([holds(&[100]), holds(&[100, 0])], [false, true]);
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use crate::encode::tests::samples::{
 use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{
     Alert, Attributes, CertificateAttributes, CowArc, DhcpAttributes, EventContext, FingerprintEvent, Hook,
-    HttpAttributes, Latency, Method, SharedAttributes, Side, SshAttributes, TlsAttributes,
+    HttpAttributes, Latency, Method, SharedAttributes, Side, SshAttributes, TlsAttributes, VlanTags,
 };
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn what_is_absent_has_no_field() {
         client: ("2001:db8::1".parse().unwrap(), 1),
         server: ("::ffff:10.0.0.2".parse().unwrap(), 65_535),
         proto: 17,
-        vlan: [0, 0],
+        vlan: VlanTags::NONE,
         ..flow()
     };
     let record = connection(flow, SharedAttributes::default());
@@ -82,7 +82,7 @@ fn a_handshake_of_which_nothing_is_known_still_names_the_protocol() {
 
 #[test]
 fn the_end_of_a_connection() {
-    let flow = FlowIdentity { vlan: [7, 4094], ..flow() };
+    let flow = FlowIdentity { vlan: [7, 4094].into_iter().collect(), ..flow() };
     let attributes = attributes(TlsAttributes { cipher: Some(0x00ff), ..TlsAttributes::default() });
     let record = connection(flow, attributes);
     let cause = EventContext { hook: Some(Hook::Egress), interface: 9, ..end() };
@@ -101,7 +101,7 @@ fn the_end_of_a_connection() {
 
 #[test]
 fn a_certificate_stands_beside_its_fingerprint_and_latency_beside_its_connection() {
-    let (flow, certificate) = (FlowIdentity { vlan: [0, 0], ..flow() }, certificate());
+    let (flow, certificate) = (FlowIdentity { vlan: VlanTags::NONE, ..flow() }, certificate());
     let attributes = attributes(TlsAttributes { sni: Some("example.org".into()), ..TlsAttributes::default() });
     let mut record = connection(flow, attributes);
     let event = FingerprintEvent {

@@ -272,7 +272,7 @@ fields! {
     pcap_cnt => PcapCnt FieldKind::Number, EVENT, ALL, "Number of the packet in its capture, from 1; absent live.",
         |s| count(s.packet());
     vlan => Vlan FieldKind::Number, START, FLOW, "VLAN tags, outermost first. A condition holds if it holds for one.",
-        |s| match s.flow()?.vlan { [0, 0] => None, tags => Some(Tags(tags)) };
+        |s| Some(s.flow()?.vlan).filter(|tags| !tags.is_empty()).map(Tags);
     src_ip => SrcIp FieldKind::Ip, START, FLOW, "Address of the client.", |s| Some(Ip(s.flow()?.client.0));
     src_port => SrcPort FieldKind::Number, START, FLOW, "Port of the client.", |s| count(Some(s.flow()?.client.1));
     dest_ip => DestIp FieldKind::Ip, START, FLOW, "Address of the server.", |s| Some(Ip(s.flow()?.server.0));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arcstr::ArcStr;
 
-use crate::model::Time;
+use crate::model::{Time, VlanTags};
 
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub enum FieldValue<'a> {
     Timestamp(Time),
     /// A time of a certificate, seconds since 1970.
     UtcDate(i64),
-    /// Up to two tags, 0: none; at least one is there.
-    Tags([u16; 2]),
+    /// VLAN tags, at least one.
+    Tags(VlanTags),
     /// `true` or `false`.
     Bool(bool),
     /// A text. It may come from the wire.
@@ -74,7 +74,7 @@ impl Hash for FieldValue<'_> {
             Self::Hex(number) => state.write_u64(number.into()),
             Self::QuicVersion(version) => state.write_u64(version.into()),
             Self::Timestamp(time) => state.write_u64(time.0 / 1_000_000_000),
-            Self::Tags([outer, inner]) => state.write_u32(u32::from(outer) << 16 | u32::from(inner)),
+            Self::Tags(tags) => tags.hash(state),
             Self::Bool(value) => state.write_u8(u8::from(value)),
             Self::Text(text) => text.hash(state),
             Self::Texts(texts) => texts.hash(state),
@@ -91,19 +91,18 @@ impl fmt::Display for FieldValue<'_> {
             Self::Absent => Ok(()),
             Self::Ip(address) => address.fmt(f),
             Self::Number(number) => number.fmt(f),
-            Self::Tags([outer, 0]) => outer.fmt(f),
-            Self::Tags([outer, inner]) => write!(f, "{outer},{inner}"),
+            Self::Tags(tags) => list(tags.iter(), f),
             Self::Bool(value) => value.fmt(f),
             Self::Text(text) => f.write_str(text),
-            Self::Texts(texts) => list(texts, f),
+            Self::Texts(texts) => list(texts.iter(), f),
             Self::Pairs(pairs) => pairs.iter().try_for_each(|(name, value)| write!(f, "{name}={value} ")),
             Self::Hex(_) | Self::QuicVersion(_) | Self::Timestamp(_) | Self::UtcDate(_) => Ok(()),
         }
     }
 }
 
-fn list(texts: &[impl fmt::Display], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for (place, text) in texts.iter().enumerate() {
+fn list(texts: impl Iterator<Item = impl fmt::Display>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (place, text) in texts.enumerate() {
         let comma = if place > 0 { "," } else { "" };
         write!(f, "{comma}{text}")?;
     }

@@ -106,12 +106,6 @@ pub(super) fn number(value: ValueRef<'_>) -> Option<u64> {
         _ => None,
     }
 }
-
-/// Returns a VLAN tag, if it is not zero.
-pub(super) fn tag(tag: u16) -> Option<u16> {
-    (tag != 0).then_some(tag)
-}
-
 /// Returns the values of a profile pair: source, pair, key, value, count, first and last time.
 pub(super) fn profile(row: &ProfileRow) -> impl Params + use<'_> {
     let ProfileRow { source, pair, key, value, count, first, last } = row;

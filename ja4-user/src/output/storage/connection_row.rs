@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, ToSql};
 
-use super::columns::{self, CLASS_OPEN, Octets, integer, json_list, tag};
+use super::columns::{self, CLASS_OPEN, Octets, integer, json_list};
 use crate::encode::attributes_json;
 use crate::model::field::{Field, FieldValue, Subject, place};
 use crate::model::{ConnectionRecord, FlowIdentity};
@@ -49,7 +49,7 @@ impl ConnectionRow<'_> {
     /// Writes the row; `json` is a buffer.
     pub(super) fn insert(&self, statement: &mut CachedStatement<'_>, json: &mut Vec<u8>) -> rusqlite::Result<()> {
         let Self { id, run, record, primary } = self;
-        let FlowIdentity { id: flow, client, server, proto, vlan: [outer, inner], .. } = record.identity;
+        let FlowIdentity { id: flow, client, server, proto, vlan, .. } = record.identity;
         json.clear();
         attributes_json(record, json);
         let attributes = std::str::from_utf8(json).ok().filter(|object| *object != "{}");
@@ -65,8 +65,8 @@ impl ConnectionRow<'_> {
             &Octets::of(server.0),
             &server.1,
             &proto,
-            &tag(outer),
-            &tag(inner),
+            &vlan.iter().next(),
+            &vlan.iter().nth(1),
             &columns::time(record.start),
             &columns::time(record.last),
             &class,

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::columns::{self, CLASS_OPEN, MAX_FINGERPRINTS, Octets, integer, json_list, tag};
+use super::columns::{self, CLASS_OPEN, MAX_FINGERPRINTS, Octets, integer, json_list};
 use super::connection_row::{self, ConnectionRow};
 use super::fingerprint_rows::FingerprintRows;
 use super::open_connection_rows::{OpenConnectionRow, OpenConnectionRows};
@@ -282,8 +282,8 @@ impl RowWriter {
             server,
             flow.map(|flow| flow.server.1),
             flow.map(|flow| flow.proto),
-            flow.and_then(|flow| tag(flow.vlan[0])),
-            flow.and_then(|flow| tag(flow.vlan[1])),
+            flow.and_then(|flow| flow.vlan.iter().next()),
+            flow.and_then(|flow| flow.vlan.iter().nth(1)),
             alert.fingerprint.as_ref().map(|(method, _)| method.id()),
             alert.fingerprint.as_ref().map(|(_, value)| &**value),
             alert.category.as_deref(),
@@ -326,7 +326,7 @@ fn profile(database: &Connection, row: &ProfileRow) -> rusqlite::Result<()> {
 
 impl NewConnection {
     fn insert(&self, statement: &mut CachedStatement<'_>, run: i64) -> rusqlite::Result<()> {
-        let FlowIdentity { id, client, server, proto, vlan: [outer, inner], .. } = self.flow;
+        let FlowIdentity { id, client, server, proto, vlan, .. } = self.flow;
         statement.execute(params![
             self.id,
             run,
@@ -337,8 +337,8 @@ impl NewConnection {
             Octets::of(server.0),
             server.1,
             proto,
-            tag(outer),
-            tag(inner),
+            vlan.iter().next(),
+            vlan.iter().nth(1),
             columns::time(self.start),
             columns::time(self.last),
             CLASS_OPEN,

@@ -77,7 +77,7 @@ impl ConnectionRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CommunityId, FlowIdentity, Time};
+    use crate::model::{CommunityId, FlowIdentity, Time, VlanTags};
 
     fn seen(method: Method, side: Side, name: &str, category: Option<&str>) -> FingerprintRecord {
         let label =
@@ -89,7 +89,7 @@ mod tests {
     fn only_client_fingerprints_name_the_application() {
         let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
         let community = CommunityId::of(client, server, 6);
-        let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
+        let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: VlanTags::NONE };
         let mut record = ConnectionRecord::new(&flow, 0, Time(0));
         record.history = thin_vec::thin_vec![
             seen(Method::Ja4t, Side::Client, "Linux", Some("os")),

@@ -19,7 +19,7 @@ use crate::encode::EncodeContext;
 use crate::enrich::remote;
 use crate::enrich::remote::Remote;
 use crate::model::{
-    Attributes, CommunityId, CowArc, EndReason, FingerprintRecord, FlowIdentity, PerSide, TlsAttributes,
+    Attributes, CommunityId, CowArc, EndReason, FingerprintRecord, FlowIdentity, PerSide, TlsAttributes, VlanTags,
 };
 use crate::model::{ConnectionRecord, Method, Time};
 use crate::output::storage::{SensorRun, WriteOp, Writer, WriterOptions};
@@ -126,7 +126,7 @@ fn an_open_connection_is_found_by_its_attributes() {
     let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
     let community = CommunityId::of(client, server, 6);
     let mut rows = Vec::new();
-    let flow = |id| FlowIdentity { id, community, client, server, proto: 6, vlan: [0; 2] };
+    let flow = |id| FlowIdentity { id, community, client, server, proto: 6, vlan: VlanTags::NONE };
     let fingerprint = |id, method, value| {
         let seen = FingerprintRecord::example(method, value);
         WriteOp::Fingerprint { flow: flow(id), interface: 0, seen }
@@ -200,7 +200,7 @@ fn a_late_response_for_any_client_value_names_the_application() {
     let active = engine.active();
     let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
     let community = CommunityId::of(client, server, 6);
-    let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
+    let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: VlanTags::NONE };
     let mut record = ConnectionRecord::new(&flow, 0, NOON);
     for (method, value) in [(Method::Ja4t, JA4T), (Method::Ja4, "t13d")] {
         record.note(FingerprintRecord::example(method, value));

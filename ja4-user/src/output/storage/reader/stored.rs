@@ -259,7 +259,8 @@ impl<'a, 'r> ColumnReader<'a, 'r> {
         let client = (self.address()?.unwrap_or(UNKNOWN), self.port()?);
         let server = (self.address()?.unwrap_or(UNKNOWN), self.port()?);
         let proto = self.number()?.and_then(|proto| u8::try_from(proto).ok()).unwrap_or(0);
-        let vlan = [self.port()?, self.port()?];
+        let vlan =
+            [self.number()?, self.number()?].into_iter().flatten().filter_map(|tag| u16::try_from(tag).ok()).collect();
         Ok(FlowIdentity { id, community: CommunityId::of(client, server, proto), client, server, proto, vlan })
     }
 
