@@ -71,9 +71,9 @@ pub enum LinkType {
     Infiniband,
     /// Apple's PKTAP, then a frame of the link type that it names (258).
     Pktap,
-    /// Ethernet with the tag of a Marvell switch (283).
+    /// Ethernet with the tag of a Marvell switch (284).
     Dsa,
-    /// Ethernet with the tag of a Marvell switch after an EtherType (284).
+    /// Ethernet with the tag of a Marvell switch after an EtherType (285).
     Edsa,
     /// Any other, by its number.
     Unsupported(u16),
@@ -104,8 +104,8 @@ impl LinkType {
             242 => Self::Infiniband,
             258 => Self::Pktap,
             276 => Self::LinuxSll2,
-            283 => Self::Dsa,
-            284 => Self::Edsa,
+            284 => Self::Dsa,
+            285 => Self::Edsa,
             other => Self::Unsupported(other),
         }
     }
@@ -441,8 +441,8 @@ mod tests {
             frame.extend([0x08, 0x00]);
             frame
         };
-        assert_eq!((at(283, &tagged(16)), at(284, &tagged(20))), (Ok((V4, 18)), Ok((V4, 22))));
-        assert_eq!(at(283, &tagged(16)[..17]), Err(LinkError::Truncated));
+        assert_eq!((at(284, &tagged(16)), at(285, &tagged(20))), (Ok((V4, 18)), Ok((V4, 22))));
+        assert_eq!(at(284, &tagged(16)[..17]), Err(LinkError::Truncated));
         assert_eq!(at(242, &[&tagged(40)[..], &[0, 0]].concat()), Ok((V4, 44)));
         let pktap =
             |next: u8, link: u8| [&[16, 0, 0, 0, next, 0, 0, 0, link, 0, 0, 0, 9, 9, 9, 9][..], &[0x45; 20]].concat();

@@ -5,7 +5,7 @@ use super::payload::{LinkError, LinkStart};
 /// An LLC header has no EtherType: the filter reads a length, of which any value will do.
 const LLC: LinkStart = LinkStart::Network(0);
 
-/// Header of AbsoluteValue Systems, if its length is not that in the header: 64 bytes.
+/// Bytes of a Prism header.
 const PRISM: usize = 144;
 
 /// A radiotap header (<https://www.radiotap.org>): version, padding, length, and words with a bit for each field.
