@@ -2,11 +2,12 @@
 
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::Duration;
 
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions, Xdp};
-use aya::{Btf, Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use ja4_common::counter::FilterCounters;
 use ja4_common::duplicate::{self, RecentBucket};
@@ -18,6 +19,9 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// Most shards; the same as `MAX_SHARDS` of the kernel half.
 pub(crate) const MAX_SHARDS: u32 = 64;
+
+/// The kernel's own types. The verifier needs them to check a function that takes a program's context.
+const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 
 /// `BPF_MAP_TYPE_RINGBUF`.
 const RINGBUF: u32 = 27;
@@ -39,9 +43,9 @@ type FlowBytes = HashMap<MapData, u64, [u8; size_of::<FlowEntry>()]>;
 pub enum KernelError {
     /// The kernel has no type information.
     #[error(
-        "cannot load BPF programs: the kernel has no BTF (/sys/kernel/btf/vmlinux): {0}; use one built with CONFIG_DEBUG_INFO_BTF=y"
+        "cannot load BPF programs: the kernel has no BTF ({KERNEL_TYPES} is missing); use one built with CONFIG_DEBUG_INFO_BTF=y"
     )]
-    NoBtf(#[source] aya::BtfError),
+    NoBtf,
     /// The kernel does not support ring buffers.
     #[error("cannot load BPF programs: the kernel has no BPF ring buffers: {0}; use Linux 5.10 or newer")]
     NoRingBuffer(#[source] Box<MapError>),
@@ -143,13 +147,16 @@ impl Kernel {
     /// # Errors
     /// If the kernel lacks BTF or ring buffers, a privilege is missing, or the object does not match this binary.
     pub fn load(object: &[u8], settings: &KernelSettings) -> Result<Self, KernelError> {
-        let btf = Btf::from_sys_fs().map_err(KernelError::NoBtf)?;
+        if !Path::new(KERNEL_TYPES).exists() {
+            return Err(KernelError::NoBtf);
+        }
         let mut rings = Vec::new();
         for _ in 0..settings.filter_config.shards {
             rings.push(new_ring(settings.ring_bytes)?);
         }
         let mut ebpf = EbpfLoader::new()
-            .btf(Some(&btf))
+            // The programs have no CO-RE relocations. Reading the kernel's types would take 30 MiB for nothing.
+            .btf(None)
             .override_global("FILTER_CONFIG", settings.filter_config.as_bytes(), true)
             .map_max_entries("FLOWS", settings.flows)
             .map_max_entries("MEMBERSHIP", (settings.filter_config.membership_mask + 1) / 8)

@@ -116,11 +116,19 @@ impl Live {
         Ok(Duration::from_nanos(sum))
     }
 
-    /// Returns the current resident memory, MiB.
+    /// Returns the current resident memory, MiB. Pages of a ring, which are mapped twice, count once.
     pub(crate) fn resident(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        let maps = fs::read_to_string(format!("/proc/{}/smaps", self.child.id()))?;
+        let (mut kib, mut is_map) = (0.0, false);
+        for line in maps.lines() {
+            let mut words = line.split_ascii_whitespace();
+            match (words.next(), words.next()) {
+                (Some("Rss:"), Some(all)) if !is_map => kib += all.parse::<f64>()?,
+                (Some("Pss:"), Some(once)) if is_map => kib += once.parse::<f64>()?,
+                (Some(range), _) if range.contains('-') => is_map = line.ends_with("anon_inode:bpf-map"),
+                _ => {}
+            }
+        }
         Ok(kib / 1024.0)
     }
 

@@ -39,8 +39,8 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         replayed,
         watched(folder.path(), flows, &[])?.at_most(64.0),
         // With a history database, in addition to all features that are enabled by default.
-        watched(folder.path(), many, &["--max-connections", &many.to_string(), "--db", &database])?.at_most(1024.0),
-        open(folder.path(), many)?.at_most(1024.0),
+        watched(folder.path(), many, &["--max-connections", &many.to_string(), "--db", &database])?.at_most(600.0),
+        open(folder.path(), many)?.at_most(900.0),
     ])
 }
 

@@ -6,7 +6,7 @@ use crate::cli::failure::Failure;
 
 pub(super) fn kernel_failure(error: KernelError) -> Failure {
     match error {
-        KernelError::NoBtf(_) | KernelError::NoRingBuffer(_) | KernelError::Privilege(_) | KernelError::Load(_) => {
+        KernelError::NoBtf | KernelError::NoRingBuffer(_) | KernelError::Privilege(_) | KernelError::Load(_) => {
             Failure::system(error)
         }
         _ => Failure::run(error),

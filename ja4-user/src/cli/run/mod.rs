@@ -5,6 +5,7 @@
 
 mod args;
 mod error;
+mod queries;
 mod reload;
 mod sensor;
 mod signals;
@@ -70,7 +71,7 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
     }
     if let Some(server) = server {
         eprintln!("http: serving on {}", server.address());
-        let (web, requests) = HttpTask::start(server, sensor.engine.clone());
+        let (web, requests) = HttpTask::start(server, queries::api_client(sensor.engine.clone()));
         (sensor.web, sensor.requests) = (Some(web), requests);
     }
     sensor.notifier.ready();

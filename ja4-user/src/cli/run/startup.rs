@@ -16,7 +16,7 @@ use super::reload::{ReloadThread, Reloader};
 use super::sensor::LiveSensor;
 use super::start::Steps;
 use super::threads::pin;
-use super::web;
+use super::{queries, web};
 use crate::api::HttpServer;
 use crate::capture::CaptureSettings;
 use crate::capture::attach::{self, Policy};
@@ -213,7 +213,7 @@ impl SensorSetup {
                 .map_err(Failure::run)?;
             threads.push(thread);
         }
-        outputs.serve_views(|| web::view_source(requests.clone()));
+        outputs.serve_views(|| queries::view_source(requests.clone()));
         let formatter = Formatter::new(self.config.output.format, Arc::clone(&context));
         let reload = Reloader::new(Arc::clone(&self.run), self.config.clone(), outputs.alerts().cloned());
         let reloads = ReloadThread::start(reload, requests.clone()).map_err(Failure::run)?;

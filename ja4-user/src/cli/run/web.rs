@@ -1,17 +1,12 @@
 //! The HTTP server of a sensor.
 
-use std::sync::Arc;
-
-use crossbeam_channel::Sender;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::api::metrics::MetricTable;
-use crate::api::{ApiState, EngineClient, HttpError, HttpServer, HttpStats, QueryError, SnapshotRequest};
+use crate::api::{ApiState, EngineClient, HttpError, HttpServer, HttpStats, SnapshotRequest};
 use crate::api::{HttpSettings, ListenAddress};
 use crate::cli::failure::Failure;
-use crate::output::attach::{ViewError, ViewSource};
-use crate::runtime::message::EngineMessage;
 use crate::runtime::sensor_stats;
 
 /// The task of a server.
@@ -25,10 +20,7 @@ pub(super) struct HttpTask {
 
 impl HttpTask {
     /// Starts serving. The receiver yields the snapshot requests for the control plane.
-    pub(super) fn start(server: HttpServer, engine: Sender<EngineMessage>) -> (Self, mpsc::Receiver<SnapshotRequest>) {
-        let client: EngineClient = Arc::new(move |query, reply| {
-            engine.try_send(EngineMessage::Query(query, reply)).map_err(|error| QueryError::from_queue(error.is_full()))
-        });
+    pub(super) fn start(server: HttpServer, client: EngineClient) -> (Self, mpsc::Receiver<SnapshotRequest>) {
         let (state, requests) = ApiState::new(client, MetricTable::new(sensor_stats::declarations()));
         let (end, ended) = oneshot::channel();
         let stats = Box::new(server.stats());
@@ -49,16 +41,6 @@ impl HttpTask {
     pub(super) fn stats(&self) -> HttpStats {
         (self.stats)()
     }
-}
-
-/// Answers the queries of attached readers.
-pub(super) fn view_source(engine: Sender<EngineMessage>) -> ViewSource {
-    Arc::new(move |query| {
-        let (reply, replied) = oneshot::channel();
-        let sent = engine.try_send(EngineMessage::Query(query, reply));
-        sent.map_err(|error| if error.is_full() { ViewError::Busy } else { ViewError::Ended })?;
-        replied.blocking_recv().map_err(|_| ViewError::Ended)
-    })
 }
 
 /// Binds the port. If the default address is in use, the sensor runs without an HTTP server.

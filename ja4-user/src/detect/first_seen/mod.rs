@@ -8,7 +8,6 @@ mod fact;
 mod first_seen_table;
 mod learning;
 
-use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -274,12 +273,8 @@ impl FirstSeen {
     /// Returns at most `max` rows that changed since they were stored, one per value. Called again while it returns
     /// `max`.
     pub(crate) fn drain_dirty(&mut self, max: usize) -> Vec<FirstSeenFact> {
-        let mut rows = if self.evicted_rows.len() <= max {
-            mem::take(&mut self.evicted_rows)
-        } else {
-            let rest = self.evicted_rows.split_off(max);
-            mem::replace(&mut self.evicted_rows, rest)
-        };
+        let evicted = self.evicted_rows.len().min(max);
+        let mut rows = self.evicted_rows.drain(..evicted).collect();
         self.network.drain(max, &mut rows);
         self.hosts.drain(max, &mut rows);
         rows

@@ -97,11 +97,29 @@ impl WriterHandle {
     }
 }
 
-/// Splits a batch into parts of at most [`MAX_BATCH`].
-fn parts(mut batch: Vec<WriteOp>) -> impl Iterator<Item = Vec<WriteOp>> {
+/// Splits a batch into parts of at most [`MAX_BATCH`]. No part keeps the memory of the whole batch.
+fn parts(batch: Vec<WriteOp>) -> impl Iterator<Item = Vec<WriteOp>> {
+    let mut rest = batch.into_iter();
     std::iter::from_fn(move || {
-        let rest = batch.split_off(batch.len().min(MAX_BATCH));
-        let part = std::mem::replace(&mut batch, rest);
+        let part: Vec<_> = rest.by_ref().take(MAX_BATCH).collect();
         (!part.is_empty()).then_some(part)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Time;
+
+    #[test]
+    fn parts_of_a_long_batch_have_only_their_own_memory() {
+        let times = 0..2 * MAX_BATCH as u64 + 1;
+        let parts: Vec<_> = parts(times.clone().map(|time| WriteOp::LearningSince(Time(time))).collect()).collect();
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [MAX_BATCH, MAX_BATCH, 1]);
+        assert!(parts.iter().all(|part| part.capacity() <= MAX_BATCH));
+        let mut expected = times;
+        let is_next =
+            |row: &WriteOp| matches!(row, WriteOp::LearningSince(Time(time)) if Some(*time) == expected.next());
+        assert!(parts.iter().flatten().all(is_next));
+    }
 }
