@@ -27,6 +27,7 @@ use ja4_common::bytes::SliceFrame;
 use ja4_common::headers::PacketHeaders;
 use ja4_common::parse::{ParseOutcome, ParseStart, parse};
 use ja4_common::record::{HEADER, RecordHeader};
+use ja4_common::tunnel::TunnelPorts;
 use ja4_user::capture::{Batch, CaptureFile};
 use ja4_user::conntrack::{Budget, Reassembly, ReassemblyLimits, SegmentOutcome};
 use ja4_user::packet::{self, Packet};
@@ -168,7 +169,7 @@ pub fn packet_decode(data: &[u8]) {
 /// Checks that the headers of a frame follow each other and start within it.
 fn check_headers(slice: &SliceFrame<'_>) {
     let mut headers = PacketHeaders::default();
-    if parse(slice, ParseStart::Ethernet, &mut headers) == ParseOutcome::Transport {
+    if parse(slice, ParseStart::Ethernet, &TunnelPorts::ASSIGNED, &mut headers) == ParseOutcome::Transport {
         assert!(headers.l3 < headers.l4 && headers.l4 < headers.payload);
         assert!((headers.l4 as usize) < slice.bytes.len());
     }

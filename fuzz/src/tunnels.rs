@@ -6,6 +6,7 @@ use ja4_common::headers::{
 };
 use ja4_common::parse::{ParseOutcome, ParseStart, parse};
 use ja4_common::reason::RecordClass;
+use ja4_common::tunnel::TunnelPorts;
 
 use super::input::length_prefixed;
 use super::lane_run::LaneRun;
@@ -56,7 +57,7 @@ fn check_nesting(slice: SliceFrame<'_>, start: ParseStart) {
     let (mut slice, mut start) = (slice, start);
     for _ in 0..=slice.bytes.len() / MIN_TUNNEL_HEADER {
         let mut headers = PacketHeaders::default();
-        let outcome = parse(&slice, start, &mut headers);
+        let outcome = parse(&slice, start, &TunnelPorts::ASSIGNED, &mut headers);
         let end = slice.bytes.len();
         let (l3, l4, payload) = (headers.l3 as usize, headers.l4 as usize, headers.payload as usize);
         match outcome {

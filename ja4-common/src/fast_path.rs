@@ -6,11 +6,11 @@
 
 use crate::bytes::HeaderWindow;
 use crate::datagram;
+use crate::filter_config::FilterConfig;
 use crate::flow::{hash_v4, hash_v6};
 use crate::flow_table::Flows;
 use crate::headers::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_TCP, PROTO_UDP, PacketHeaders, tcp_flag};
 use crate::signature::{self, SSH_PORT, SignatureStage, StreamStart};
-use crate::tunnel;
 
 /// Bytes of an IPv4 header without options, an IPv6 header, a TCP header without options, and a UDP header.
 const IPV4: usize = 20;
@@ -42,10 +42,11 @@ pub(crate) enum FastPath {
 pub(crate) fn classify<B: SignatureStage, F: Flows>(
     frame: &B,
     flows: &F,
-    seed: [u64; 2],
+    config: &FilterConfig,
     out: &mut PacketHeaders,
     hash: &mut u64,
 ) -> FastPath {
+    let seed = config.seed;
     let Some(h) = frame.window::<{ ETHERNET + IPV4 + TCP }>(0) else {
         return FastPath::Defer;
     };
@@ -63,7 +64,8 @@ pub(crate) fn classify<B: SignatureStage, F: Flows>(
                     return FastPath::Defer;
                 }
                 let flow = hash_v4(src, src_port, dst, dst_port, PROTO_UDP, seed);
-                let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV4 + UDP }>());
+                let first = h.be64::<{ ETHERNET + IPV4 + UDP }>();
+                let outcome = datagram(flows, config, flow, (src_port, dst_port), len, first);
                 if matches!(outcome, FastPath::Parsed | FastPath::BulkUdp) {
                     *hash = flow;
                     (out.src, out.dst, out.version) = ([0, src.into()], [0, dst.into()], 4);
@@ -112,7 +114,8 @@ pub(crate) fn classify<B: SignatureStage, F: Flows>(
                     return FastPath::Defer;
                 }
                 let flow = hash_v6(src, src_port, dst, dst_port, PROTO_UDP, seed);
-                let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV6 + UDP }>());
+                let first = h.be64::<{ ETHERNET + IPV6 + UDP }>();
+                let outcome = datagram(flows, config, flow, (src_port, dst_port), len, first);
                 if matches!(outcome, FastPath::Parsed | FastPath::BulkUdp) {
                     *hash = flow;
                     (out.src, out.dst, out.version) = (src, dst, 6);
@@ -179,12 +182,19 @@ fn matches_nothing<B: SignatureStage>(frame: &B, l4: usize, len: u32, header: u3
 
 /// Classifies a datagram of `len` bytes with its header, by ports and first bytes. IP and UDP lengths agree.
 #[inline(always)]
-fn datagram<F: Flows>(flows: &F, flow: u64, ports: (u16, u16), len: u32, first: u64) -> FastPath {
+fn datagram<F: Flows>(
+    flows: &F,
+    config: &FilterConfig,
+    flow: u64,
+    ports: (u16, u16),
+    len: u32,
+    first: u64,
+) -> FastPath {
     let (src_port, dst_port) = ports;
     if len < (UDP + 8) as u32 {
         return FastPath::Defer;
     }
-    if tunnel::is_udp_port(src_port, dst_port) {
+    if config.tunnel_ports.may_be_tunnel(src_port, dst_port) {
         return FastPath::Defer;
     }
     if datagram::may_begin(first) || datagram::may_be_dhcp(src_port, dst_port) {

@@ -2,6 +2,8 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::tunnel::TunnelPorts;
+
 /// Configuration of the filter. In the kernel it is read-only data, so the verifier removes code that is switched off.
 ///
 /// | offset | size | field |
@@ -16,7 +18,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// | 40 | 4 | budget of an HTTP/2 client, payload bytes |
 /// | 44 | 4 | budget of an HTTP/1 request, payload bytes |
 /// | 48 | 4 | budget of one side of an SSH handshake, payload bytes |
-/// | 52 | 4 | zero |
+/// | 52 | 8 | UDP ports of tunnels, see [`TunnelPorts`] |
+/// | 60 | 4 | zero |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FilterConfig {
@@ -41,6 +44,8 @@ pub struct FilterConfig {
     pub http_budget: u32,
     /// Payload bytes selected of one side of an SSH handshake.
     pub ssh_budget: u32,
+    /// UDP ports of tunnels.
+    pub tunnel_ports: TunnelPorts,
     /// Always zero.
     pub reserved: u32,
 }
@@ -49,7 +54,7 @@ pub struct FilterConfig {
 /// an epoch so that this exceeds the idle timeout of a flow.
 pub const MAX_IDLE_EPOCHS: u8 = 10;
 
-const _: () = assert!(size_of::<FilterConfig>() == 56);
+const _: () = assert!(size_of::<FilterConfig>() == 64);
 
 impl FilterConfig {
     /// Default of [`Self::undecided_budget`]: an initial window (RFC 6928), because the first bytes may arrive last.
@@ -78,6 +83,7 @@ impl FilterConfig {
             http2_budget: Self::HTTP2_BUDGET,
             http_budget: Self::HTTP_BUDGET,
             ssh_budget: Self::SSH_BUDGET,
+            tunnel_ports: TunnelPorts::ASSIGNED,
             reserved: 0,
         }
     }

@@ -11,7 +11,7 @@ use crate::headers::{
 };
 use crate::link::{self, MAX_LINK_HEADERS};
 use crate::reason::Malformed;
-use crate::tunnel;
+use crate::tunnel::{self, TunnelPorts};
 
 /// Extension headers followed in one IPv6 packet. Common stacks send one or two.
 pub const MAX_EXTENSIONS: usize = 6;
@@ -88,8 +88,8 @@ impl ParseOutcome {
 pub trait ParseStages: FrameBytes + Sized {
     /// Calls [`parse_level`].
     #[inline(always)]
-    fn parse_level(&self, ethertype: u16, offset: u32, out: &mut PacketHeaders) -> ParseOutcome {
-        parse_level(self, ethertype, offset, out)
+    fn parse_level(&self, ethertype: u16, offset: u32, ports: &TunnelPorts, out: &mut PacketHeaders) -> ParseOutcome {
+        parse_level(self, ethertype, offset, ports, out)
     }
 
     /// Calls [`link::skip_header`].
@@ -110,18 +110,23 @@ impl ParseStages for SliceFrame<'_> {}
 /// Parses the headers of one frame into `out`; in a tunnel, the inner headers. If the IP header has length 0 (TSO of
 /// more than 64 KiB), the payload extends to the end of the frame.
 #[inline(always)]
-pub fn parse<B: ParseStages>(frame: &B, start: ParseStart, out: &mut PacketHeaders) -> ParseOutcome {
+pub fn parse<B: ParseStages>(
+    frame: &B,
+    start: ParseStart,
+    ports: &TunnelPorts,
+    out: &mut PacketHeaders,
+) -> ParseOutcome {
     let (ethertype, offset) = match start {
         ParseStart::Ethernet => (ETHERTYPE_ETHERNET, 0),
         ParseStart::Network { ethertype, offset } => (ethertype, offset as u32),
     };
     out.inner = 0;
-    let outer = frame.parse_level(ethertype, offset, out);
+    let outer = frame.parse_level(ethertype, offset, ports, out);
     if outer != ParseOutcome::Nested {
         return outer;
     }
     let out = frame.reload(out);
-    let inner = frame.parse_level(out.inner, out.l4, out);
+    let inner = frame.parse_level(out.inner, out.l4, ports, out);
     let out = frame.reload(out);
     match inner {
         ParseOutcome::Transport if out.payload > out.tunnel_end => ParseOutcome::Malformed(Malformed::TunnelTruncated),
@@ -131,7 +136,13 @@ pub fn parse<B: ParseStages>(frame: &B, start: ParseStart, out: &mut PacketHeade
 
 /// Parses the headers of one level, up to TCP or UDP. Returns [`ParseOutcome::Nested`] for a tunnel.
 #[inline(always)]
-pub fn parse_level<B: ParseStages>(frame: &B, ethertype: u16, offset: u32, out: &mut PacketHeaders) -> ParseOutcome {
+pub fn parse_level<B: ParseStages>(
+    frame: &B,
+    ethertype: u16,
+    offset: u32,
+    ports: &TunnelPorts,
+    out: &mut PacketHeaders,
+) -> ParseOutcome {
     let mut header = InnerHeader::at(ethertype, offset);
     for _ in 0..=MAX_LINK_HEADERS {
         let l3 = header.offset() as usize;
@@ -147,17 +158,22 @@ pub fn parse_level<B: ParseStages>(frame: &B, ethertype: u16, offset: u32, out: 
                 }
             }
         };
-        return network_payload(frame, network, out);
+        return network_payload(frame, network, ports, out);
     }
     ParseOutcome::Malformed(Malformed::LinkDepth)
 }
 
 /// The outcome for what an IP header contains.
 #[inline(always)]
-fn network_payload<B: ParseStages>(frame: &B, network: ParseOutcome, out: &mut PacketHeaders) -> ParseOutcome {
+fn network_payload<B: ParseStages>(
+    frame: &B,
+    network: ParseOutcome,
+    ports: &TunnelPorts,
+    out: &mut PacketHeaders,
+) -> ParseOutcome {
     let out = frame.reload(out);
     match network {
-        ParseOutcome::Transport => transport(frame, out),
+        ParseOutcome::Transport => transport(frame, ports, out),
         ParseOutcome::Fragment => {
             (out.src_port, out.dst_port, out.seq, out.flags) = (0, 0, 0, 0);
             ParseOutcome::Fragment
@@ -305,7 +321,7 @@ pub fn skip_extensions<B: FrameBytes>(frame: &B, at: u32, first: u8) -> u32 {
 }
 
 #[inline(always)]
-fn transport<B: FrameBytes>(frame: &B, out: &mut PacketHeaders) -> ParseOutcome {
+fn transport<B: FrameBytes>(frame: &B, ports: &TunnelPorts, out: &mut PacketHeaders) -> ParseOutcome {
     match out.proto {
         PROTO_TCP => {
             let Some(tcp) = frame.window::<20>(out.l4 as usize) else {
@@ -344,8 +360,8 @@ fn transport<B: FrameBytes>(frame: &B, out: &mut PacketHeaders) -> ParseOutcome 
             out.payload_len -= 8;
             out.seq = 0;
             out.flags = 0;
-            if tunnel::is_udp_port(out.src_port, out.dst_port) {
-                enter_tunnel(tunnel::over_udp(frame, out), out)
+            if ports.may_be_tunnel(out.src_port, out.dst_port) {
+                enter_tunnel(tunnel::over_udp(frame, ports, out), out)
             } else {
                 ParseOutcome::Transport
             }

@@ -28,7 +28,7 @@ pub mod flag {
     pub const TRACKED: u16 = 1 << 6;
     /// A protocol starts in this payload, and the bytes before it were not selected: the stream must resync here.
     pub const RESYNC: u16 = 1 << 7;
-    /// The frame starts at its network header; see [`super::FrameInfo::no_link`].
+    /// The frame starts at its network header; see [`super::LinkHeader`].
     pub const NO_LINK: u16 = 1 << 8;
 }
 
@@ -101,6 +101,19 @@ const _: () = assert!(HEADER == 80);
 /// Bytes of an Ethernet header without tags.
 const ETHERNET_HEADER: u64 = 14;
 
+/// Whether the bytes that a hook receives start with the link header of the frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LinkHeader {
+    /// They do.
+    #[default]
+    Present,
+    /// The kernel has removed an Ethernet header.
+    Removed,
+    /// Frames of the interface have none: tun, WireGuard, PPP, IP tunnels.
+    Absent,
+}
+
 /// Facts about a frame that the hook has, besides its bytes.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -109,8 +122,8 @@ pub struct FrameInfo {
     pub ifindex: u32,
     /// Whether the frame leaves the host.
     pub egress: bool,
-    /// Whether the hook received the frame without its Ethernet header.
-    pub no_link: bool,
+    /// Its link header.
+    pub link: LinkHeader,
     /// VLAN tag outside the frame, with [`VLAN_PRESENT`]; 0: none.
     pub vlan: u16,
     /// Payload bytes per wire segment of a super-packet, 0: not one.
@@ -132,10 +145,10 @@ impl FrameInfo {
         if self.gso_segs > 1 { self.gso_segs as u64 } else { 1 }
     }
 
-    /// Bytes on the wire, with the Ethernet header, of a frame of which the hook received `wire_len` bytes.
+    /// Bytes on the wire, with the link header, of a frame of which the hook received `wire_len` bytes.
     #[inline(always)]
     pub const fn bytes(&self, wire_len: u32) -> u64 {
-        wire_len as u64 + self.no_link as u64 * ETHERNET_HEADER
+        wire_len as u64 + matches!(self.link, LinkHeader::Removed) as u64 * ETHERNET_HEADER
     }
 }
 
@@ -145,7 +158,7 @@ impl RecordHeader {
     pub fn new(info: &FrameInfo, selection: &Selection, time: u64, captured: u32) -> Self {
         let truncated = if captured < selection.capture { flag::TRUNCATED } else { 0 };
         let egress = if info.egress { flag::EGRESS } else { 0 };
-        let no_link = if info.no_link { flag::NO_LINK } else { 0 };
+        let no_link = if info.link == LinkHeader::Present { 0 } else { flag::NO_LINK };
         Self {
             version: VERSION,
             class: selection.class,

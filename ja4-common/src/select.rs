@@ -95,14 +95,14 @@ pub fn select<B: SelectStages, F: Flows>(
 ) -> Verdict {
     let mut fast_path = FastPath::Defer;
     if let ParseStart::Ethernet = start {
-        fast_path = fast_path::classify(frame, flows, config.seed, &mut scratch.headers, &mut scratch.selection.hash);
+        fast_path = fast_path::classify(frame, flows, config, &mut scratch.headers, &mut scratch.selection.hash);
     }
     match fast_path {
         FastPath::UntrackedTcp => return Verdict::Unselected(PassReason::Untracked),
         FastPath::UntrackedUdp => return Verdict::Unselected(PassReason::Udp),
         FastPath::Parsed | FastPath::BulkUdp => {}
         FastPath::Defer => {
-            let parsed = parse::parse(frame, start, &mut scratch.headers);
+            let parsed = parse::parse(frame, start, &config.tunnel_ports, &mut scratch.headers);
             let scratch = frame.reload(scratch);
             match parsed {
                 ParseOutcome::Transport => {}

@@ -2,6 +2,8 @@
 //! EtherIP (RFC 3378), L2TP version 2 (RFC 2661) and 3 (RFC 3931), VXLAN (RFC 7348) and VXLAN-GPE, Geneve (RFC 8926),
 //! GTP-U (3GPP TS 29.281), Teredo (RFC 4380), TZSP.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use crate::bytes::{FrameBytes, HeaderWindow};
 use crate::headers::{
     ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_PPP, InnerHeader, PacketHeaders, ip_version,
@@ -28,19 +30,54 @@ mod port {
     pub(super) const TZSP: u16 = 37008;
 }
 
+/// UDP ports of VXLAN and Geneve in addition to the assigned ones, which are the defaults.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 4 | two ports of VXLAN |
+/// | 4 | 4 | two ports of Geneve |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct TunnelPorts {
+    /// Ports of VXLAN.
+    pub vxlan: [u16; Self::MAX],
+    /// Ports of Geneve.
+    pub geneve: [u16; Self::MAX],
+}
+
+impl TunnelPorts {
+    /// Most ports of each.
+    pub const MAX: usize = 2;
+
+    /// The assigned ports alone.
+    pub const ASSIGNED: Self = Self { vxlan: [port::VXLAN; Self::MAX], geneve: [port::GENEVE; Self::MAX] };
+
+    #[inline(always)]
+    const fn is_vxlan(&self, dst_port: u16) -> bool {
+        matches!(dst_port, port::VXLAN | port::VXLAN_LINUX) || dst_port == self.vxlan[0] || dst_port == self.vxlan[1]
+    }
+
+    #[inline(always)]
+    const fn is_geneve(&self, dst_port: u16) -> bool {
+        dst_port == port::GENEVE || dst_port == self.geneve[0] || dst_port == self.geneve[1]
+    }
+
+    /// Whether a datagram between these UDP ports may be one of a tunnel.
+    #[inline(always)]
+    pub(crate) const fn may_be_tunnel(&self, src_port: u16, dst_port: u16) -> bool {
+        matches!(dst_port, port::GTP_U | port::VXLAN_GPE | port::TZSP)
+            || self.is_vxlan(dst_port)
+            || self.is_geneve(dst_port)
+            || src_port == port::L2TP
+            || dst_port == port::L2TP
+            || src_port == port::TEREDO
+            || dst_port == port::TEREDO
+    }
+}
+
 /// Protocol types of GRE that are not EtherTypes: ERSPAN I and II, ERSPAN III.
 const ERSPAN: u16 = 0x88be;
 const ERSPAN_III: u16 = 0x22eb;
-
-/// Whether a datagram between these UDP ports may be one of a tunnel.
-#[inline(always)]
-pub(crate) const fn is_udp_port(src_port: u16, dst_port: u16) -> bool {
-    matches!(dst_port, port::GTP_U | port::VXLAN | port::VXLAN_GPE | port::GENEVE | port::VXLAN_LINUX | port::TZSP)
-        || src_port == port::L2TP
-        || dst_port == port::L2TP
-        || src_port == port::TEREDO
-        || dst_port == port::TEREDO
-}
 
 /// Parses a GRE header at `at`. Source routes are not supported.
 #[cfg_attr(target_arch = "bpf", inline(never))]
@@ -111,10 +148,10 @@ fn erspan_iii<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
     }
 }
 
-/// Parses a datagram to one of the ports of [`is_udp_port`]. A datagram without a valid tunnel header is an ordinary
+/// Parses a datagram for which [`TunnelPorts::may_be_tunnel`] holds. One without a valid tunnel header is an ordinary
 /// datagram.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(crate) fn over_udp<B: FrameBytes>(frame: &B, udp: &PacketHeaders) -> InnerHeader {
+pub(crate) fn over_udp<B: FrameBytes>(frame: &B, ports: &TunnelPorts, udp: &PacketHeaders) -> InnerHeader {
     let at = udp.payload;
     if udp.payload_len < 8 {
         return InnerHeader::NONE;
@@ -126,7 +163,7 @@ pub(crate) fn over_udp<B: FrameBytes>(frame: &B, udp: &PacketHeaders) -> InnerHe
     match udp.dst_port {
         // The VNI is valid (RFC 7348, section 5). Bit 0x40 is reserved; every QUIC packet sets it, and the ephemeral
         // port of a client may be one of these ports.
-        port::VXLAN | port::VXLAN_LINUX if first & 0x48 == 0x08 => InnerHeader::at(ETHERTYPE_ETHERNET, at + 8),
+        to if ports.is_vxlan(to) && first & 0x48 == 0x08 => InnerHeader::at(ETHERTYPE_ETHERNET, at + 8),
         // The VNI and the next protocol are valid (draft-ietf-nvo3-vxlan-gpe, section 3).
         port::VXLAN_GPE if first & 0x4c == 0x0c => match header.be8::<3>() {
             1 => InnerHeader::at(ETHERTYPE_IPV4, at + 8),
@@ -135,7 +172,9 @@ pub(crate) fn over_udp<B: FrameBytes>(frame: &B, udp: &PacketHeaders) -> InnerHe
             _ => InnerHeader::NONE,
         },
         // Version 0, and the length of the options in words (RFC 8926, section 3.4).
-        port::GENEVE if first >> 6 == 0 => InnerHeader::at(header.be16::<2>(), at + 8 + u32::from(first & 0x3f) * 4),
+        to if ports.is_geneve(to) && first >> 6 == 0 => {
+            InnerHeader::at(header.be16::<2>(), at + 8 + u32::from(first & 0x3f) * 4)
+        }
         // Version 1, protocol type GTP, a G-PDU (TS 29.281, section 5.1).
         port::GTP_U if first >> 4 == 3 && header.be8::<1>() == 0xff => gtp(frame, at, first),
         // Version 1, a received or a transmitted packet that is an Ethernet frame.

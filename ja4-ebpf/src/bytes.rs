@@ -19,7 +19,7 @@ use ja4_common::flow::{DirectionState, FlowEntry, FlowKey};
 use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP};
 use ja4_common::limit::RecordLimit;
 use ja4_common::parse::ParseStart;
-use ja4_common::record::{FrameInfo, HEADER, RecordHeader, VLAN_PRESENT};
+use ja4_common::record::{FrameInfo, HEADER, LinkHeader, RecordHeader, VLAN_PRESENT};
 use ja4_common::segment::SegmentPayload;
 
 use crate::maps::{CPU, CpuState, FLOWS, LIMITS, MAX_SHARDS, MEMBERSHIP, RECENT, SHARDS, ShardState};
@@ -357,6 +357,19 @@ impl Frame<__sk_buff> {
         }
     }
 
+    /// The header with which a frame starts on an interface without link headers. `ip_gre` keeps the outer IP header in
+    /// received frames, so the version decides (Linux 6.18: net/ipv4/ip_gre.c, `__ipgre_rcv`).
+    #[inline(always)]
+    pub(crate) fn network_start(&self) -> ParseStart {
+        let version = near::<1>(self.data, self.end, 0).map_or(0, |h| h.be8::<0>() >> 4);
+        let ethertype = match version {
+            4 => ETHERTYPE_IPV4,
+            6 => ETHERTYPE_IPV6,
+            _ => self.protocol(),
+        };
+        ParseStart::Network { ethertype, offset: 0 }
+    }
+
     /// EtherType of the frame, as the kernel parsed it.
     #[inline(always)]
     fn protocol(&self) -> u16 {
@@ -409,13 +422,13 @@ pub(crate) fn xdp_info(ctx: &XdpContext) -> FrameInfo {
 
 /// Facts about a frame in tc.
 #[inline(always)]
-pub(crate) fn skb_info(ctx: &TcContext, egress: bool, no_link: bool) -> FrameInfo {
+pub(crate) fn skb_info(ctx: &TcContext, egress: bool, link: LinkHeader) -> FrameInfo {
     // SAFETY: the kernel keeps the context valid while the program runs.
     let skb = unsafe { &*ctx.skb.skb };
     FrameInfo {
         ifindex: skb.ifindex,
         egress,
-        no_link,
+        link,
         vlan: if skb.vlan_present != 0 { skb.vlan_tci as u16 | VLAN_PRESENT } else { 0 },
         gso_size: skb.gso_size as u16,
         gso_segs: skb.gso_segs,
@@ -430,10 +443,10 @@ pub(crate) fn cpu() -> Option<&'static mut CpuState> {
     CPU.get_ptr_mut(0).map(|cpu| unsafe { &mut *cpu })
 }
 
-/// Whether the current frame lacks its Ethernet header.
+/// The link header of the current ingress frame.
 #[inline(always)]
-pub(crate) fn no_link() -> bool {
-    cpu().is_some_and(|cpu| cpu.no_link != 0)
+pub(crate) fn link_header() -> LinkHeader {
+    if cpu().is_some_and(|cpu| cpu.no_link != 0) { LinkHeader::Removed } else { LinkHeader::Present }
 }
 
 /// An entry of the flow map.

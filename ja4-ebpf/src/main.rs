@@ -17,6 +17,7 @@ use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use ja4_common::parse::ParseStart;
+use ja4_common::record::LinkHeader;
 
 /// Logs a selected frame in the debug build of the programs.
 macro_rules! log {
@@ -51,7 +52,7 @@ fn ja4_tc(ctx: TcContext) -> i32 {
             &bytes::Frame::pulled(&ctx),
             |_| ParseStart::Ethernet,
             true,
-            || bytes::skb_info(&ctx, true, false)
+            || bytes::skb_info(&ctx, true, LinkHeader::Present)
         )
     );
     NEXT
@@ -63,9 +64,35 @@ fn ja4_tc_ingress(ctx: TcContext) -> i32 {
     let frame = bytes::Frame::pulled(&ctx);
     log!(
         &ctx,
-        emit::filter_frame(&frame, |cpu| frame.start(cpu), false, || bytes::skb_info(&ctx, false, bytes::no_link()))
+        emit::filter_frame(
+            &frame,
+            |cpu| frame.start(cpu),
+            false,
+            || { bytes::skb_info(&ctx, false, bytes::link_header()) }
+        )
     );
     NEXT
+}
+
+/// Ingress with tc on an interface whose frames have no link header.
+#[classifier]
+fn ja4_tc_ip_ingress(ctx: TcContext) -> i32 {
+    log!(&ctx, filter_ip(&ctx, false));
+    NEXT
+}
+
+/// Egress with tc on such an interface.
+#[classifier]
+fn ja4_tc_ip_egress(ctx: TcContext) -> i32 {
+    log!(&ctx, filter_ip(&ctx, true));
+    NEXT
+}
+
+/// Filters a frame that starts with an IP header.
+#[inline(always)]
+fn filter_ip(ctx: &TcContext, egress: bool) -> Option<u8> {
+    let frame = bytes::Frame::pulled(ctx);
+    emit::filter_frame(&frame, |_| frame.network_start(), egress, || bytes::skb_info(ctx, egress, LinkHeader::Absent))
 }
 
 /// An XDP program without work, the baseline of benchmarks.

@@ -21,6 +21,7 @@ use ja4_common::select::{PacketOutcome, Scratch, SelectStages, StageArguments};
 use ja4_common::signature::{self, SignatureStage, StreamStart};
 use ja4_common::stream_select::{self, StreamStages};
 use ja4_common::text::{self, TextStage};
+use ja4_common::tunnel::TunnelPorts;
 
 use crate::bytes::{Context, Frame, config, cpu, flush, on_copy, with_stage};
 use crate::emit::{EmitStage, emit};
@@ -129,7 +130,7 @@ mod run {
             return 0;
         };
         let StageArguments { headers, .. } = cpu.scratch.stage();
-        parse::parse_level(&Frame::of(context), ethertype as u16, offset, headers).number()
+        parse::parse_level(&Frame::of(context), ethertype as u16, offset, &config().tunnel_ports, headers).number()
     }
 
     #[inline(always)]
@@ -224,7 +225,7 @@ impl<C: Stages> SelectStages for Frame<C> {
 
 impl<C: Stages> ParseStages for Frame<C> {
     #[inline(always)]
-    fn parse_level(&self, ethertype: u16, offset: u32, out: &mut PacketHeaders) -> ParseOutcome {
+    fn parse_level(&self, ethertype: u16, offset: u32, _ports: &TunnelPorts, out: &mut PacketHeaders) -> ParseOutcome {
         ParseOutcome::from_number(with_stage(out, || C::parse_level(self.context, ethertype.into(), offset)))
     }
 

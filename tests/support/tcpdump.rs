@@ -34,6 +34,14 @@ impl Tcpdump {
     /// # Panics
     /// If tcpdump does not start.
     pub fn start(host: &Namespace) -> Self {
+        Self::start_on(host, host.interface())
+    }
+
+    /// The same on another interface of `host`.
+    ///
+    /// # Panics
+    /// If tcpdump does not start.
+    pub fn start_on(host: &Namespace, interface: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let file = folder.path().join("wire.pcap");
         let name = file.to_str().expect("temporary names are UTF-8");
@@ -41,7 +49,7 @@ impl Tcpdump {
             // -Z: Debian's tcpdump would otherwise drop privileges to a user without write access to the file.
             "tcpdump",
             "-i",
-            host.interface(),
+            interface,
             "-n",
             "-s",
             "0",

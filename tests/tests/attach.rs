@@ -222,7 +222,7 @@ fn a_single_direction_is_attached_alone() {
 }
 
 #[test]
-fn an_interface_without_ethernet_is_refused_in_one_line() {
+fn an_interface_without_ethernet_headers_is_captured_with_tc() {
     let Some(mut kernel) = kernel() else { return };
     let wire = Wire::new();
     let host = wire.server();
@@ -231,8 +231,11 @@ fn an_interface_without_ethernet_is_refused_in_one_line() {
         privilege::skipped("TUN devices");
         return;
     }
-    let error = attach_to(&mut kernel, host, "tunnel", Policy::default()).unwrap_err();
-    assert!(error.to_string().starts_with("cannot attach to tunnel: not an Ethernet interface"), "{error}");
+    for (tcx, mode) in [(true, "tcx"), (false, "tc clsact")] {
+        let attachment = attach_to(&mut kernel, host, "tunnel", Policy { tcx, ..Policy::default() }).unwrap();
+        assert_eq!((attachment.ingress_mode(), attachment.egress_mode()), (mode, mode));
+        assert_eq!(attachment.ingress_reason(), "no Ethernet header");
+    }
 }
 
 #[test]

@@ -310,14 +310,27 @@ fn check_fails_where_run_fails() {
         Outcome::new(process::run(command, &[], process::LIMIT))
     };
     shell("SENSOR check -i lo").ok();
-    let tunnel = "ip tuntap add dev tun9 mode tun && exec SENSOR";
-    for arguments in ["check -i tun9", "run -i tun9 --http off"] {
-        shell(&format!("{tunnel} {arguments}"))
+    // TUNSETIFF with IFF_TUN | IFF_NO_PI, and TUNSETLINK: 280 is CAN.
+    let tunnel = "mount -t sysfs sysfs /sys && ip tuntap add dev tun9 mode tun && ";
+    let other_link_type = "python3 -c \"import fcntl; f = open('/dev/net/tun', 'r+b', 0); \
+        fcntl.ioctl(f, 0x400454ca, b'tun9'.ljust(16, bytes(1)) + b'\\1\\x10'.ljust(24, bytes(1))); \
+        fcntl.ioctl(f, 0x400454cd, 280)\" && ";
+    let (unsupported, no_ethernet) = ("neither an Ethernet nor an IP header", "no Ethernet header, which XDP needs");
+    for (before, command, cause) in [
+        (other_link_type, "check -i tun9", unsupported),
+        (other_link_type, "run -i tun9 --http off", unsupported),
+        ("", "run -i tun9 --http off --hook generic", no_ethernet),
+        ("", "run -i tun9 --http off --hook native", no_ethernet),
+    ] {
+        shell(&format!("{tunnel}{before}exec SENSOR {command}"))
             .status(USAGE)
             .stderr_has("tun9")
-            .stderr_has("Ethernet interface")
+            .stderr_has(cause)
             .stderr_has_one_line();
     }
+    shell(&format!("{tunnel}exec SENSOR check -i tun9"))
+        .ok()
+        .stdout_has("tun9: ingress tc (no Ethernet header), egress tc");
     shell("mount -t tmpfs none /sys/kernel/btf && exec SENSOR check")
         .status(PRIVILEGE)
         .stderr_has("BTF")

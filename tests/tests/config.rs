@@ -281,6 +281,20 @@ fn a_sink_of_unknown_type_hides_no_error_of_other_sinks() {
 }
 
 #[test]
+fn ports_of_tunnels_are_checked() {
+    ConfigFolder::new("[tunnels]\nvxlan_ports = [15000, 15001]\ngeneve_ports = [15002]\n").check_valid();
+    for (ports, error) in [
+        ("[1, 2, 3]", "sensor.toml:2:1: tunnels.vxlan_ports: has 3 ports; name at most 2"),
+        ("[0]", "sensor.toml:2:16: "),
+        ("[65536]", "sensor.toml:2:16: "),
+    ] {
+        let folder = ConfigFolder::new(&format!("[tunnels]\nvxlan_ports = {ports}\n"));
+        let outcome = folder.check().status(USAGE).stderr_has_one_line();
+        assert!(folder.lines(&outcome)[0].starts_with(error), "{outcome}");
+    }
+}
+
+#[test]
 fn accepted_host_names_are_checked() {
     ConfigFolder::new("[http]\nhosts = [\"sensor.example\"]\n").check_valid();
     let folder = ConfigFolder::new("[http]\nhosts = [\"sensor.example\", \"http://x/\"]\n");

@@ -5,6 +5,7 @@
 //! | XDP, native | in the driver | none |
 //! | XDP, generic | in the stack, before tc | none |
 //! | tcx (Linux 6.6), else clsact | `ja4_tc_ingress` | `ja4_tc` |
+//! | the same on an interface without link headers, such as tun | `ja4_tc_ip_ingress` | `ja4_tc_ip_egress` |
 //!
 //! Every attachment but clsact is a `bpf_link` held by a descriptor: the kernel detaches it when the process ends. clsact
 //! filters are removed when the [`Attachment`] is dropped; the empty qdisc stays, because other programs may use it.
@@ -92,17 +93,23 @@ pub enum AttachError {
     /// The kernel half cannot be used, or a privilege is missing.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// Frames have no Ethernet header.
+    /// Frames start with another header than Ethernet or IP.
     #[error(
-        "cannot attach to {interface}: not an Ethernet interface{}; name the Ethernet device that carries its packets",
+        "cannot attach to {interface}: its frames have neither an Ethernet nor an IP header{}; name the interface that \
+         carries its packets",
         link_type.map(|number| format!(" (link type {number})")).unwrap_or_default()
     )]
-    NotEthernet {
+    LinkType {
         /// Name of the interface.
         interface: String,
         /// `ARPHRD_*`, if it has one.
         link_type: Option<u16>,
     },
+    /// XDP was requested where frames have no Ethernet header.
+    #[error(
+        "cannot attach to {0}: its frames have no Ethernet header, which XDP needs; use `--hook auto` or `--hook tc`"
+    )]
+    XdpWithoutEthernet(String),
     /// The interface was removed.
     #[error("cannot attach to {0}: the interface was removed")]
     Gone(String),
@@ -140,25 +147,39 @@ impl AttachError {
 /// rejects a program, [`Attachment::new`] reports the error with the hook.
 ///
 /// # Errors
-/// If a privilege is missing, or the object is not the one that this binary was built for.
+/// If a privilege is missing, the frames of an interface cannot be read, or the object is not the one that this binary was
+/// built for.
 pub fn load(kernel: &mut Kernel, interfaces: &[Interface], policy: Policy) -> Result<(), AttachError> {
     for interface in interfaces {
         let (use_ingress, use_egress) = directions(policy.direction, interface.is_loopback);
+        require_frames(interface, policy.hook)?;
+        let is_ethernet = interface.is_ethernet();
         if use_egress {
-            is_loaded(kernel.tc(Program::TcEgress))?;
+            is_loaded(kernel.tc(Program::tc(is_ethernet, true)))?;
         }
         if use_ingress {
-            let (hooks, _) = plan(policy.hook, interface.is_physical, has_tc_program(interface));
-            for hook in hooks {
+            for hook in plan(policy.hook, interface).0 {
                 let loaded = match hook {
                     AttachHook::Native | AttachHook::Generic => is_loaded(kernel.xdp(Program::Xdp))?,
-                    AttachHook::Tc => is_loaded(kernel.tc(Program::TcIngress))?,
+                    AttachHook::Tc => is_loaded(kernel.tc(Program::tc(is_ethernet, false)))?,
                 };
                 if loaded {
                     break;
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Returns an error if the programs cannot read the frames of an interface.
+fn require_frames(interface: &Interface, hook: HookChoice) -> Result<(), AttachError> {
+    let name = || interface.name.clone();
+    if !interface.is_supported() {
+        return Err(AttachError::LinkType { interface: name(), link_type: interface.link_type });
+    }
+    if !interface.is_ethernet() && matches!(hook, HookChoice::Native | HookChoice::Generic) {
+        return Err(AttachError::XdpWithoutEthernet(name()));
     }
     Ok(())
 }
@@ -192,21 +213,20 @@ impl Attachment {
     /// 5.18 for XDP with multi-buffer frames; before that, `auto` selects tc.
     ///
     /// # Errors
-    /// If a privilege is missing, the interface was removed or is not Ethernet, or all hooks of `policy` are rejected.
+    /// If a privilege is missing, the interface was removed or has frames that cannot be read, or all hooks of `policy` are
+    /// rejected.
     pub fn new(kernel: &mut Kernel, interface: Interface, policy: Policy) -> Result<Self, AttachError> {
         if !interface.exists() {
             return Err(AttachError::Gone(interface.name));
         }
-        if !interface.is_ethernet() {
-            return Err(AttachError::NotEthernet { interface: interface.name, link_type: interface.link_type });
-        }
+        require_frames(&interface, policy.hook)?;
         let (use_ingress, use_egress) = directions(policy.direction, interface.is_loopback);
         let mut attachment = Self { interface, ingress: None, egress: None, ingress_link: None, egress_link: None };
         if use_ingress {
             attachment.attach_ingress(kernel, policy)?;
         }
         if use_egress {
-            let (mode, link) = attach_tc(kernel, &attachment.interface, Program::TcEgress, policy.tcx)
+            let (mode, link) = attach_tc(kernel, &attachment.interface, true, policy.tcx)
                 .map_err(|refusal| attachment.error(refusal, &[]))?;
             attachment.egress = Some(mode);
             attachment.egress_link = Some(link);
@@ -246,7 +266,7 @@ impl Attachment {
         let mut parts = Vec::new();
         let (use_ingress, use_egress) = directions(policy.direction, interface.is_loopback);
         if use_ingress {
-            let (hooks, why) = plan(policy.hook, interface.is_physical, has_tc_program(interface));
+            let (hooks, why) = plan(policy.hook, interface);
             let hooks: Vec<_> = hooks.iter().map(|hook| hook.name()).collect();
             parts.push(format!("ingress {} ({why})", hooks.join(", else ")));
         }
@@ -281,7 +301,7 @@ impl Attachment {
     }
 
     fn attach_ingress(&mut self, kernel: &mut Kernel, policy: Policy) -> Result<(), AttachError> {
-        let (hooks, why) = plan(policy.hook, self.interface.is_physical, has_tc_program(&self.interface));
+        let (hooks, why) = plan(policy.hook, &self.interface);
         let mut refused: Vec<Refusal> = Vec::new();
         for hook in hooks {
             let attached = match hook {
@@ -291,7 +311,7 @@ impl Attachment {
                 AttachHook::Generic => {
                     attach_xdp(kernel, &self.interface, XdpMode::Skb).map(|link| (IngressMode::XdpGeneric, link))
                 }
-                AttachHook::Tc => attach_tc(kernel, &self.interface, Program::TcIngress, policy.tcx)
+                AttachHook::Tc => attach_tc(kernel, &self.interface, false, policy.tcx)
                     .map(|(mode, link)| (IngressMode::Tc(mode), link)),
             };
             match attached {
@@ -400,16 +420,18 @@ fn has_tc_program(interface: &Interface) -> bool {
 }
 
 /// Returns the hooks to try in order, and the reason for the first one.
-fn plan(choice: HookChoice, is_physical: Option<bool>, has_tc: bool) -> (&'static [AttachHook], &'static str) {
-    match (choice, is_physical) {
+fn plan(choice: HookChoice, interface: &Interface) -> (&'static [AttachHook], &'static str) {
+    let has_tc = || has_tc_program(interface);
+    match (choice, interface.is_physical) {
         (HookChoice::Native, _) => (&[AttachHook::Native], "as configured"),
         (HookChoice::Generic, _) => (&[AttachHook::Generic], "as configured"),
         (HookChoice::Tc, _) => (&[AttachHook::Tc], "as configured"),
+        (HookChoice::Auto, _) if !interface.is_ethernet() => (&[AttachHook::Tc], "no Ethernet header"),
         // Not generic after native: the kernel would disable LRO and hardware GRO for it, while tc does not change the
         // device.
         (HookChoice::Auto, Some(true)) => (&[AttachHook::Native, AttachHook::Tc], "physical device"),
         // After generic XDP, the kernel (6.18) passes frames without Ethernet header to tc programs.
-        (HookChoice::Auto, Some(false) | None) if has_tc => {
+        (HookChoice::Auto, Some(false) | None) if has_tc() => {
             (&[AttachHook::Tc], "another tc program is attached, which generic XDP would break")
         }
         // Never native: on veth it disables the large frames that make bulk transfers fast.
@@ -436,13 +458,11 @@ fn attach_xdp(kernel: &mut Kernel, interface: &Interface, mode: XdpMode) -> Resu
 fn attach_tc(
     kernel: &mut Kernel,
     interface: &Interface,
-    program: Program,
+    egress: bool,
     tcx: bool,
 ) -> Result<(TcMode, HeldLink), Refusal> {
-    let at = match program {
-        Program::TcIngress => TcAttachType::Ingress,
-        _ => TcAttachType::Egress,
-    };
+    let at = if egress { TcAttachType::Egress } else { TcAttachType::Ingress };
+    let program = Program::tc(interface.is_ethernet(), egress);
     let program: &mut SchedClassifier = kernel.tc(program).map_err(|error| Refusal::load(AttachHook::Tc, error))?;
     let refused = |error: ProgramError| Refusal::program(AttachHook::Tc, &error);
     if tcx {
@@ -474,13 +494,38 @@ fn attach_tc(
 mod tests {
     use super::*;
 
+    /// An interface that does not exist, so that no program is attached to it.
+    fn interface(is_physical: Option<bool>, link_type: u16) -> Interface {
+        Interface {
+            index: u32::MAX,
+            name: "ja4-none".to_owned(),
+            is_loopback: false,
+            is_physical,
+            mtu: None,
+            link_type: Some(link_type),
+        }
+    }
+
     #[test]
     fn auto_never_selects_native_on_virtual_devices() {
         for is_physical in [Some(false), None] {
-            assert!(!plan(HookChoice::Auto, is_physical, false).0.contains(&AttachHook::Native), "{is_physical:?}");
+            let (hooks, _) = plan(HookChoice::Auto, &interface(is_physical, 1));
+            assert!(!hooks.contains(&AttachHook::Native), "{is_physical:?}");
         }
-        assert_eq!(plan(HookChoice::Auto, Some(true), true).0, [AttachHook::Native, AttachHook::Tc]);
-        assert_eq!(plan(HookChoice::Auto, Some(false), true).0, [AttachHook::Tc]);
+        assert_eq!(plan(HookChoice::Auto, &interface(Some(true), 1)).0, [AttachHook::Native, AttachHook::Tc]);
+    }
+
+    #[test]
+    fn frames_without_an_ethernet_header_are_captured_with_tc() {
+        for link_type in [0xfffe, 512, 519, 768, 769, 776, 778, 823] {
+            let interface = interface(Some(true), link_type);
+            assert!(
+                interface.is_supported() && plan(HookChoice::Auto, &interface).0 == [AttachHook::Tc],
+                "{link_type}"
+            );
+        }
+        // CAN, IEEE 802.11 with radiotap.
+        assert!(![280, 803].iter().any(|link_type| interface(None, *link_type).is_supported()));
     }
 
     #[test]
@@ -490,7 +535,7 @@ mod tests {
             (HookChoice::Generic, AttachHook::Generic),
             (HookChoice::Tc, AttachHook::Tc),
         ] {
-            assert_eq!(plan(choice, Some(true), true).0, [hook]);
+            assert_eq!(plan(choice, &interface(Some(true), 1)).0, [hook]);
         }
     }
 

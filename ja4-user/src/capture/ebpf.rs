@@ -93,13 +93,28 @@ pub enum Program {
     TcEgress,
     /// Ingress, tc.
     TcIngress,
+    /// Egress, tc, on an interface without link headers.
+    TcIpEgress,
+    /// Ingress, tc, on such an interface.
+    TcIpIngress,
     /// An empty program, for benchmarks.
     Empty,
 }
 
 impl Program {
     /// The programs that a sensor attaches.
-    pub(crate) const HOOKS: [Self; 3] = [Self::Xdp, Self::TcIngress, Self::TcEgress];
+    pub(crate) const HOOKS: [Self; 5] =
+        [Self::Xdp, Self::TcIngress, Self::TcEgress, Self::TcIpIngress, Self::TcIpEgress];
+
+    /// The tc program for an interface.
+    pub(crate) const fn tc(is_ethernet: bool, egress: bool) -> Self {
+        match (is_ethernet, egress) {
+            (true, true) => Self::TcEgress,
+            (true, false) => Self::TcIngress,
+            (false, true) => Self::TcIpEgress,
+            (false, false) => Self::TcIpIngress,
+        }
+    }
 
     /// The hook that the program is attached to, for `ja4sensor version`.
     pub(crate) const fn hook(self) -> &'static str {
@@ -107,6 +122,8 @@ impl Program {
             Self::Xdp => "XDP ingress, multi-buffer: Linux 5.18",
             Self::TcIngress => "tc ingress: Linux 5.10",
             Self::TcEgress => "tc egress: Linux 5.10",
+            Self::TcIpIngress => "tc ingress without link headers: Linux 5.10",
+            Self::TcIpEgress => "tc egress without link headers: Linux 5.10",
             Self::Empty => "none",
         }
     }
@@ -117,6 +134,8 @@ impl Program {
             Self::Xdp => "ja4_xdp",
             Self::TcEgress => "ja4_tc",
             Self::TcIngress => "ja4_tc_ingress",
+            Self::TcIpEgress => "ja4_tc_ip_egress",
+            Self::TcIpIngress => "ja4_tc_ip_ingress",
             Self::Empty => "ja4_empty",
         }
     }
@@ -236,7 +255,7 @@ impl Kernel {
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
         let result = match program {
             Program::Xdp | Program::Empty => self.xdp(program)?.test_run(options),
-            Program::TcEgress | Program::TcIngress => self.tc(program)?.test_run(options),
+            _ => self.tc(program)?.test_run(options),
         };
         result.map(|result| (result.return_value, result.duration)).map_err(|error| refused_program(&error))
     }

@@ -1,8 +1,8 @@
 //! Network interfaces of the network namespace of the calling thread.
 //!
-//! Name, index, flags and link type come from getifaddrs(3), which always refers to the namespace of the thread.
-//! `/sys/class/net` refers to the namespace in which it was mounted, and may be missing in a container; it is used only if
-//! index and hardware address match.
+//! Name, index, flags and the type of a link with an address come from getifaddrs(3), which always refers to the namespace
+//! of the thread. `/sys/class/net` refers to the namespace in which it was mounted, and may be missing in a container; it
+//! is used only if index and hardware address match.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,6 +16,18 @@ pub(crate) const ARPHRD_ETHER: u16 = 1;
 
 /// `ARPHRD_LOOPBACK`: Linux gives these frames an Ethernet header.
 pub(crate) const ARPHRD_LOOPBACK: u16 = 772;
+
+/// `ARPHRD_*` of interfaces whose frames start with an IP header (Linux 6.18: include/uapi/linux/if_arp.h).
+const IP_LINK_TYPES: [u16; 8] = [
+    0xfffe, // ARPHRD_NONE: tun, WireGuard, XFRM
+    512,    // ARPHRD_PPP: the kernel adds and removes the PPP header behind the hooks
+    519,    // ARPHRD_RAWIP: cellular modems
+    768,    // ARPHRD_TUNNEL: IP in IPv4, VTI
+    769,    // ARPHRD_TUNNEL6: IP in IPv6
+    776,    // ARPHRD_SIT: IPv6 in IPv4
+    778,    // ARPHRD_IPGRE
+    823,    // ARPHRD_IP6GRE
+];
 
 /// Why an interface was not found.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +58,7 @@ pub struct Interface {
     pub is_physical: Option<bool>,
     /// Largest packet in bytes, without the link header. `None`: unknown.
     pub mtu: Option<u32>,
-    /// `ARPHRD_*`. `None` without a link-layer address, which implies that it is not Ethernet.
+    /// `ARPHRD_*`. `None`: it has no link-layer address, so it is not Ethernet, and `/sys` does not tell the type.
     pub link_type: Option<u16>,
 }
 
@@ -89,7 +101,7 @@ impl Interface {
                 is_loopback,
                 is_physical: if is_loopback { Some(false) } else { hint.as_ref().map(|hint| hint.has_device) },
                 mtu: hint.as_ref().and_then(|hint| hint.mtu),
-                link_type: link.map(|link| link.hatype()),
+                link_type: link.map(|link| link.hatype()).or(hint.as_ref().and_then(|hint| hint.link_type)),
                 name: entry.interface_name,
             });
         }
@@ -105,12 +117,19 @@ impl Interface {
     pub fn is_ethernet(&self) -> bool {
         matches!(self.link_type, Some(ARPHRD_ETHER | ARPHRD_LOOPBACK))
     }
+
+    /// Whether frames can be read: they start with an Ethernet header or an IP header. Few interfaces without a link-layer
+    /// address carry anything but IP.
+    pub fn is_supported(&self) -> bool {
+        self.is_ethernet() || self.link_type.is_none_or(|number| IP_LINK_TYPES.contains(&number))
+    }
 }
 
 /// Properties from `/sys/class/net`.
 struct Sysfs {
     has_device: bool,
     mtu: Option<u32>,
+    link_type: Option<u16>,
 }
 
 impl Sysfs {
@@ -129,6 +148,7 @@ impl Sysfs {
         is_ours.then(|| Self {
             has_device: folder.join("device").exists(),
             mtu: line("mtu").and_then(|text| text.parse().ok()),
+            link_type: line("type").and_then(|text| text.parse().ok()),
         })
     }
 }

@@ -29,8 +29,8 @@ pub use self::batch::{Batch, FrameRef};
 pub use self::error::{CaptureError, Damage};
 pub use self::file::{CaptureFile, OnUnsupported, ReadProgress, UnsupportedLinkNotice};
 pub use self::linktype::{LinkError, LinkPayload, LinkStart, LinkType};
-pub use self::settings::CaptureSettings;
 pub(crate) use self::settings::IDLE_TIMEOUT;
+pub use self::settings::{CaptureSettings, TunnelSettings};
 pub use self::stop::StopFlag;
 pub use self::stream::Compression;
 

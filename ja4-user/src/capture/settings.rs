@@ -1,6 +1,9 @@
-//! Settings of live capture.
+//! Settings of the capture.
 
+use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
+
+use ja4_common::tunnel::TunnelPorts;
 
 use super::attach::{DirectionChoice, HookChoice};
 use super::ebpf::MAX_SHARDS;
@@ -34,6 +37,31 @@ settings! {
         /// Whether all packets and bytes of connections are counted. If not, only selected packets are, and bulk packets
         /// cost less.
         pub accounting: bool = true;
+    }
+}
+
+settings! {
+    /// Section `[tunnels]`: UDP ports, in addition to the assigned ones.
+    #[derive(Eq)]
+    pub struct TunnelSettings {
+        /// Further ports of VXLAN, at most two.
+        pub vxlan_ports: Vec<NonZeroU16> = Vec::new();
+        /// Further ports of Geneve, at most two.
+        pub geneve_ports: Vec<NonZeroU16> = Vec::new();
+    }
+}
+
+impl TunnelSettings {
+    /// The ports for the filter.
+    pub(crate) fn ports(&self) -> TunnelPorts {
+        let with = |mut ports: [u16; TunnelPorts::MAX], further: &[NonZeroU16]| {
+            for (port, further) in ports.iter_mut().zip(further) {
+                *port = further.get();
+            }
+            ports
+        };
+        let TunnelPorts { vxlan, geneve } = TunnelPorts::ASSIGNED;
+        TunnelPorts { vxlan: with(vxlan, &self.vxlan_ports), geneve: with(geneve, &self.geneve_ports) }
     }
 }
 

@@ -9,10 +9,11 @@ use ja4_common::filter_config::FilterConfig;
 
 use super::failure::Failure;
 use super::lookup::print;
+use super::run::error::attach_failure;
 use super::run::startup::memory_plan;
 use super::run::web;
 use super::settings::{refused, warn};
-use crate::capture::attach::{Attachment, HookChoice, Policy};
+use crate::capture::attach::{self, Attachment, HookChoice, Policy};
 use crate::capture::ebpf::{Kernel, KernelSettings, Program};
 use crate::capture::interface::Interface;
 use crate::capture::object;
@@ -60,10 +61,12 @@ impl CheckCommand {
         for name in &config.capture.interfaces {
             let interface = Interface::find(name).map_err(Failure::usage)?;
             let _ = writeln!(out, "{name}: {}", Attachment::preview(&interface, policy));
-            if let (HookChoice::Generic, Some(kernel)) = (config.capture.hook, &mut kernel) {
-                let attached = Attachment::try_out(kernel, interface, policy);
-                prevented = prevented.or(attached.err().map(Failure::run));
-            }
+            let Some(kernel) = &mut kernel else { continue };
+            let tried = match config.capture.hook {
+                HookChoice::Generic => Attachment::try_out(kernel, interface, policy),
+                _ => attach::load(kernel, &[interface], policy),
+            };
+            prevented = prevented.or(tried.err().map(attach_failure));
         }
         // Dropping the server frees the port.
         prevented = prevented.or(web::bind(&config.http).map(drop).err());

@@ -1,10 +1,12 @@
-//! Options of the capture.
+//! Options of the capture and of tunnels.
+
+use std::num::NonZeroU16;
 
 use clap::{Args, value_parser};
 
 use crate::capture::attach::{DirectionChoice, HookChoice};
 use crate::capture::ebpf::MAX_SHARDS;
-use crate::capture::{CaptureSettings, IDLE_TIMEOUT};
+use crate::capture::{CaptureSettings, IDLE_TIMEOUT, TunnelSettings};
 use crate::units::{ByteSize, DurationError, HumanDuration};
 
 /// Options of the capture.
@@ -62,6 +64,29 @@ impl CaptureFlags {
         to.idle_timeout = self.idle_timeout.unwrap_or(to.idle_timeout);
         to.rate_limit = self.rate_limit.or(to.rate_limit);
         to.accounting &= !self.no_accounting;
+    }
+}
+
+/// Options of tunnels, shared by `run` and `replay`.
+#[derive(Debug, Args)]
+pub(super) struct TunnelFlags {
+    /// UDP port of VXLAN, in addition to 4789 and 8472
+    #[arg(long, value_name = "PORT")]
+    vxlan_port: Option<NonZeroU16>,
+
+    /// UDP port of Geneve, in addition to 6081
+    #[arg(long, value_name = "PORT")]
+    geneve_port: Option<NonZeroU16>,
+}
+
+impl TunnelFlags {
+    /// Overrides the configuration.
+    pub(super) fn apply(&self, to: &mut TunnelSettings) {
+        for (ports, flag) in [(&mut to.vxlan_ports, self.vxlan_port), (&mut to.geneve_ports, self.geneve_port)] {
+            if let Some(port) = flag {
+                *ports = vec![port];
+            }
+        }
     }
 }
 

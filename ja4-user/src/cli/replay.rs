@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::Failure;
-use super::flags::idle;
+use super::flags::{TunnelFlags, idle};
 use super::output::OutputFlags;
 use super::pipeline::{self, Outputs, PipelineMode};
 use super::settings::ConfigFlags;
@@ -49,6 +49,9 @@ pub(super) struct ReplayCommand {
     idle_timeout: Option<HumanDuration>,
 
     #[command(flatten)]
+    tunnels: TunnelFlags,
+
+    #[command(flatten)]
     settings: ConfigFlags,
 
     #[command(flatten)]
@@ -57,7 +60,10 @@ pub(super) struct ReplayCommand {
 
 impl ReplayCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let OpenedConfig { config, loaded, .. } = self.settings.open(|config| self.output.apply(&mut config.output))?;
+        let OpenedConfig { config, loaded, .. } = self.settings.open(|config| {
+            self.tunnels.apply(&mut config.tunnels);
+            self.output.apply(&mut config.output);
+        })?;
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let mut options = ReplayOptions {
             threads: self.shards.map_or(cpus, usize::from).min(LANES as usize),
@@ -67,6 +73,7 @@ impl ReplayCommand {
                 reassembly: ShardLimits::REASSEMBLY,
                 ssh_window: config.output.ssh_window,
             },
+            tunnel_ports: config.tunnels.ports(),
             forms: config.output.forms(),
             format: config.output.format,
             context: Arc::new(config.output.context(Vec::new())),

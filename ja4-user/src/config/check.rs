@@ -1,7 +1,10 @@
 //! Checks of a configuration: ranges, and what needs more than one key.
 
+use ja4_common::tunnel::TunnelPorts;
+
 use super::sections::Config;
 use crate::api::ListenAddress;
+use crate::capture::TunnelSettings;
 use crate::document::{Diagnostic, KeyPositions, SettingType as _, shown};
 
 /// Longest path of a Unix socket, bytes (unix(7): `sun_path` without its terminating null byte).
@@ -24,6 +27,12 @@ pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnosti
     {
         let message = format!("has {length} bytes; the path of a socket has at most {MAX_SOCKET_PATH}");
         report("attach.socket".to_owned(), message);
+    }
+    let TunnelSettings { vxlan_ports, geneve_ports } = &config.tunnels;
+    for (key, ports) in [("tunnels.vxlan_ports", vxlan_ports), ("tunnels.geneve_ports", geneve_ports)] {
+        if ports.len() > TunnelPorts::MAX {
+            report(key.to_owned(), format!("has {} ports; name at most {}", ports.len(), TunnelPorts::MAX));
+        }
     }
     if let Err(message) = config.lookup.remote.endpoint() {
         report("lookup.remote.endpoint".to_owned(), message);

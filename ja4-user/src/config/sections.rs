@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::api::HttpSettings;
-use crate::capture::CaptureSettings;
+use crate::capture::{CaptureSettings, TunnelSettings};
 use crate::detect::builtin::BuiltinSettings;
 use crate::detect::first_seen::FirstSeenSettings;
 use crate::detect::profile::ProfileSettings;
@@ -20,6 +20,8 @@ settings! {
     pub struct Config {
         /// `[capture]`
         pub capture: CaptureSettings = CaptureSettings::default();
+        /// `[tunnels]`
+        pub tunnels: TunnelSettings = TunnelSettings::default();
         /// `[output]`
         pub output: OutputSettings = OutputSettings::default();
         /// `[network]`
@@ -53,6 +55,7 @@ impl Config {
     pub(crate) fn fixed_sections(&self, other: &Self) -> Vec<&'static str> {
         let differs = [
             ("capture", self.capture != other.capture),
+            ("tunnels", self.tunnels != other.tunnels),
             ("output", self.output != other.output),
             ("network", self.network != other.network),
             ("lookup.remote", self.lookup.remote != other.lookup.remote),

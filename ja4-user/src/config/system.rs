@@ -15,8 +15,10 @@ pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnosti
     let mut errors = Vec::new();
     for (number, name) in (1..).zip(&config.capture.interfaces) {
         let message = match Interface::find(name) {
-            Ok(interface) if interface.is_ethernet() => continue,
-            Ok(_) => format!("{name} is not an Ethernet interface; name the device that carries its packets"),
+            Ok(interface) if interface.is_supported() => continue,
+            Ok(_) => format!(
+                "frames of {name} have neither an Ethernet nor an IP header; name the interface that carries its packets"
+            ),
             Err(error) => error.to_string(),
         };
         let key = format!("capture.interfaces {number}");

@@ -258,7 +258,7 @@ impl<'a> Batches<'a> {
                 let mut next =
                     Some(ReassembledDatagram { bytes, time, interface, info, number: Some(number), layers: 0 });
                 while let Some(datagram) = next.take() {
-                    match datagram.reassemble(defragmenter) {
+                    match datagram.reassemble(self.filter_config, defragmenter) {
                         ReassemblyOutcome::NotFragment(datagram) => {
                             let lane = shard_of(datagram.hash(self.filter_config), self.lanes) as u8;
                             whole.push(DealtDatagram { behind: place, lane, whole: datagram });

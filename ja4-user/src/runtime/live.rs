@@ -346,7 +346,7 @@ impl EncapsulatedInput {
         core: &mut Core,
         env: &mut ShardEnv<'_, KernelFlowLookup, ShardOutput<'_>>,
     ) {
-        match whole.reassemble(&mut self.defragmenter) {
+        match whole.reassemble(&self.filter_config, &mut self.defragmenter) {
             ReassemblyOutcome::NotFragment(datagram) => {
                 self.decapsulator.datagram(&datagram, &mut DecapTarget { config: &self.filter_config, core, env });
             }

@@ -9,6 +9,7 @@ use std::thread;
 
 use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
+use ja4_common::tunnel::TunnelPorts;
 
 use crate::capture::{CaptureError, CaptureFile, FrameRef, StopFlag};
 use crate::encode::{EncodeContext, Format, Formatter};
@@ -51,6 +52,8 @@ pub struct ReplayOptions {
     pub threads: usize,
     /// Bounds of all lanes together.
     pub limits: ShardLimits,
+    /// UDP ports of tunnels.
+    pub tunnel_ports: TunnelPorts,
     /// Forms of the fingerprints.
     pub forms: Forms,
     /// Format of the lines.
@@ -96,7 +99,7 @@ pub fn replay<W: Write + Send>(
     mut out: W,
     on_progress: OnProgress<'_>,
 ) -> io::Result<(W, ReplayReport)> {
-    let filter_config = FilterConfig::new(SEED);
+    let filter_config = FilterConfig { tunnel_ports: options.tunnel_ports, ..FilterConfig::new(SEED) };
     // Rules about alerts are evaluated with those of the same connection: one event after another.
     let threads = if engine.active().matcher.has_alert_rules() { 1 } else { options.threads.clamp(1, LANES as usize) };
     let mut header = Vec::new();

@@ -102,7 +102,7 @@ impl Decapsulator {
         let info = outer_info(outer.header);
         for left in (0..max).rev() {
             let mut headers = PacketHeaders::default();
-            match parse(&slice, start, &mut headers) {
+            match parse(&slice, start, &target.config.tunnel_ports, &mut headers) {
                 ParseOutcome::Nested => {}
                 ParseOutcome::Fragment => {
                     self.stats.fragments += 1;
@@ -156,7 +156,7 @@ impl Decapsulator {
         let ReassembledDatagram { bytes, interface, number, .. } = datagram;
         let packet = Packet { header: &record, bytes, start, interface: *interface, number: *number };
         let mut headers = PacketHeaders::default();
-        match parse(&slice, start, &mut headers) {
+        match parse(&slice, start, &target.config.tunnel_ports, &mut headers) {
             ParseOutcome::Transport => {}
             ParseOutcome::Nested => return self.open(&packet, start, target),
             ParseOutcome::Fragment => return self.stats.too_deep += 1,

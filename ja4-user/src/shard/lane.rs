@@ -194,7 +194,7 @@ pub(crate) struct Destination {
 /// Finds the lane of a frame.
 pub(crate) fn destination_of(frame: &CapturedFrame<'_>, config: &FilterConfig, lanes: u32) -> Destination {
     let mut headers = PacketHeaders::default();
-    let parsed = parse(&frame.slice, frame.start, &mut headers);
+    let parsed = parse(&frame.slice, frame.start, &config.tunnel_ports, &mut headers);
     let lane = match parsed {
         ParseOutcome::Transport => shard_of(headers.hash(config.seed), lanes),
         ParseOutcome::Fragment | ParseOutcome::Nested => shard_of(headers.hash_of_addresses(config.seed), lanes),

@@ -42,10 +42,11 @@ pub(crate) enum ReassemblyOutcome {
 
 impl ReassembledDatagram {
     /// Reassembles it further, if it is a fragment itself or has one in a tunnel.
-    pub(crate) fn reassemble(self, defragmenter: &mut Defragmenter) -> ReassemblyOutcome {
+    pub(crate) fn reassemble(self, config: &FilterConfig, defragmenter: &mut Defragmenter) -> ReassemblyOutcome {
         let slice = SliceFrame { bytes: &self.bytes, wire_len: self.bytes.len() };
         let mut headers = PacketHeaders::default();
-        if self.layers >= MAX_LAYERS || parse(&slice, self.start(), &mut headers) != ParseOutcome::Fragment {
+        let parsed = parse(&slice, self.start(), &config.tunnel_ports, &mut headers);
+        if self.layers >= MAX_LAYERS || parsed != ParseOutcome::Fragment {
             return ReassemblyOutcome::NotFragment(self);
         }
         let network = self.bytes.get(headers.l3 as usize..).unwrap_or_default();
@@ -68,7 +69,7 @@ impl ReassembledDatagram {
     pub(crate) fn hash(&self, config: &FilterConfig) -> u64 {
         let slice = SliceFrame { bytes: &self.bytes, wire_len: self.bytes.len() };
         let mut headers = PacketHeaders::default();
-        match parse(&slice, self.start(), &mut headers) {
+        match parse(&slice, self.start(), &config.tunnel_ports, &mut headers) {
             ParseOutcome::Transport => headers.hash(config.seed),
             _ => headers.hash_of_addresses(config.seed),
         }

@@ -15,12 +15,12 @@ pub(crate) fn measure(_: Scale) -> Result<Vec<Figure>> {
     let filter_config = FilterConfig::new([3, 5]);
     let mut kernel =
         Kernel::load(object::bytes(), &KernelSettings { filter_config, ring_bytes: 1 << 16, flows: 1024 })?;
-    [Program::Xdp, Program::TcIngress, Program::TcEgress]
+    [Program::Xdp, Program::TcIngress, Program::TcEgress, Program::TcIpIngress, Program::TcIpEgress]
         .into_iter()
         .map(|program| {
             let info = match program {
                 Program::Xdp | Program::Empty => kernel.xdp(program)?.info()?,
-                Program::TcEgress | Program::TcIngress => kernel.tc(program)?.info()?,
+                _ => kernel.tc(program)?.info()?,
             };
             let verified = info.verified_instruction_count().context("Linux 5.16 and newer count them")?;
             let note = format!("{} bytes jitted", info.size_jitted());

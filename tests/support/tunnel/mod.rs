@@ -5,14 +5,17 @@
 
 mod end;
 mod header;
+mod kernel;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use self::kernel::KernelInterface;
 use crate::netns::{Namespace, Wire};
+use crate::process::Spawned;
 use crate::tuntap::Pump;
 
-/// Name of the device on both hosts.
-const NAME: &str = "tunnel";
+/// Name of the interface on both hosts.
+pub const NAME: &str = "tunnel";
 /// VXLAN network identifier.
 const VNI: &str = "42";
 /// MTU inside the tunnel, bytes: leaves room for the longest outer headers in frames of 1500 bytes.
@@ -43,6 +46,7 @@ pub enum Encapsulation {
 #[derive(Debug)]
 pub struct LiveTunnel {
     _ends: Vec<Pump>,
+    _processes: Vec<Spawned>,
 }
 
 impl LiveTunnel {
@@ -56,7 +60,7 @@ impl LiveTunnel {
             .into_iter()
             .filter_map(|(here, there, number)| end(here, there, number, encapsulation))
             .collect();
-        Self { _ends: ends }
+        Self { _ends: ends, _processes: Vec::new() }
     }
 
     /// The client's IPv4 address inside.
@@ -113,8 +117,15 @@ fn end(here: &Namespace, there: &Namespace, number: u8, encapsulation: Encapsula
         here.ip(&["link", "set", NAME, "mtu", MTU]);
         Some(pump)
     };
-    here.ip(&["link", "set", NAME, "up"]);
-    here.ip(&["addr", "add", &format!("{}/24", v4(number)), "dev", NAME]);
-    here.ip(&["addr", "add", &format!("{}/64", v6(number)), "dev", NAME, "nodad"]);
+    address(here, number, true);
     pump
+}
+
+/// Activates the interface and assigns its addresses.
+fn address(here: &Namespace, number: u8, with_v4: bool) {
+    here.ip(&["link", "set", NAME, "up"]);
+    if with_v4 {
+        here.ip(&["addr", "add", &format!("{}/24", v4(number)), "dev", NAME]);
+    }
+    here.ip(&["addr", "add", &format!("{}/64", v6(number)), "dev", NAME, "nodad"]);
 }

@@ -7,6 +7,7 @@ mod detaching;
 mod every_method;
 mod floods;
 mod fragments;
+mod interfaces;
 mod latencies;
 mod live_output_equals_replay;
 mod removed_interface;
@@ -59,8 +60,13 @@ struct LiveAndReplay {
 
 /// See [`live_equals_replay_of`].
 fn live_and_replay(host: &Namespace, options: &[&str], traffic: impl FnOnce()) -> LiveAndReplay {
-    let tcpdump = Tcpdump::start(host);
-    let sensor = RunningSensor::start(host, options);
+    live_and_replay_on(host, host.interface(), options, traffic)
+}
+
+/// The same on an interface of `host`.
+fn live_and_replay_on(host: &Namespace, interface: &str, options: &[&str], traffic: impl FnOnce()) -> LiveAndReplay {
+    let tcpdump = Tcpdump::start_on(host, interface);
+    let sensor = RunningSensor::start_on(Some(host), &[interface], options);
     traffic();
     // `Tcpdump::stop` waits for the last packets; the sensor receives them meanwhile.
     let recording = tcpdump.stop();

@@ -7,8 +7,9 @@ use ja4_common::bytes::SliceFrame;
 use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::FlowEntry;
+use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
 use ja4_common::parse::ParseStart;
-use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
+use ja4_common::record::{FrameInfo, HEADER, LinkHeader, RecordHeader};
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use zerocopy::FromBytes;
 
@@ -32,8 +33,24 @@ pub(crate) const NOON: Duration = Duration::from_secs(43_200);
 /// Shortest frame, bytes. `BPF_PROG_TEST_RUN` rejects frames without a complete Ethernet header.
 pub(crate) const SHORTEST: usize = 14;
 
-/// Programs under comparison.
+/// Programs for Ethernet frames.
 pub(crate) const PROGRAMS: [Program; 3] = [Program::Xdp, Program::TcEgress, Program::TcIngress];
+
+/// All programs.
+pub(crate) const ALL_PROGRAMS: [Program; 5] =
+    [Program::Xdp, Program::TcEgress, Program::TcIngress, Program::TcIpEgress, Program::TcIpIngress];
+
+/// Returns an Ethernet frame as a program receives it: without its Ethernet header, or `None` if its interface has none
+/// and the frame no IP header behind it.
+pub(crate) fn as_received(program: Program, frame: &[u8]) -> Option<&[u8]> {
+    match program {
+        Program::TcIpEgress | Program::TcIpIngress => {
+            let (ethernet, packet) = frame.split_at_checked(SHORTEST)?;
+            (ethernet.ends_with(&[0x08, 0x00]) || ethernet.ends_with(&[0x86, 0xdd])).then_some(packet)
+        }
+        _ => Some(frame),
+    }
+}
 
 /// Returns whether `BPF_PROG_TEST_RUN` accepts a frame. XDP frames may span many pages. A socket buffer must fit into
 /// one page with its headroom and tailroom. It must have data after its Ethernet header, and a complete IP header if
@@ -119,10 +136,22 @@ impl FilterComparison {
 
     /// Returns the results of both sides for a frame: the kernel's, user space's.
     pub(crate) fn both(&mut self, program: Program, frame: &[u8]) -> (FilterResult, FilterResult) {
-        let egress = program == Program::TcEgress;
-        let info = FrameInfo { ifindex: LOOPBACK, egress, ..FrameInfo::default() };
+        let egress = matches!(program, Program::TcEgress | Program::TcIpEgress);
+        let (link, start) = match (program, frame.first().map(|first| first >> 4)) {
+            (Program::TcIpEgress | Program::TcIpIngress, version) => {
+                let ethertype = match version {
+                    Some(4) => ETHERTYPE_IPV4,
+                    Some(6) => ETHERTYPE_IPV6,
+                    // `BPF_PROG_TEST_RUN` takes every frame for an Ethernet frame.
+                    _ => u16::from_be_bytes([frame[12], frame[13]]),
+                };
+                (LinkHeader::Absent, ParseStart::Network { ethertype, offset: 0 })
+            }
+            _ => (LinkHeader::Present, ParseStart::Ethernet),
+        };
+        let info = FrameInfo { ifindex: LOOPBACK, egress, link, ..FrameInfo::default() };
         let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
-        let user = self.model.filter(&slice, ParseStart::Ethernet, info);
+        let user = self.model.filter(&slice, start, info);
         self.kernel
             .test_run(program, frame, 1)
             .unwrap_or_else(|error| panic!("{} over {} bytes: {error}", program.name(), frame.len()));

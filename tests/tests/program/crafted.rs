@@ -8,8 +8,8 @@ use ja4_user::capture::ebpf::Program;
 use tests::privilege::require_bpf;
 use tests::random::SplitMix64;
 
-use crate::comparison::{FilterComparison, PROGRAMS, SEED, SHORTEST, fits};
-use crate::frames::{Setting, all_series, client_hello, frames_to_truncate, segment, series_in, syn};
+use crate::comparison::{ALL_PROGRAMS, FilterComparison, SEED, SHORTEST, as_received, fits};
+use crate::frames::{OTHER_PORTS, Setting, all_series, client_hello, frames_to_truncate, segment, series_in, syn};
 use crate::report;
 
 /// Number of frames with random bytes, per program.
@@ -17,11 +17,12 @@ const CORRUPTED: usize = 8000;
 
 /// Returns the configurations that change the selection, one of them with a membership filter so small that all flows
 /// share a slot.
-fn configurations() -> [(&'static str, FilterConfig); 4] {
+fn configurations() -> [(&'static str, FilterConfig); 5] {
     let plain = FilterConfig::new(SEED);
     [
         ("defaults", plain),
         ("no accounting", FilterConfig { accounting: 0, ..plain }),
+        ("other tunnel ports", FilterConfig { tunnel_ports: OTHER_PORTS, ..plain }),
         ("eight slots", FilterConfig { membership_mask: 7, ..plain }),
         ("small budgets", FilterConfig { undecided_budget: 100, handshake_budget: 700, http2_budget: 3000, ..plain }),
     ]
@@ -40,11 +41,12 @@ fn kernel_and_user_space_agree_on_every_crafted_frame() {
         } else {
             series_in(&[settings[0].clone(), settings[3].clone()])
         };
-        for program in PROGRAMS {
+        for program in ALL_PROGRAMS {
             let mut comparison = FilterComparison::new(filter_config);
             let mut omitted = 0;
             for (series_name, frames) in &all_series {
                 for (number, frame) in frames.iter().enumerate() {
+                    let Some(frame) = as_received(program, frame) else { continue };
                     if fits(program, frame) {
                         comparison.assert_equal(program, frame, || format!("{name}, {series_name}, frame {number}"));
                     } else {
@@ -71,11 +73,12 @@ fn kernel_and_user_space_agree_on_truncated_frames() {
     let broken = |result: &crate::model::FilterResult, reason: Malformed| {
         result.counters.iter().any(|counters| counters.unparseable[reason as usize] > 0)
     };
-    for program in PROGRAMS {
+    for program in ALL_PROGRAMS {
         let mut comparison = FilterComparison::with_defaults();
         let mut omitted = 0;
         let mut occurred = [false; Malformed::ALL.len()];
         for (number, frame) in frames_to_truncate().iter().enumerate() {
+            let Some(frame) = as_received(program, frame) else { continue };
             for length in SHORTEST..=frame.len() {
                 let cut = &frame[..length];
                 if !fits(program, cut) {
@@ -101,7 +104,7 @@ fn kernel_and_user_space_agree_on_corrupted_frames() {
         return;
     }
     let originals: Vec<Vec<u8>> = all_series().into_iter().flat_map(|(_, frames)| frames).collect();
-    for program in PROGRAMS {
+    for program in ALL_PROGRAMS {
         let mut comparison = FilterComparison::with_defaults();
         let mut random = SplitMix64::new(program as u64);
         for number in 0..CORRUPTED {
@@ -112,8 +115,10 @@ fn kernel_and_user_space_agree_on_corrupted_frames() {
                 let at = random.between(13, end) as usize;
                 frame[at] = random.next() as u8;
             }
-            if fits(program, &frame) {
-                comparison.assert_equal(program, &frame, || format!("corrupted frame {number}"));
+            if let Some(frame) = as_received(program, &frame)
+                && fits(program, frame)
+            {
+                comparison.assert_equal(program, frame, || format!("corrupted frame {number}"));
             }
         }
         comparison.assert_same_flows();

@@ -11,7 +11,7 @@ use tests::packets::{ACK, Envelope, Extension, FIN, PSH, SYN};
 
 use crate::comparison::SEED;
 use crate::frames::{
-    KNOWN_VERSIONS, METHODS, OTHER_VERSIONS, Setting, carriers, dtls, initial, inner, long, other_tunnels, sized,
+    KNOWN_VERSIONS, METHODS, OTHER_PORTS, OTHER_VERSIONS, Setting, carriers, dtls, initial, inner, long, other_tunnels, sized,
 };
 use crate::model::{FilterResult, Model};
 
@@ -60,7 +60,8 @@ fn packets_in_a_tunnel_are_filtered_as_outside_of_it() {
         let through =
             carriers().into_iter().flat_map(|carrier| [carrier.wrap(&frame), carrier.reversed().wrap(&frame)]);
         for wrapped in through.chain(other_tunnels(&frame)) {
-            let inside = filter(&mut new_filter(), &wrapped);
+            let with_ports = FilterConfig { tunnel_ports: OTHER_PORTS, ..FilterConfig::new(SEED) };
+            let inside = filter(&mut Model::new(with_ports), &wrapped);
             // Tunnels of IP packets omit the inner link header and tags.
             assert_eq!(shifted(inside, wrapped.len() - frame.len()), outside, "{wrapped:02x?}");
         }

@@ -6,7 +6,7 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use tests::privilege::require_bpf;
 
-use crate::comparison::{PROGRAMS, SEED};
+use crate::comparison::{ALL_PROGRAMS, SEED};
 use crate::report;
 
 /// Limit of verified instructions. The verifier gives up after a million, and its time is proportional to their number.
@@ -30,14 +30,14 @@ fn verified_instructions_stay_below_the_limit() {
     let settings = KernelSettings { filter_config, ring_bytes: 1 << 16, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     let kernel_has_xdp_frags = kernel_release() >= (5, 18);
-    for program in PROGRAMS {
+    for program in ALL_PROGRAMS {
         if matches!(program, Program::Xdp | Program::Empty) && !kernel_has_xdp_frags {
             report(&format!("{}: needs Linux 5.18", program.name()));
             continue;
         }
         let info = match program {
             Program::Xdp | Program::Empty => kernel.xdp(program).unwrap().info(),
-            Program::TcEgress | Program::TcIngress => kernel.tc(program).unwrap().info(),
+            _ => kernel.tc(program).unwrap().info(),
         };
         // Only Linux 5.16 and newer report the number.
         let Some(verified) = info.unwrap().verified_instruction_count() else {

@@ -5,7 +5,7 @@ use clap::Args;
 use super::web;
 use crate::api::ListenAddress;
 use crate::cli::failure::Failure;
-use crate::cli::flags::{CaptureFlags, seconds};
+use crate::cli::flags::{CaptureFlags, TunnelFlags, seconds};
 use crate::cli::output::OutputFlags;
 use crate::cli::settings::ConfigFlags;
 use crate::config::OpenedConfig;
@@ -18,6 +18,9 @@ pub(in crate::cli) struct RunCommand {
 
     #[command(flatten)]
     capture: CaptureFlags,
+
+    #[command(flatten)]
+    tunnels: TunnelFlags,
 
     /// Address and port of /metrics, /healthz and the JSON API, or off [default: 127.0.0.1:9418]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = web::listen)]
@@ -36,6 +39,7 @@ impl RunCommand {
     pub(super) fn open(&self) -> Result<OpenedConfig, Failure> {
         self.files.open(|config| {
             self.capture.apply(&mut config.capture);
+            self.tunnels.apply(&mut config.tunnels);
             self.output.apply(&mut config.output);
             config.http.listen = self.http.unwrap_or(config.http.listen);
             config.output.stats_interval = self.stats_interval.unwrap_or(config.output.stats_interval);

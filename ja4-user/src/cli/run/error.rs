@@ -13,10 +13,10 @@ pub(super) fn kernel_failure(error: KernelError) -> Failure {
     }
 }
 
-pub(super) fn attach_failure(error: AttachError) -> Failure {
+pub(in super::super) fn attach_failure(error: AttachError) -> Failure {
     match error {
         AttachError::Kernel(error) => kernel_failure(error),
-        AttachError::NotEthernet { .. } => Failure::usage(error),
+        AttachError::LinkType { .. } | AttachError::XdpWithoutEthernet(_) => Failure::usage(error),
         _ => Failure::run(error),
     }
 }

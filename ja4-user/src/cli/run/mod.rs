@@ -4,7 +4,7 @@
 //! interfaces.
 
 mod args;
-mod error;
+pub(super) mod error;
 mod queries;
 mod reload;
 mod sensor;

@@ -25,7 +25,7 @@ use self::headers::{extended, ipv6_syn};
 pub(crate) use self::http::METHODS;
 pub(crate) use self::quic::{KNOWN_VERSIONS, OTHER_VERSIONS, initial, long, sized};
 pub(crate) use self::setting::Setting;
-pub(crate) use self::tunnels::{carriers, inner, other_tunnels};
+pub(crate) use self::tunnels::{OTHER_PORTS, carriers, inner, other_tunnels};
 
 /// Offset of the IP header.
 const L3: usize = 14;

@@ -1,5 +1,6 @@
 //! Packets in tunnels of every kind, well-formed and malformed, and nested tunnels.
 
+use ja4_common::tunnel::TunnelPorts;
 use tests::framing::{OpenVpn, channel_data, indication};
 use tests::hello::Shape;
 use tests::outer_layer::{Gre, LinkLayer, OuterLayer, TunnelKind};
@@ -95,6 +96,9 @@ fn over_udp(port: u16, header: &[u8], content: &[u8]) -> Vec<u8> {
     Setting::default().datagram((50_001, port), &[header, content].concat())
 }
 
+/// Configured ports of tunnels.
+pub(crate) const OTHER_PORTS: TunnelPorts = TunnelPorts { vxlan: [4789, 15_000], geneve: [6081, 15_001] };
+
 /// Returns tunnels that the crafted carriers do not support: older and newer kinds, by header and content.
 pub(crate) fn other_tunnels(frame: &[u8]) -> Vec<Vec<u8>> {
     let gre = |flags: u8, kind: [u8; 2], rest: &[u8]| raw(47, &[&[flags, 0], &kind[..], rest, frame].concat());
@@ -109,6 +113,9 @@ pub(crate) fn other_tunnels(frame: &[u8]) -> Vec<Vec<u8>> {
         gre(0x10, [0x22, 0xeb], &erspan_iii),
         over_udp(8472, &[8, 0, 0, 0, 0, 0, 5, 0], frame),
         over_udp(4790, &[0x0c, 0, 0, 3, 0, 0, 5, 0], frame),
+        // Ports that one of the configurations names.
+        over_udp(OTHER_PORTS.vxlan[1], &[8, 0, 0, 0, 0, 0, 5, 0], frame),
+        over_udp(OTHER_PORTS.geneve[1], &[0, 0, 0x65, 0x58, 0, 0, 5, 0], frame),
     ]
 }
 

@@ -1,0 +1,83 @@
+//! TLS between real programs, captured on interfaces that are not Ethernet devices: live output equals the replay of what
+//! tcpdump captures there.
+
+use tests::events::by_connection;
+use tests::tunnel::{self, Encapsulation, KernelInterface, LiveTunnel};
+
+use super::*;
+
+/// Asserts that a sensor on the interface of a tunnel, at either end, detects both connections.
+fn assert_fingerprinted_on(wire: &Wire, tunnel: &LiveTunnel, v6: bool, name: &str) {
+    for (host, [client, server]) in [(wire.server(), ["ingress", "egress"]), (wire.client(), ["egress", "ingress"])] {
+        let seen = live_and_replay_on(host, tunnel::NAME, &[], || scenes::tunnelled(wire, tunnel, v6));
+        let status = &events::of_type(&seen.live, "stats").last().expect("the last stats event")["stats"];
+        assert_eq!(status["kernel"]["unparseable"], 0, "{name}: {status}");
+        for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
+            let found = by_connection(&seen.live, kind);
+            assert_eq!(found.len(), scenes::TUNNELLED_CONNECTIONS, "{name}, {kind}: {found:#?}");
+            let has_v6 = found.keys().any(|connection| connection.starts_with("fd99::1 "));
+            assert!(found.values().all(|values| values.len() == 1) && has_v6 == v6, "{name}, {kind}: {found:#?}");
+        }
+        assert_directions(&seen.live, client, server);
+    }
+}
+
+fn assert_fingerprinted_on_kernel_interface(kind: KernelInterface, tools: &[&str]) {
+    if !require_tools(&["nginx"]) {
+        return;
+    }
+    let Some(_exclusive) = exclusive() else { return };
+    let wire = Wire::new();
+    let Some(tunnel) = LiveTunnel::of_kernel(&wire, kind).filter(|_| require_tools(tools)) else { return };
+    assert_fingerprinted_on(&wire, &tunnel, kind.carries_v6(), &format!("{kind:?}"));
+}
+
+#[test]
+fn connections_on_tun_interfaces_are_fingerprinted() {
+    if !require_tools(&["nginx"]) {
+        return;
+    }
+    let Some(_exclusive) = exclusive() else { return };
+    let wire = Wire::new();
+    assert_fingerprinted_on(&wire, &LiveTunnel::new(&wire, Encapsulation::Gre), true, "tun");
+}
+
+#[test]
+fn connections_on_ip_in_ip_interfaces_are_fingerprinted() {
+    assert_fingerprinted_on_kernel_interface(KernelInterface::IpInIp, &[]);
+}
+
+#[test]
+fn connections_on_gre_interfaces_are_fingerprinted() {
+    assert_fingerprinted_on_kernel_interface(KernelInterface::Gre, &[]);
+}
+
+#[test]
+fn connections_on_sit_interfaces_are_fingerprinted() {
+    assert_fingerprinted_on_kernel_interface(KernelInterface::Sit, &[]);
+}
+
+#[test]
+fn connections_on_ip_in_ipv6_interfaces_are_fingerprinted() {
+    assert_fingerprinted_on_kernel_interface(KernelInterface::IpInIp6, &[]);
+}
+
+#[test]
+fn connections_on_gre_over_ipv6_interfaces_are_fingerprinted() {
+    assert_fingerprinted_on_kernel_interface(KernelInterface::Gre6, &[]);
+}
+
+#[test]
+fn connections_on_wireguard_interfaces_are_fingerprinted() {
+    assert_fingerprinted_on_kernel_interface(KernelInterface::WireGuard, &["wg"]);
+}
+
+#[test]
+fn connections_on_ppp_interfaces_are_fingerprinted() {
+    assert_fingerprinted_on_kernel_interface(KernelInterface::Ppp, &["pppd", "socat"]);
+}
+
+#[test]
+fn connections_on_bonds_are_fingerprinted() {
+    assert_fingerprinted_on_kernel_interface(KernelInterface::Bond, &[]);
+}
