@@ -155,6 +155,57 @@ pub struct Gre {
 }
 
 impl OuterLayer {
+    /// Returns layers of every kind, tunnels with IPv4 and with IPv6 endpoints.
+    pub fn every() -> Vec<Self> {
+        let fields = Gre { checksum: true, key: Some(7), sequence: Some(9) };
+        let kinds = [
+            TunnelKind::Ip,
+            TunnelKind::Gre(Gre::default()),
+            TunnelKind::Gre(fields),
+            TunnelKind::GreEthernet(Gre::default()),
+            TunnelKind::Erspan(5),
+            TunnelKind::Vxlan(42),
+            TunnelKind::Geneve {
+                vni: 9,
+                options: vec![(0x0102, 0x80, vec![1; 8]), (0x0103, 1, Vec::new())],
+                ethernet: true,
+            },
+            TunnelKind::Geneve { vni: 9, options: Vec::new(), ethernet: false },
+            TunnelKind::GtpU {
+                teid: 77,
+                sequence: Some(3),
+                extensions: vec![(0x85, vec![0x10, 9]), (0x40, vec![0; 6])],
+            },
+            TunnelKind::EtherIp,
+            TunnelKind::L2tp { optional: false },
+            TunnelKind::L2tp { optional: true },
+            TunnelKind::L2tpEthernet { udp: true, cookie: 0 },
+            TunnelKind::L2tpEthernet { udp: false, cookie: 12 },
+            TunnelKind::Pptp { acknowledgment: false },
+            TunnelKind::Pptp { acknowledgment: true },
+            TunnelKind::Tzsp,
+        ];
+        let ends = [("192.0.2.1", "192.0.2.2"), ("2001:db8:f::1", "2001:db8:f::2")];
+        let tunnels = ends.iter().flat_map(|(from, to)| kinds.iter().map(|kind| Self::between(from, to, kind.clone())));
+        let links = [
+            LinkLayer::Tags(vec![(0x9100, 5)]),
+            LinkLayer::Tags(vec![(0x88a8, 5), (0x9200, 6), (0x9300, 7), (0x8100, 0)]),
+            LinkLayer::Pppoe { compressed: false },
+            LinkLayer::Pppoe { compressed: true },
+            LinkLayer::Snap,
+            LinkLayer::Backbone,
+            LinkLayer::VnTag,
+            LinkLayer::FabricPath,
+            LinkLayer::MetaData,
+            LinkLayer::Nsh { ethernet: false },
+            LinkLayer::Nsh { ethernet: true },
+            LinkLayer::Pseudowire { control_word: false },
+            LinkLayer::Pseudowire { control_word: true },
+        ];
+        let links = links.map(Self::Link).into_iter();
+        tunnels.chain([Self::Mpls(vec![16, 17]), Self::Authentication]).chain(links).collect()
+    }
+
     /// Returns a tunnel between two addresses.
     ///
     /// # Panics
@@ -368,28 +419,52 @@ fn ppp_protocol(ethertype: u16) -> [u8; 2] {
     }
 }
 
-/// Inserts an authentication header after the IP header, with a value of 12 bytes.
+/// Length of an authentication header with an integrity check value of 12 bytes.
+const AUTHENTICATION_LENGTH: u16 = 24;
+
+/// Adds an authentication header after the IP header.
 fn authentication(frame: &[u8]) -> Vec<u8> {
-    const LENGTH: u16 = 24;
-    let (ethertype, packet) = ip_packet(frame);
-    let (mut out, header) = (frame.to_vec(), if ethertype == ETHERTYPE_IPV4 { 20 } else { 40 });
-    let start = frame.len() - packet.len();
-    let ip = &mut out[start..];
-    let (protocol, length) = if ethertype == ETHERTYPE_IPV4 { (9, 2) } else { (6, 4) };
-    let next = std::mem::replace(&mut ip[protocol], AUTHENTICATION);
-    let longer = u16::from_be_bytes([ip[length], ip[length + 1]]) + LENGTH;
-    ip[length..length + 2].copy_from_slice(&longer.to_be_bytes());
-    if ethertype == ETHERTYPE_IPV4 {
-        ip[10..12].fill(0);
-        let mut sum = Checksum::default();
-        sum.add(&ip[..20]);
-        let sum = sum.value();
-        ip[10..12].copy_from_slice(&sum);
-    }
-    let mut inserted = vec![next, (LENGTH / 4 - 2) as u8, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
-    inserted.resize(LENGTH.into(), 0xa5);
+    let (_, packet) = ip_packet(frame);
+    let (mut out, start) = (frame.to_vec(), frame.len() - packet.len());
+    let longer = |length| length + AUTHENTICATION_LENGTH;
+    let (header, next) = change_payload(&mut out[start..], AUTHENTICATION, longer);
+    let mut inserted = vec![next, (AUTHENTICATION_LENGTH / 4 - 2) as u8, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+    inserted.resize(AUTHENTICATION_LENGTH.into(), 0xa5);
     out.splice(start + header..start + header, inserted);
     out
+}
+
+/// Removes the header that [`OuterLayer::Authentication`] adds to an IP packet. Returns `None` if there is none.
+pub(crate) fn without_authentication(packet: &[u8]) -> Option<Vec<u8>> {
+    let (protocol, header) = match packet.first()? >> 4 {
+        4 => (9, 20),
+        _ => (6, 40),
+    };
+    let next = *packet.get(header)?;
+    if packet[protocol] != AUTHENTICATION {
+        return None;
+    }
+    let mut out = packet.to_vec();
+    change_payload(&mut out, next, |length| length - AUTHENTICATION_LENGTH);
+    out.drain(header..header + usize::from(AUTHENTICATION_LENGTH));
+    Some(out)
+}
+
+/// Changes protocol and length in an IP header. Returns the length of the header, and the protocol before.
+fn change_payload(packet: &mut [u8], protocol: u8, length: impl FnOnce(u16) -> u16) -> (usize, u8) {
+    let is_v4 = packet[0] >> 4 == 4;
+    let (header, protocol_at, length_at) = if is_v4 { (20, 9, 2) } else { (40, 6, 4) };
+    let before = std::mem::replace(&mut packet[protocol_at], protocol);
+    let changed = length(u16::from_be_bytes([packet[length_at], packet[length_at + 1]]));
+    packet[length_at..][..2].copy_from_slice(&changed.to_be_bytes());
+    if is_v4 {
+        packet[10..12].fill(0);
+        let mut sum = Checksum::default();
+        sum.add(&packet[..header]);
+        let sum = sum.value();
+        packet[10..12].copy_from_slice(&sum);
+    }
+    (header, before)
 }
 
 impl Gre {

@@ -170,7 +170,7 @@ fn assert_tunnel(encapsulation: Encapsulation, filter: &str, names: &str) {
 
 #[test]
 fn the_vxlan_scene_is_recorded_as_planned() {
-    assert_tunnel(Encapsulation::Vxlan, "udp port 4789", "VXLAN");
+    assert_tunnel(Encapsulation::Vxlan(4789), "udp port 4789", "VXLAN");
 }
 
 #[test]

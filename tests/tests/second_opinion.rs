@@ -365,7 +365,7 @@ fn dhcp_values_agree_with_ja4plus() {
 #[test]
 fn values_in_tunnels_agree_with_ja4plus() {
     for (encapsulation, v6) in
-        [(Encapsulation::Vxlan, true), (Encapsulation::Gre, true), (Encapsulation::IpInIp, false)]
+        [(Encapsulation::Vxlan(4789), true), (Encapsulation::Gre, true), (Encapsulation::IpInIp, false)]
     {
         let rules = [DeviationRule::OuterAddresses, DeviationRule::LaterPacketC];
         compare_scene(&["openssl", "curl", "nginx"], MatchKey::Ports, &rules, |wire| {

@@ -81,7 +81,7 @@ impl Outside {
             raw_socket(ends, protocol)
         };
         let socket = match encapsulation {
-            Encapsulation::Vxlan => return Err(io::ErrorKind::Unsupported.into()),
+            Encapsulation::Vxlan(_) => return Err(io::ErrorKind::Unsupported.into()),
             Encapsulation::IpInIp => raw(libc::IPPROTO_IPIP)?,
             Encapsulation::Gre | Encapsulation::ErspanTwo | Encapsulation::ErspanThree => raw(libc::IPPROTO_GRE)?,
             Encapsulation::Geneve => udp_socket(ends, GENEVE_PORT)?,

@@ -22,7 +22,7 @@ impl Encapsulation {
     /// Returns the device kind: TAP for Ethernet payloads, TUN for IP payloads.
     pub(super) fn inside(self) -> DeviceKind {
         match self {
-            Self::Vxlan | Self::ErspanTwo | Self::ErspanThree | Self::Geneve => DeviceKind::Tap,
+            Self::Vxlan(_) | Self::ErspanTwo | Self::ErspanThree | Self::Geneve => DeviceKind::Tap,
             Self::Gre | Self::IpInIp | Self::Mpls | Self::GtpU => DeviceKind::Tun,
         }
     }
@@ -32,7 +32,7 @@ impl Encapsulation {
     pub(super) fn header(self, inside: &[u8], number: u32) -> Option<Vec<u8>> {
         let six = inside.first().is_some_and(|first| first >> 4 == 6);
         Some(match self {
-            Self::Vxlan => return None,
+            Self::Vxlan(_) => return None,
             Self::IpInIp if six => return None,
             Self::IpInIp => Vec::new(),
             Self::Gre => gre(0, if six { ETHERTYPE_V6 } else { ETHERTYPE_V4 }, &[]),

@@ -6,10 +6,12 @@
 mod end;
 mod header;
 mod kernel;
+mod layered;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use self::kernel::KernelInterface;
+pub use self::layered::LayeredTunnel;
 use crate::netns::{Namespace, Wire};
 use crate::process::Spawned;
 use crate::tuntap::Pump;
@@ -24,8 +26,8 @@ const MTU: &str = "1400";
 /// Encapsulation protocol of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encapsulation {
-    /// Ethernet frames in UDP, port 4789 (RFC 7348).
-    Vxlan,
+    /// Ethernet frames in UDP to this port (RFC 7348).
+    Vxlan(u16),
     /// IPv4 and IPv6 in GRE (RFC 2784).
     Gre,
     /// IPv4 in IPv4 (RFC 2003). IPv6 is not supported.
@@ -94,12 +96,25 @@ fn v6(host: u8) -> Ipv6Addr {
 
 /// Creates one end of the tunnel, sets it up and assigns its addresses. VXLAN needs no [`Pump`].
 fn end(here: &Namespace, there: &Namespace, number: u8, encapsulation: Encapsulation) -> Option<Pump> {
-    let pump = if encapsulation == Encapsulation::Vxlan {
+    let pump = if let Encapsulation::Vxlan(port) = encapsulation {
         let (local, remote) = (here.v4().to_string(), there.v4().to_string());
         let device = here.interface();
         here.ip(&[
-            "link", "add", NAME, "type", "vxlan", "id", VNI, "local", &local, "remote", &remote, "dstport", "4789",
-            "dev", device,
+            "link",
+            "add",
+            NAME,
+            "type",
+            "vxlan",
+            "id",
+            VNI,
+            "local",
+            &local,
+            "remote",
+            &remote,
+            "dstport",
+            &port.to_string(),
+            "dev",
+            device,
         ]);
         // Packets are not merged or segmented by offloads, as on the underlying wire.
         here.run(&["ethtool", "-K", NAME, "tso", "off", "gso", "off", "gro", "off"]).ok();

@@ -1,15 +1,20 @@
 //! TLS between real programs through each encapsulation: live output equals the replay and reports the inner
 //! connections.
 
+use std::collections::BTreeSet;
+
 use tests::events::by_connection;
-use tests::tunnel::{Encapsulation, LiveTunnel};
+use tests::outer_layer::{OuterLayer, TunnelKind};
+use tests::peers::Nginx;
+use tests::tunnel::{Encapsulation, LayeredTunnel, LiveTunnel};
 
 use super::*;
 
 /// Returns the tcpdump filter of the encapsulated packets.
 fn filter(encapsulation: Encapsulation) -> &'static str {
     match encapsulation {
-        Encapsulation::Vxlan => "udp dst port 4789",
+        Encapsulation::Vxlan(4789) => "udp dst port 4789",
+        Encapsulation::Vxlan(_) => "udp dst port 15000",
         Encapsulation::Gre => "ip proto 47 and (ip[22:2] = 0x0800 or ip[22:2] = 0x86dd)",
         Encapsulation::IpInIp => "ip proto 4",
         Encapsulation::Mpls => "mpls 16 and mpls 1000",
@@ -56,7 +61,12 @@ fn assert_fingerprinted_in(encapsulation: Encapsulation, v6: bool, options: &[&s
 
 #[test]
 fn connections_in_vxlan_are_fingerprinted() {
-    assert_fingerprinted_in(Encapsulation::Vxlan, true, &[]);
+    assert_fingerprinted_in(Encapsulation::Vxlan(4789), true, &[]);
+}
+
+#[test]
+fn connections_in_vxlan_on_a_configured_port_are_fingerprinted() {
+    assert_fingerprinted_in(Encapsulation::Vxlan(15_000), true, &["--vxlan-port", "15000"]);
 }
 
 #[test]
@@ -92,4 +102,53 @@ fn connections_in_geneve_are_fingerprinted() {
 #[test]
 fn connections_in_gtp_u_are_fingerprinted() {
     assert_fingerprinted_in(Encapsulation::GtpU, true, &["--hook", "generic"]);
+}
+
+/// Asserts that the sensor reads a TLS connection over IPv4 and one over IPv6 through each carrier, and one through Teredo,
+/// which carries IPv6 alone.
+fn assert_fingerprinted_in_every_carrier(hook: &str) {
+    if !require_tools(&["nginx", "curl"]) {
+        return;
+    }
+    let Some(_exclusive) = exclusive() else { return };
+    let wire = Wire::new();
+    let tunnel = LayeredTunnel::new(&wire);
+    let carriers = OuterLayer::every();
+    let teredo = TunnelKind::Teredo { authentication: true, origin: true };
+    let teredo = OuterLayer::between("192.0.2.1", "192.0.2.2", teredo);
+    let both = carriers.iter().flat_map(|carrier| tunnel.server().map(|server| (carrier, server)));
+    let connections: Vec<_> = both.chain([(&teredo, tunnel.server()[1])]).collect();
+    let chain = Chain::new(KeyType::Ec);
+    let _nginx = Nginx::start(wire.server(), 443, &chain);
+    let seen = live_and_replay(wire.server(), &["--hook", hook], || {
+        for (port, (carrier, server)) in (10_000..).zip(&connections) {
+            tunnel.set(vec![(*carrier).clone()]);
+            peers::curl(wire.client(), *server, 443, &["--local-port", &port.to_string()]);
+        }
+    });
+    for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
+        let found = by_connection(&seen.live, kind);
+        for (port, (carrier, _)) in (10_000..).zip(&connections) {
+            let of_port = found.iter().filter(|(connection, _)| connection.contains(&format!(" {port} > ")));
+            let counts: Vec<_> = of_port.map(|(_, values)| values.len()).collect();
+            assert_eq!(counts, [1], "{hook}, {kind} through {carrier:?}");
+        }
+    }
+    let hellos: BTreeSet<_> = values(&seen.live, "ja4").into_iter().collect();
+    assert_eq!(hellos.len(), 1, "{hook}: {hellos:?}");
+}
+
+#[test]
+fn connections_in_every_carrier_are_fingerprinted_with_tc() {
+    assert_fingerprinted_in_every_carrier("tc");
+}
+
+#[test]
+fn connections_in_every_carrier_are_fingerprinted_with_generic_xdp() {
+    assert_fingerprinted_in_every_carrier("generic");
+}
+
+#[test]
+fn connections_in_every_carrier_are_fingerprinted_with_native_xdp() {
+    assert_fingerprinted_in_every_carrier("native");
 }

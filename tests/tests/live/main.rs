@@ -71,7 +71,10 @@ fn live_and_replay_on(host: &Namespace, interface: &str, options: &[&str], traff
     // `Tcpdump::stop` waits for the last packets; the sensor receives them meanwhile.
     let recording = tcpdump.stop();
     let live = sensor.stop().ok().events();
-    let replayed = Sensor::new().replay(recording.file());
+    // A replay has no other options of the capture.
+    let ports = options.windows(2).find(|option| option[0] == "--vxlan-port").unwrap_or_default();
+    let arguments = [&["replay"], ports, &[recording.file().to_str().expect("temporary names are UTF-8")]].concat();
+    let replayed = Sensor::new().run(&arguments).ok().events();
     assert_same_fingerprints(&live, &replayed, CLOCK_TOLERANCE);
     LiveAndReplay { live, replayed, recording }
 }

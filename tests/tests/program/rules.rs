@@ -11,7 +11,8 @@ use tests::packets::{ACK, Envelope, Extension, FIN, PSH, SYN};
 
 use crate::comparison::SEED;
 use crate::frames::{
-    KNOWN_VERSIONS, METHODS, OTHER_PORTS, OTHER_VERSIONS, Setting, carriers, dtls, initial, inner, long, other_tunnels, sized,
+    KNOWN_VERSIONS, METHODS, OTHER_PORTS, OTHER_VERSIONS, Setting, carriers, dtls, initial, inner, long, other_tunnels,
+    sized,
 };
 use crate::model::{FilterResult, Model};
 

@@ -206,54 +206,6 @@ fn hellos_in_nested_tunnels_and_nested_fragments_are_fingerprinted() {
     }
 }
 
-/// Returns all carriers, tunnels with IPv4 and with IPv6 endpoints.
-fn carriers() -> Vec<OuterLayer> {
-    let fields = Gre { checksum: true, key: Some(7), sequence: Some(9) };
-    let kinds = [
-        TunnelKind::Ip,
-        TunnelKind::Gre(Gre::default()),
-        TunnelKind::Gre(fields),
-        TunnelKind::GreEthernet(Gre::default()),
-        TunnelKind::Erspan(5),
-        TunnelKind::Vxlan(42),
-        TunnelKind::Geneve {
-            vni: 9,
-            options: vec![(0x0102, 0x80, vec![1; 8]), (0x0103, 1, Vec::new())],
-            ethernet: true,
-        },
-        TunnelKind::Geneve { vni: 9, options: Vec::new(), ethernet: false },
-        TunnelKind::GtpU { teid: 77, sequence: Some(3), extensions: vec![(0x85, vec![0x10, 9]), (0x40, vec![0; 6])] },
-        TunnelKind::EtherIp,
-        TunnelKind::L2tp { optional: false },
-        TunnelKind::L2tp { optional: true },
-        TunnelKind::L2tpEthernet { udp: true, cookie: 0 },
-        TunnelKind::L2tpEthernet { udp: false, cookie: 12 },
-        TunnelKind::Pptp { acknowledgment: false },
-        TunnelKind::Pptp { acknowledgment: true },
-        TunnelKind::Tzsp,
-    ];
-    let ends = [("192.0.2.1", "192.0.2.2"), ("2001:db8:f::1", "2001:db8:f::2")];
-    let tunnels =
-        ends.iter().flat_map(|(from, to)| kinds.iter().map(|kind| OuterLayer::between(from, to, kind.clone())));
-    let links = [
-        LinkLayer::Tags(vec![(0x9100, 5)]),
-        LinkLayer::Tags(vec![(0x88a8, 5), (0x9200, 6), (0x9300, 7), (0x8100, 0)]),
-        LinkLayer::Pppoe { compressed: false },
-        LinkLayer::Pppoe { compressed: true },
-        LinkLayer::Snap,
-        LinkLayer::Backbone,
-        LinkLayer::VnTag,
-        LinkLayer::FabricPath,
-        LinkLayer::MetaData,
-        LinkLayer::Nsh { ethernet: false },
-        LinkLayer::Nsh { ethernet: true },
-        LinkLayer::Pseudowire { control_word: false },
-        LinkLayer::Pseudowire { control_word: true },
-    ];
-    let links = links.map(OuterLayer::Link).into_iter();
-    tunnels.chain([OuterLayer::Mpls(vec![16, 17]), OuterLayer::Authentication]).chain(links).collect()
-}
-
 #[test]
 fn vlan_tags_of_every_kind_are_listed() {
     let inside = |layer| vec![OuterLayer::Link(layer)];
@@ -280,7 +232,7 @@ fn vlan_tags_of_every_kind_are_listed() {
 #[test]
 fn every_pair_of_nested_carriers_yields_the_same_values() {
     const KINDS: [&str; 6] = ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"];
-    let carriers = carriers();
+    let carriers = OuterLayer::every();
     let single = carriers.iter().map(|carrier| vec![carrier.clone()]);
     let pairs = carriers.iter().flat_map(|outer| carriers.iter().map(move |inner| vec![outer.clone(), inner.clone()]));
     let paths = single.chain(pairs.filter(|pair| pair[0].carries(&pair[1])));
