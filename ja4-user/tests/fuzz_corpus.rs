@@ -15,7 +15,7 @@ use tests::fragment::Fragments;
 use tests::framing;
 use tests::hello::{Shape, records, server_flight_13, server_hello_12, server_hello_13};
 use tests::outer_layer::{Gre, OuterLayer, TunnelKind};
-use tests::packets::{Envelope, Extension};
+use tests::packets::{Envelope, Extension, PcapWriter, link_headers};
 use tests::random::SplitMix64;
 
 /// Check of a target, which panics if a property does not hold for its input.
@@ -246,7 +246,22 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     dtls_seeds(&old[4..], &mut add);
     x509_seeds(&mut add);
     tunnel_seeds(&mut add);
+    link_seeds(&mut add);
     seeds
+}
+
+/// Adds capture files of a SYN with each link header.
+fn link_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
+    let mut talk = TcpConversation::new();
+    talk.handshake();
+    let packet = &talk.packets()[0].frame[14..];
+    for (number, (link, header)) in link_headers(packet.len()).into_iter().enumerate() {
+        let mut file = Vec::new();
+        let mut pcap = PcapWriter::new(&mut file, link.into()).unwrap();
+        pcap.packet(0, &[&header, packet].concat()).unwrap();
+        pcap.finish().unwrap();
+        add("capture_reader", &format!("link_{link}_{number}"), file);
+    }
 }
 
 /// Adds TCP handshakes with a ClientHello in each kind of tunnel, in nested tunnels, truncated, and in fragments.
@@ -278,6 +293,10 @@ fn tunnel_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     ];
     for (name, layer) in &layers {
         add("tunnels", name, framed(&frames(vec![layer.clone()])));
+    }
+    for (number, layers) in OuterLayer::every().chunks(7).enumerate() {
+        let syns: Vec<_> = layers.iter().map(|layer| frames(vec![layer.clone()]).swap_remove(0)).collect();
+        add("tunnels", &format!("every_carrier_{number}"), framed(&syns));
     }
     let [_, ip, .., vxlan, geneve, _] = layers.map(|(_, layer)| layer);
     let deep = [vec![vxlan.clone(), ip.clone(), geneve.clone()], vec![ip.clone(); 9]];

@@ -256,6 +256,34 @@ pub struct TimedFrame {
     pub frame: Vec<u8>,
 }
 
+/// Returns link types of capture files with the header of each before an IPv4 packet of this length.
+pub fn link_headers(length: usize) -> Vec<(u16, Vec<u8>)> {
+    let snap = [0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
+    let data = |kind: u8, flags: u8, length: usize| {
+        let mut header = vec![0; length];
+        header[..2].copy_from_slice(&[kind, flags]);
+        [&header, &snap[..]].concat()
+    };
+    let tagged = |tag: &[u8]| [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1], tag, &[8, 0]].concat();
+    let attribute = ((length + 4) as u16).to_le_bytes();
+    let size = ((length + 2) as u16).to_be_bytes();
+    vec![
+        (51, vec![0x11, 0, 0, 7, size[0], size[1], 0, 0x21]),
+        (104, vec![0x0f, 0, 8, 0]),
+        (105, data(0x08, 1, 24)),
+        (105, data(0x88, 3, 32)),
+        (127, [&[0, 0, 9, 0, 2, 0, 0, 0, 0x20][..], &data(0x88, 2, 28)].concat()),
+        (163, [&[0x80, 0x21, 0x10, 1, 0, 0, 0, 64][..], &[0; 56], &data(0x08, 2, 24)].concat()),
+        (192, [&[0, 0, 8, 0, 105, 0, 0, 0][..], &data(0x08, 1, 24)].concat()),
+        (192, [&[0, 0, 8, 0, 1, 0, 0, 0][..], &tagged(&[])].concat()),
+        (239, [&[2, 0, 0, 5, 6, 0, 10, 0, b'a', 0, 0, 0], &attribute[..], &[9, 0]].concat()),
+        (242, [&[0; 40][..], &[8, 0, 0, 0]].concat()),
+        (258, [&[12, 0, 0, 0, 1, 0, 0, 0, 101, 0, 0, 0][..], &[]].concat()),
+        (284, tagged(&[0x40, 1, 0, 0])),
+        (285, tagged(&[0xda, 0xda, 0, 0, 0x40, 1, 0, 0])),
+    ]
+}
+
 /// Writer of pcap files with nanosecond timestamps, little-endian.
 #[derive(Debug)]
 pub struct PcapWriter<W: Write> {

@@ -42,13 +42,17 @@ pub(crate) fn soak() -> Result<()> {
     succeed(soak.env("JA4_TEST_SOAK", SOAK))
 }
 
-/// Loads the kernel programs on the Debian kernel that is unpacked in `folder`.
+/// On the Debian kernel that is unpacked in `folder`: loads the kernel programs, and captures on interfaces that not every
+/// kernel has.
 pub(crate) fn kernel(folder: &Path) -> Result<()> {
     let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
     let machine = root().join("tests/vm/run");
     let runner = format!("target.'cfg(all())'.runner=[{:?}, {:?}]", machine.display(), folder.display());
-    let mut test = sensor_test("program", "verifier", &["--config", &runner], &["--nocapture"])?;
-    succeed(test.env("JA4_TEST_REQUIRE", "bpf"))
+    for (target, filter) in [("program", "verifier"), ("live", "interfaces::")] {
+        let mut test = sensor_test(target, filter, &["--config", &runner], &["--nocapture"])?;
+        succeed(test.env("JA4_TEST_REQUIRE", "bpf"))?;
+    }
+    Ok(())
 }
 
 /// `cargo test` for the tests of one target that have `filter` in their names, with options of cargo and arguments for its

@@ -106,6 +106,10 @@ const KERNELS: &[Package] = &[
     package(&["busybox-static"]),
     program(&["cpio"], "cpio"),
     program(&["kmod"], "depmod"),
+    // Interfaces that the machine's own kernel may lack.
+    program(&["wireguard-tools"], "wg"),
+    program(&["ppp"], "pppd"),
+    program(&["socat"], "socat"),
 ];
 
 /// The command that has requirements. Each one has those of the commands before it.

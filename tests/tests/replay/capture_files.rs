@@ -2,7 +2,7 @@
 
 use super::*;
 
-use tests::packets::ETHERNET;
+use tests::packets::{ETHERNET, link_headers};
 use tests::pcapng::{IEEE_802_15_4, PcapngFile, RAW_IP};
 
 const ETHERNET_LINK: u16 = ETHERNET as u16;
@@ -40,48 +40,20 @@ fn unsupported(events: &[Value], packets: usize) -> u64 {
     unsupported
 }
 
-/// Link types that are not announced by an EtherType alone, and the header of each before an IPv4 packet of this length.
-fn headers(length: usize) -> Vec<(u16, Vec<u8>)> {
-    let snap = [0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
-    let data = |kind: u8, flags: u8, length: usize| {
-        let mut header = vec![0; length];
-        header[..2].copy_from_slice(&[kind, flags]);
-        [&header, &snap[..]].concat()
-    };
-    let tagged = |tag: &[u8]| [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1], tag, &[8, 0]].concat();
-    let attribute = ((length + 4) as u16).to_le_bytes();
-    let size = ((length + 2) as u16).to_be_bytes();
-    vec![
-        (51, vec![0x11, 0, 0, 7, size[0], size[1], 0, 0x21]),
-        (104, vec![0x0f, 0, 8, 0]),
-        (105, data(0x08, 1, 24)),
-        (105, data(0x88, 3, 32)),
-        (127, [&[0, 0, 9, 0, 2, 0, 0, 0, 0x20][..], &data(0x88, 2, 28)].concat()),
-        (163, [&[0x80, 0x21, 0x10, 1, 0, 0, 0, 64][..], &[0; 56], &data(0x08, 2, 24)].concat()),
-        (192, [&[0, 0, 8, 0, 105, 0, 0, 0][..], &data(0x08, 1, 24)].concat()),
-        (192, [&[0, 0, 8, 0, 1, 0, 0, 0][..], &tagged(&[])].concat()),
-        (239, [&[2, 0, 0, 5, 6, 0, 10, 0, b'a', 0, 0, 0], &attribute[..], &[9, 0]].concat()),
-        (242, [&[0; 40][..], &[8, 0, 0, 0]].concat()),
-        (258, [&[12, 0, 0, 0, 1, 0, 0, 0, 101, 0, 0, 0][..], &[]].concat()),
-        (284, tagged(&[0x40, 1, 0, 0])),
-        (285, tagged(&[0xda, 0xda, 0, 0, 0x40, 1, 0, 0])),
-    ]
-}
-
 #[test]
 fn every_link_type_yields_the_same_values() {
     let conversation = plain();
     let expected = all_values(&replay(&conversation));
-    for kind in 0..headers(0).len() {
+    for kind in 0..link_headers(0).len() {
         let mut file = PcapngFile::new();
-        file.interface(headers(0)[kind].0, "it0");
+        file.interface(link_headers(0)[kind].0, "it0");
         for TimedFrame { time, frame } in conversation.packets() {
             let packet = &frame[ETHERNET_HEADER..];
-            let frame = [&headers(packet.len())[kind].1, packet].concat();
+            let frame = [&link_headers(packet.len())[kind].1, packet].concat();
             file.packet(0, &TimedFrame { time: *time, frame });
         }
         let outcome = replay_file(&file, &[]).ok();
-        assert_eq!(all_values(&outcome.events()), expected, "link type {}, {kind}", headers(0)[kind].0);
+        assert_eq!(all_values(&outcome.events()), expected, "link type {}, {kind}", link_headers(0)[kind].0);
     }
 }
 
