@@ -57,7 +57,7 @@ fn check_nesting(slice: SliceFrame<'_>, start: ParseStart) {
     let (mut slice, mut start) = (slice, start);
     for _ in 0..=slice.bytes.len() / MIN_TUNNEL_HEADER {
         let mut headers = PacketHeaders::default();
-        let outcome = parse(&slice, start, &TunnelPorts::ASSIGNED, &mut headers);
+        let outcome = parse(&slice, start, &TunnelPorts::NONE, &mut headers);
         let end = slice.bytes.len();
         let (l3, l4, payload) = (headers.l3 as usize, headers.l4 as usize, headers.payload as usize);
         match outcome {

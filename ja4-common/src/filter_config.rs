@@ -18,8 +18,7 @@ use crate::tunnel::TunnelPorts;
 /// | 40 | 4 | budget of an HTTP/2 client, payload bytes |
 /// | 44 | 4 | budget of an HTTP/1 request, payload bytes |
 /// | 48 | 4 | budget of one side of an SSH handshake, payload bytes |
-/// | 52 | 8 | UDP ports of tunnels, see [`TunnelPorts`] |
-/// | 60 | 4 | zero |
+/// | 52 | 12 | UDP ports of tunnels, see [`TunnelPorts`] |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FilterConfig {
@@ -46,8 +45,6 @@ pub struct FilterConfig {
     pub ssh_budget: u32,
     /// UDP ports of tunnels.
     pub tunnel_ports: TunnelPorts,
-    /// Always zero.
-    pub reserved: u32,
 }
 
 /// Epochs without a packet after which a flow is no longer in the membership filter. The loader chooses the length of
@@ -83,8 +80,7 @@ impl FilterConfig {
             http2_budget: Self::HTTP2_BUDGET,
             http_budget: Self::HTTP_BUDGET,
             ssh_budget: Self::SSH_BUDGET,
-            tunnel_ports: TunnelPorts::ASSIGNED,
-            reserved: 0,
+            tunnel_ports: TunnelPorts::NONE,
         }
     }
 }

@@ -30,49 +30,60 @@ mod port {
     pub(super) const TZSP: u16 = 37008;
 }
 
-/// UDP ports of VXLAN and Geneve in addition to the assigned ones, which are the defaults.
+/// UDP ports of VXLAN and Geneve in addition to the usual ones.
 ///
 /// | offset | size | field |
 /// |---|---|---|
-/// | 0 | 4 | two ports of VXLAN |
-/// | 4 | 4 | two ports of Geneve |
+/// | 0 | 4 | two ports of VXLAN, 0: none |
+/// | 4 | 4 | two ports of Geneve, 0: none |
+/// | 8 | 4 | 1: there are any |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TunnelPorts {
-    /// Ports of VXLAN.
-    pub vxlan: [u16; Self::MAX],
-    /// Ports of Geneve.
-    pub geneve: [u16; Self::MAX],
+    vxlan: [u16; Self::MAX],
+    geneve: [u16; Self::MAX],
+    /// If it is 0, the verifier removes the comparisons.
+    is_configured: u32,
 }
 
 impl TunnelPorts {
     /// Most ports of each.
     pub const MAX: usize = 2;
 
-    /// The assigned ports alone.
-    pub const ASSIGNED: Self = Self { vxlan: [port::VXLAN; Self::MAX], geneve: [port::GENEVE; Self::MAX] };
+    /// None.
+    pub const NONE: Self = Self { vxlan: [0; Self::MAX], geneve: [0; Self::MAX], is_configured: 0 };
+
+    /// These ports; 0: none.
+    pub const fn new(vxlan: [u16; Self::MAX], geneve: [u16; Self::MAX]) -> Self {
+        Self { vxlan, geneve, is_configured: 1 }
+    }
 
     #[inline(always)]
     const fn is_vxlan(&self, dst_port: u16) -> bool {
-        matches!(dst_port, port::VXLAN | port::VXLAN_LINUX) || dst_port == self.vxlan[0] || dst_port == self.vxlan[1]
+        matches!(dst_port, port::VXLAN | port::VXLAN_LINUX) || self.is_configured != 0 && is_one(dst_port, &self.vxlan)
     }
 
     #[inline(always)]
     const fn is_geneve(&self, dst_port: u16) -> bool {
-        dst_port == port::GENEVE || dst_port == self.geneve[0] || dst_port == self.geneve[1]
+        dst_port == port::GENEVE || self.is_configured != 0 && is_one(dst_port, &self.geneve)
     }
 
     /// Whether a datagram between these UDP ports may be one of a tunnel.
     #[inline(always)]
     pub(crate) const fn may_be_tunnel(&self, src_port: u16, dst_port: u16) -> bool {
-        matches!(dst_port, port::GTP_U | port::VXLAN_GPE | port::TZSP)
-            || self.is_vxlan(dst_port)
-            || self.is_geneve(dst_port)
+        matches!(dst_port, port::GTP_U | port::VXLAN | port::VXLAN_GPE | port::GENEVE | port::VXLAN_LINUX | port::TZSP)
             || src_port == port::L2TP
             || dst_port == port::L2TP
             || src_port == port::TEREDO
             || dst_port == port::TEREDO
+            || self.is_configured != 0 && (is_one(dst_port, &self.vxlan) || is_one(dst_port, &self.geneve))
     }
+}
+
+/// Whether a port is one of two.
+#[inline(always)]
+const fn is_one(port: u16, ports: &[u16; TunnelPorts::MAX]) -> bool {
+    port != 0 && (port == ports[0] || port == ports[1])
 }
 
 /// Protocol types of GRE that are not EtherTypes: ERSPAN I and II, ERSPAN III.

@@ -54,14 +54,17 @@ settings! {
 impl TunnelSettings {
     /// The ports for the filter.
     pub(crate) fn ports(&self) -> TunnelPorts {
-        let with = |mut ports: [u16; TunnelPorts::MAX], further: &[NonZeroU16]| {
-            for (port, further) in ports.iter_mut().zip(further) {
-                *port = further.get();
+        if *self == Self::default() {
+            return TunnelPorts::NONE;
+        }
+        let first = |ports: &[NonZeroU16]| {
+            let mut first = [0; TunnelPorts::MAX];
+            for (to, port) in first.iter_mut().zip(ports) {
+                *to = port.get();
             }
-            ports
+            first
         };
-        let TunnelPorts { vxlan, geneve } = TunnelPorts::ASSIGNED;
-        TunnelPorts { vxlan: with(vxlan, &self.vxlan_ports), geneve: with(geneve, &self.geneve_ports) }
+        TunnelPorts::new(first(&self.vxlan_ports), first(&self.geneve_ports))
     }
 }
 

@@ -97,7 +97,9 @@ fn over_udp(port: u16, header: &[u8], content: &[u8]) -> Vec<u8> {
 }
 
 /// Configured ports of tunnels.
-pub(crate) const OTHER_PORTS: TunnelPorts = TunnelPorts { vxlan: [4789, 15_000], geneve: [6081, 15_001] };
+pub(crate) const OTHER_PORTS: TunnelPorts = TunnelPorts::new([0, VXLAN_PORT], [GENEVE_PORT, 0]);
+const VXLAN_PORT: u16 = 15_000;
+const GENEVE_PORT: u16 = 15_001;
 
 /// Returns tunnels that the crafted carriers do not support: older and newer kinds, by header and content.
 pub(crate) fn other_tunnels(frame: &[u8]) -> Vec<Vec<u8>> {
@@ -114,8 +116,8 @@ pub(crate) fn other_tunnels(frame: &[u8]) -> Vec<Vec<u8>> {
         over_udp(8472, &[8, 0, 0, 0, 0, 0, 5, 0], frame),
         over_udp(4790, &[0x0c, 0, 0, 3, 0, 0, 5, 0], frame),
         // Ports that one of the configurations names.
-        over_udp(OTHER_PORTS.vxlan[1], &[8, 0, 0, 0, 0, 0, 5, 0], frame),
-        over_udp(OTHER_PORTS.geneve[1], &[0, 0, 0x65, 0x58, 0, 0, 5, 0], frame),
+        over_udp(VXLAN_PORT, &[8, 0, 0, 0, 0, 0, 5, 0], frame),
+        over_udp(GENEVE_PORT, &[0, 0, 0x65, 0x58, 0, 0, 5, 0], frame),
     ]
 }
 
