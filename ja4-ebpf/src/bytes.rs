@@ -429,7 +429,8 @@ pub(crate) fn skb_info(ctx: &TcContext, egress: bool, link: LinkHeader) -> Frame
         ifindex: skb.ifindex,
         egress,
         link,
-        vlan: if skb.vlan_present != 0 { skb.vlan_tci as u16 | VLAN_PRESENT } else { 0 },
+        // 0 or 1, and a mask: after a branch, the verifier would follow everything behind it twice.
+        vlan: (skb.vlan_tci as u16 | VLAN_PRESENT) & (skb.vlan_present as u16).wrapping_neg(),
         gso_size: skb.gso_size as u16,
         gso_segs: skb.gso_segs,
     }

@@ -74,7 +74,7 @@ fn ja4_tc_ingress(ctx: TcContext) -> i32 {
     NEXT
 }
 
-/// Ingress with tc on an interface whose frames have no link header.
+/// Ingress with tc on an interface without link headers.
 #[classifier]
 fn ja4_tc_ip_ingress(ctx: TcContext) -> i32 {
     log!(&ctx, filter_ip(&ctx, false));

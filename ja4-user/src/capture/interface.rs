@@ -17,7 +17,7 @@ pub(crate) const ARPHRD_ETHER: u16 = 1;
 /// `ARPHRD_LOOPBACK`: Linux gives these frames an Ethernet header.
 pub(crate) const ARPHRD_LOOPBACK: u16 = 772;
 
-/// `ARPHRD_*` of interfaces whose frames start with an IP header (Linux 6.18: include/uapi/linux/if_arp.h).
+/// `ARPHRD_*` of interfaces with frames that start with an IP header (Linux 6.18: include/uapi/linux/if_arp.h).
 const IP_LINK_TYPES: [u16; 8] = [
     0xfffe, // ARPHRD_NONE: tun, WireGuard, XFRM
     512,    // ARPHRD_PPP: the kernel adds and removes the PPP header behind the hooks
@@ -58,7 +58,7 @@ pub struct Interface {
     pub is_physical: Option<bool>,
     /// Largest packet in bytes, without the link header. `None`: unknown.
     pub mtu: Option<u32>,
-    /// `ARPHRD_*`. `None`: it has no link-layer address, so it is not Ethernet, and `/sys` does not tell the type.
+    /// `ARPHRD_*`. `None`: it has no link-layer address, so it is not Ethernet, and `/sys` has no type.
     pub link_type: Option<u16>,
 }
 
