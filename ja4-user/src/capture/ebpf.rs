@@ -174,7 +174,7 @@ impl Kernel {
             rings.push(new_ring(settings.ring_bytes)?);
         }
         let mut ebpf = EbpfLoader::new()
-            // The programs have no CO-RE relocations. Reading the kernel's types would take 30 MiB for nothing.
+            // The programs have no CO-RE relocations. Parsing the kernel's types would leave 8 MiB in the allocator.
             .btf(None)
             .override_global("FILTER_CONFIG", settings.filter_config.as_bytes(), true)
             .map_max_entries("FLOWS", settings.flows)
