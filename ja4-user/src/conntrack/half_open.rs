@@ -82,6 +82,13 @@ impl Endpoints {
     }
 }
 
+/// The fingerprint of the SYN with which a connection begins.
+fn ja4t_of(value: &Arc<FingerprintValue>, start: Time, is_first_seen: bool) -> FingerprintRecord {
+    let mut seen = FingerprintRecord::new(Method::Ja4t, Side::Client, 1, Arc::clone(value), (start, start));
+    seen.set_first_seen(is_first_seen);
+    seen
+}
+
 impl HalfOpen {
     /// The compact form of a connection, if it has one: [`Self::expand`] returns the same connection.
     pub(crate) fn of<A: AppState>(connection: &Connection<A>) -> Option<Self> {
@@ -135,16 +142,7 @@ impl HalfOpen {
         let [ja4t] = &**history else {
             return None;
         };
-        let FingerprintRecord {
-            method: Method::Ja4t,
-            side: Side::Client,
-            count: 1,
-            value,
-            time,
-            packet: None,
-            first_seen,
-        } = ja4t
-        else {
+        let FingerprintRecord { method: Method::Ja4t, value, .. } = ja4t else {
             return None;
         };
         let FlowIdentity { id, community: _, client, server, proto: PROTO_TCP, vlan } = *identity else {
@@ -171,7 +169,7 @@ impl HalfOpen {
             && !incomplete_since.is_known()
             && *mss != Some(0);
         let is_computable = syn.get() == Some(*start)
-            && time == start
+            && *ja4t == ja4t_of(value, *start, ja4t.is_first_seen())
             && (hops.client, hops.server) == (path::hops(*client_ttl), None)
             && id == flow_id(&flow_key(client, server, PROTO_TCP), first_seq_of_client.wrapping_sub(1));
         if !is_bare || !is_computable {
@@ -179,7 +177,7 @@ impl HalfOpen {
         }
         let flags = [
             (*client_is_high, flag::CLIENT_IS_HIGH),
-            (*first_seen, flag::FIRST_SEEN),
+            (ja4t.is_first_seen(), flag::FIRST_SEEN),
             (*is_new, flag::IS_NEW),
             (has_app, flag::HAS_APP),
         ];
@@ -215,15 +213,7 @@ impl HalfOpen {
             vlan: self.vlan,
         };
         let mut history = ThinVec::with_capacity(1);
-        history.push(FingerprintRecord {
-            method: Method::Ja4t,
-            side: Side::Client,
-            count: 1,
-            value: Arc::clone(&self.ja4t),
-            time: self.start,
-            packet: None,
-            first_seen: is_set(flag::FIRST_SEEN),
-        });
+        history.push(ja4t_of(&self.ja4t, self.start, is_set(flag::FIRST_SEEN)));
         let mut record = ConnectionRecord {
             last: self.last,
             history,

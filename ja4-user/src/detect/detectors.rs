@@ -21,7 +21,7 @@ use super::first_seen::{FirstSeen, FirstSeenFact, FirstSeenScope, FirstSeenSetti
 use super::local_networks::LocalNetworks;
 use super::profile::{ProfileRow, ProfileStats, Profiles, profile_hash, profile_hash_of};
 use super::rules::{GroupLimits, RuleEngineStats, RuleMatch, RuleMatcher, RuleWindows, stats_of};
-use crate::model::{AddCounters, Method, Time};
+use crate::model::{AddCounters, Alert, Method, Time};
 
 /// Most parts: several for each thread, so that two threads rarely need the same one.
 const MAX_PARTS: usize = 32;
@@ -70,7 +70,8 @@ impl Detector {
         match evaluation {
             Evaluation::Builtin(rule) => builtin.evaluate(rule, event, cooldowns),
             Evaluation::Profile => {
-                profiles.fingerprint(event.record, event.seen?, event.now, cooldowns).map(BuiltinOutcome::Alert)
+                let alert = profiles.fingerprint(event.record, event.seen?, event.now, cooldowns)?;
+                Some(BuiltinOutcome::Alert(Alert { packet: event.packet, ..alert }))
             }
             Evaluation::Rule(found) => {
                 let fired = windows.add(found, event.now)?;

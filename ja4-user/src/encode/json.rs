@@ -52,7 +52,7 @@ impl Json {
     pub(super) fn snapshot(&mut self, at: Time, subject: &Subject<'_>, record: &ConnectionRecord, out: &mut Vec<u8>) {
         self.open_event::<CONNECTION>(at, subject, out);
         let history = record.history.iter();
-        fingerprints(history.map(|seen| (seen.time, Subject { seen: Some(seen), ..Subject::NONE })), out);
+        fingerprints(history.map(|seen| (seen.time(record.start), Subject { seen: Some(seen), ..Subject::NONE })), out);
         end(out);
     }
 

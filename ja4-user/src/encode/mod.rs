@@ -254,6 +254,7 @@ mod tests {
 
         /// 2026-11-23T07:00:00.123456789Z
         pub(crate) const TIME: Time = Time(1_795_417_200_123_456_789);
+        const START: Time = Time(TIME.0 - 1_500_000_000);
 
         pub(crate) fn context() -> EncodeContext {
             EncodeContext {
@@ -369,29 +370,22 @@ mod tests {
 
         /// A fingerprint of which everything is known.
         pub(crate) fn seen() -> FingerprintRecord {
-            FingerprintRecord {
-                method: Method::Ja4,
-                side: Side::Client,
-                count: 1,
-                value: Arc::new(FingerprintValue {
-                    label: Some(Arc::new(Label {
-                        name: "Chromium".into(),
-                        source: "builtin".into(),
-                        category: Some("browser".into()),
-                        confidence: Some(90),
-                    })),
-                    known_bad: Some(Arc::new(KnownBad {
-                        pattern: "t13d15*".into(),
-                        category: "c2".into(),
-                        confidence: 20,
-                        note: "shared with browsers".into(),
-                    })),
-                    .."t13d1516h2_8daaf6152771_e5627efa2ab1".into()
-                }),
-                time: TIME,
-                packet: None,
-                first_seen: true,
-            }
+            let value = FingerprintValue {
+                label: Some(Arc::new(Label {
+                    name: "Chromium".into(),
+                    source: "builtin".into(),
+                    category: Some("browser".into()),
+                    confidence: Some(90),
+                })),
+                known_bad: Some(Arc::new(KnownBad {
+                    pattern: "t13d15*".into(),
+                    category: "c2".into(),
+                    confidence: 20,
+                    note: "shared with browsers".into(),
+                })),
+                .."t13d1516h2_8daaf6152771_e5627efa2ab1".into()
+            };
+            FingerprintRecord::new(Method::Ja4, Side::Client, 1, Arc::new(value), (START, TIME)).sighted(true)
         }
 
         /// A connection of which everything is known.
@@ -399,7 +393,7 @@ mod tests {
             ConnectionRecord {
                 identity: flow(),
                 interface: 1,
-                start: Time(TIME.0 - 1_500_000_000),
+                start: START,
                 last: TIME,
                 packets: [12, 10].into(),
                 bytes: [1_234, 56_789].into(),
@@ -428,7 +422,7 @@ mod tests {
                 ended: Some(EndReason::Fin),
                 last: TIME,
                 attributes: attributes.into(),
-                ..ConnectionRecord::new(&flow, 1, Time(TIME.0 - 1_500_000_000))
+                ..ConnectionRecord::new(&flow, 1, START)
             }
         }
 

@@ -22,7 +22,7 @@ fn lines(format: Format, seen: Option<&FingerprintRecord>, record: &ConnectionRe
 
 #[test]
 fn a_fingerprint_of_which_nothing_is_known_has_no_further_fields() {
-    let seen = FingerprintRecord { first_seen: false, ..seen().labelled(None).matching(None) };
+    let seen = seen().labelled(None).matching(None).sighted(false);
     let record = connection(flow(), SharedAttributes::default());
     for format in Format::ALL {
         let [with, without] = [Some(&seen), None].map(|seen| lines(format, seen, &record));

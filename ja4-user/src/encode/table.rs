@@ -73,7 +73,7 @@ impl Table {
             write,
         );
         if let Some(seen) = seen {
-            marks(seen.value.label.as_deref(), seen.first_seen, seen.value.known_bad.as_deref(), out);
+            marks(seen.value.label.as_deref(), seen.is_first_seen(), seen.value.known_bad.as_deref(), out);
         }
         out.push(b'\n');
     }

@@ -1,6 +1,5 @@
 //! The record of a connection: what rules evaluate, and what is stored and shown.
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use arcstr::ArcStr;
@@ -66,33 +65,83 @@ impl From<&str> for FingerprintValue {
     }
 }
 
-/// A fingerprint in the record of its connection.
+/// A fingerprint in the record of its connection. A record has several, and there are a million records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FingerprintRecord {
-    /// Method.
-    pub method: Method,
-    /// Endpoint that it describes.
-    pub side: Side,
-    /// Its number among those of this method and connection, from 1.
-    pub count: u32,
     /// The value.
     pub value: Arc<FingerprintValue>,
-    /// Time.
-    pub time: Time,
-    /// Number of the packet in a replay.
-    pub packet: Option<NonZeroU64>,
-    /// Whether the value was never seen on this network before.
-    pub first_seen: bool,
+    /// Time since the start of the connection, see [`Self::time`].
+    after: u32,
+    count: u16,
+    /// Method.
+    pub method: Method,
+    /// [`OF_SERVER`] and [`FIRST_SEEN`].
+    flags: u8,
 }
 
-/// Every connection has some.
-const _: () = assert!(size_of::<FingerprintRecord>() == 32);
+/// Flags of a [`FingerprintRecord`].
+const OF_SERVER: u8 = 1;
+const FIRST_SEEN: u8 = 2;
+
+/// Flag of a [`FingerprintRecord::after`] in milliseconds; the others are in microseconds.
+const MILLISECONDS: u32 = 1 << 31;
+
+const _: () = assert!(size_of::<FingerprintRecord>() == 16);
 
 impl FingerprintRecord {
-    /// Returns the number of the packet in a replay.
+    /// Creates the record of a fingerprint that was seen at `time` in a connection that began at `start`, as not seen first.
+    /// `count` is its number among those of the same method and connection, from 1.
     #[must_use]
-    pub fn packet(&self) -> Option<u64> {
-        self.packet.map(NonZeroU64::get)
+    pub fn new(
+        method: Method,
+        side: Side,
+        count: u32,
+        value: Arc<FingerprintValue>,
+        (start, time): (Time, Time),
+    ) -> Self {
+        let after = (time.0 / 1000).saturating_sub(start.0 / 1000);
+        let after = match u32::try_from(after) {
+            Ok(after) if after < MILLISECONDS => after,
+            _ => u32::try_from(after / 1000).unwrap_or(u32::MAX) | MILLISECONDS,
+        };
+        let flags = if side == Side::Server { OF_SERVER } else { 0 };
+        Self { value, after, count: u16::try_from(count).unwrap_or(u16::MAX), method, flags }
+    }
+
+    /// Endpoint that it describes.
+    #[must_use]
+    pub const fn side(&self) -> Side {
+        if self.flags & OF_SERVER != 0 { Side::Server } else { Side::Client }
+    }
+
+    /// Its number among those of this method and connection, from 1; at most 65,535.
+    #[must_use]
+    pub const fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// Its time, in whole microseconds; later than 35 minutes after the start of the connection, in whole milliseconds after
+    /// it, and at most 24 days.
+    #[must_use]
+    pub const fn time(&self, start: Time) -> Time {
+        let unit = if self.after & MILLISECONDS != 0 { 1000 } else { 1 };
+        Time((start.0 / 1000 + (self.after & !MILLISECONDS) as u64 * unit) * 1000)
+    }
+
+    /// Whether the value was never seen on this network before.
+    #[must_use]
+    pub const fn is_first_seen(&self) -> bool {
+        self.flags & FIRST_SEEN != 0
+    }
+
+    /// Sets [`Self::is_first_seen`].
+    pub const fn set_first_seen(&mut self, is_first: bool) {
+        self.flags = self.flags & !FIRST_SEEN | if is_first { FIRST_SEEN } else { 0 };
+    }
+
+    /// What distinguishes it from the others of its connection.
+    pub(crate) const fn key(&self) -> (Method, u16, u32) {
+        (self.method, self.count, self.after)
     }
 }
 
@@ -100,15 +149,24 @@ impl FingerprintRecord {
 impl FingerprintRecord {
     /// A client's first value of a method, for tests.
     pub(crate) fn example(method: Method, value: &str) -> Self {
-        Self {
-            method,
-            side: Side::Client,
-            count: 1,
-            value: Arc::new(value.into()),
-            time: Time(0),
-            packet: None,
-            first_seen: false,
-        }
+        Self::numbered_example(method, value, 1)
+    }
+
+    /// A client's value with this number, for tests.
+    pub(crate) fn numbered_example(method: Method, value: &str, count: u32) -> Self {
+        Self::new(method, Side::Client, count, Arc::new(value.into()), (Time(0), Time(0)))
+    }
+
+    /// The same of one side, for tests.
+    pub(crate) const fn of_side(mut self, side: Side) -> Self {
+        self.flags = self.flags & !OF_SERVER | if matches!(side, Side::Server) { OF_SERVER } else { 0 };
+        self
+    }
+
+    /// The same as first seen or not, for tests.
+    pub(crate) const fn sighted(mut self, is_first: bool) -> Self {
+        self.set_first_seen(is_first);
+        self
     }
 
     /// The same with a label, for tests.
@@ -323,5 +381,37 @@ impl ConnectionRecord {
     #[must_use]
     pub fn protocol(&self) -> Option<&'static str> {
         self.attributes.protocol(self.identity.proto)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_fingerprint_is_exact_to_microseconds_for_half_an_hour() {
+        const SECOND: u64 = 1_000_000_000;
+        let start = Time(1_795_417_200_123_456_789);
+        let seen =
+            |time| FingerprintRecord::new(Method::Ja4ssh, Side::Server, 70_000, Arc::new("".into()), (start, time));
+        for (after, unit) in [
+            (0, 1_000),
+            (999, 1_000),
+            (1_234_567_890, 1_000),
+            (35 * 60 * SECOND + 5_999, 1_000),
+            (36 * 60 * SECOND + 1_234_567, 1_000_000),
+            (24 * 86_400 * SECOND + 7, 1_000_000),
+        ] {
+            let time = Time(start.0 + after);
+            let error = time.0 / 1000 * 1000 - seen(time).time(start).0;
+            assert!(error < unit && (unit > 1_000 || error == 0), "after {after} ns: {error} ns");
+        }
+        // A packet before the first one, and one years later.
+        assert_eq!(seen(Time(0)).time(start), Time(start.0 / 1000 * 1000));
+        assert!(seen(Time(u64::MAX)).time(start).0 > start.0 + 24 * 86_400 * SECOND);
+        assert_eq!(
+            (seen(start).side(), seen(start).count(), seen(start).is_first_seen()),
+            (Side::Server, u16::MAX, false)
+        );
     }
 }

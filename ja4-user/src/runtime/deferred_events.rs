@@ -23,7 +23,7 @@ pub(super) struct DeferredEvent {
 #[derive(Debug)]
 pub(super) enum DeferredKind {
     /// The last fingerprint in the history of the record, with the parts of the event that a record lacks.
-    Fingerprint { ttl: Option<u8>, details: Option<Box<DeferredDetails>> },
+    Fingerprint { count: u32, ttl: Option<u8>, details: Option<Box<DeferredDetails>> },
     /// A change of the connection.
     Progress,
     /// The end of the connection, or of the run while it is open.
@@ -43,13 +43,14 @@ pub(super) struct DeferredDetails {
 impl DeferredEvent {
     /// The fingerprint, if it is one.
     pub(super) fn fingerprint(&self) -> Option<FingerprintEvent<'_>> {
-        let DeferredKind::Fingerprint { ttl, details } = &self.kind else { return None };
-        let FingerprintRecord { method, side, count, value, .. } = self.record.history.last()?;
+        let DeferredKind::Fingerprint { count, ttl, details } = &self.kind else { return None };
+        let seen = self.record.history.last()?;
+        let FingerprintRecord { method, value, .. } = seen;
         let details = details.as_deref();
         Some(FingerprintEvent {
             cause: self.cause,
             method: *method,
-            side: *side,
+            side: seen.side(),
             count: *count,
             value: &value.text,
             raw: value.raw.as_deref(),
@@ -94,7 +95,7 @@ impl EventHandler for DeferringEvents<'_> {
     fn fingerprint(&mut self, event: &FingerprintEvent<'_>, record: &mut ConnectionRecord) {
         let start = self.begin(event.cause, record);
         self.worker.note(self.scope.active, event, record);
-        let FingerprintEvent { cause, original, raw_original, ttl, certificate, .. } = *event;
+        let FingerprintEvent { cause, count, original, raw_original, ttl, certificate, .. } = *event;
         let has_details = original.is_some() || raw_original.is_some() || certificate.is_some();
         let details = has_details.then(|| {
             Box::new(DeferredDetails {
@@ -103,7 +104,7 @@ impl EventHandler for DeferringEvents<'_> {
                 certificate: certificate.cloned(),
             })
         });
-        let kind = DeferredKind::Fingerprint { ttl, details };
+        let kind = DeferredKind::Fingerprint { count, ttl, details };
         self.events.push(DeferredEvent { cause, record: record.clone(), start, kind });
     }
 

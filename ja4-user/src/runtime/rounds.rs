@@ -13,7 +13,6 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
@@ -527,8 +526,8 @@ struct OpenOrder {
     thread: usize,
 }
 
-/// Method, number and packet of a fingerprint.
-type FingerprintKey = (Method, u32, Option<NonZeroU64>);
+/// Method, number and time of a fingerprint.
+type FingerprintKey = (Method, u16, u32);
 
 /// Fingerprints with a first-seen value, by flow: the records of later events were copied before this was known.
 #[derive(Debug, Default)]
@@ -543,12 +542,12 @@ impl FirstSeenByFlow {
         if let Some(seen) = record.history.last()
             && sighting.first
         {
-            flows.entry(id).or_default().push((seen.method, seen.count, seen.packet));
+            flows.entry(id).or_default().push(seen.key());
         }
         if let Some(new) = flows.get(&id) {
             record.is_new = true;
             for seen in &mut record.history {
-                seen.first_seen = new.contains(&(seen.method, seen.count, seen.packet));
+                seen.set_first_seen(new.contains(&seen.key()));
             }
             if let DeferredKind::End = event.kind {
                 flows.remove(&id);

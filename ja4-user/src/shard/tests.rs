@@ -225,9 +225,8 @@ mod half_open {
             (record.is_known, record.is_new) = (true, true);
             record.hops.client = ttl.and_then(path::hops).or(record.hops.client);
             record.mss = Some(1460);
-            let value = Arc::new(value.into());
-            let example = FingerprintRecord::example(method, "");
-            record.note(FingerprintRecord { side, count, value, time: cause.time, first_seen: true, ..example });
+            let times = (record.start, cause.time);
+            record.note(FingerprintRecord::new(method, side, count, Arc::new(value.into()), times).sighted(true));
         }
 
         fn connection(&mut self, cause: EventContext, record: ConnectionRecord) {

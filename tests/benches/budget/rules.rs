@@ -72,13 +72,6 @@ pub(crate) fn record(number: u32) -> ConnectionRecord {
 }
 
 pub(crate) fn seen(method: Method) -> FingerprintRecord {
-    FingerprintRecord {
-        method,
-        side: Side::Client,
-        count: 1,
-        value: Arc::new("t13d1516h2_8daaf6152771_e5627efa2ab1".into()),
-        time: Time(0),
-        packet: None,
-        first_seen: false,
-    }
+    let value = Arc::new("t13d1516h2_8daaf6152771_e5627efa2ab1".into());
+    FingerprintRecord::new(method, Side::Client, 1, value, (Time(0), Time(0)))
 }

@@ -15,7 +15,7 @@ use ja4_user::model::{
     Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FingerprintValue, FlowIdentity,
     Method, Side, Time, TlsAttributes, VlanTags,
 };
-use ja4_user::output::storage::{RunEnd, SensorRun, WriteOp, Writer, WriterHandle, WriterOptions};
+use ja4_user::output::storage::{RunEnd, SeenAt, SensorRun, WriteOp, Writer, WriterHandle, WriterOptions};
 use tests::random::SplitMix64;
 
 use crate::Scale;
@@ -117,16 +117,10 @@ impl Traffic {
             vlan: VlanTags::NONE,
         };
         let mut tell = |method, side, value: ArcStr, after| {
-            let seen = FingerprintRecord {
-                method,
-                side,
-                count: 1,
-                value: Arc::new(FingerprintValue { text: value, ..FingerprintValue::default() }),
-                time: Time(start + after),
-                packet: None,
-                first_seen: false,
-            };
-            batch.push(WriteOp::Fingerprint { flow, interface: 0, seen });
+            let value = Arc::new(FingerprintValue { text: value, ..FingerprintValue::default() });
+            let time = Time(start + after);
+            let seen = FingerprintRecord::new(method, side, 1, value, (Time(start), time));
+            batch.push(WriteOp::Fingerprint { flow, interface: 0, seen, at: SeenAt { time, packet: None, count: 1 } });
         };
         for (place, (method, side, values)) in (0..).zip(&self.values) {
             // A skewed distribution: a few values account for most fingerprints.

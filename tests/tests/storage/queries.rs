@@ -13,7 +13,8 @@ use tests::{Outcome, Sensor};
 
 use crate::query_number;
 use crate::samples::{
-    BASE_TIME, SECOND, alert, end, ended, ended_with_names, fast_options, fingerprint, fingerprint_record, record, run,
+    BASE_TIME, SECOND, alert, end, ended, ended_with_names, fast_options, fingerprint, fingerprint_of,
+    fingerprint_record, record, run,
 };
 
 const MINUTE: u64 = 60 * SECOND;
@@ -236,12 +237,7 @@ fn a_diff_reports_new_gone_spiked_and_dropped_values() {
             }
         }
     }
-    let latency = |time| WriteOp::Fingerprint {
-        flow: crate::samples::flow(9),
-        interface: 0,
-        seen: fingerprint_record(Method::Ja4l, "120_64", time),
-    };
-    handle.send(vec![latency(BASE_TIME)]);
+    handle.send(vec![fingerprint_of(9, Method::Ja4l, "120_64", BASE_TIME)]);
     let _status = writer.finish();
 
     let windows = ["2026-11-23T07:00:00Z..2026-11-23T08:00:00Z", "2026-11-23T08:00:00Z..2026-11-23T09:00:00Z"];

@@ -1,7 +1,6 @@
 //! Sample write operations in the form in which the engine sends them.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use ja4_user::model::{
     Alert, Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FlowIdentity, Label,
     Latency, Method, Severity, Side, Time, TlsAttributes, VlanTags, os,
 };
-use ja4_user::output::storage::{RunEnd, SensorRun, WriteOp, WriterOptions};
+use ja4_user::output::storage::{RunEnd, SeenAt, SensorRun, WriteOp, WriterOptions};
 
 /// 2026-11-23T07:00:00Z
 pub(crate) const BASE_TIME: u64 = 1_795_417_200_000_000_000;
@@ -33,19 +32,16 @@ pub(crate) fn flow(number: u64) -> FlowIdentity {
 }
 
 pub(crate) fn fingerprint_record(method: Method, value: &str, time: u64) -> FingerprintRecord {
-    FingerprintRecord {
-        method,
-        side: Side::Client,
-        count: 1,
-        value: Arc::new(value.into()),
-        time: Time(time),
-        packet: NonZeroU64::new(7),
-        first_seen: false,
-    }
+    FingerprintRecord::new(method, Side::Client, 1, Arc::new(value.into()), (Time(time), Time(time)))
 }
 
 pub(crate) fn fingerprint(number: u64, value: &str, time: u64) -> WriteOp {
-    WriteOp::Fingerprint { flow: flow(number), interface: 0, seen: fingerprint_record(Method::Ja4, value, time) }
+    fingerprint_of(number, Method::Ja4, value, time)
+}
+
+pub(crate) fn fingerprint_of(number: u64, method: Method, value: &str, time: u64) -> WriteOp {
+    let at = SeenAt { time: Time(time), packet: Some(7), count: 1 };
+    WriteOp::Fingerprint { flow: flow(number), interface: 0, seen: fingerprint_record(method, value, time), at }
 }
 
 pub(crate) fn record(number: u64, start: u64, last: u64) -> ConnectionRecord {

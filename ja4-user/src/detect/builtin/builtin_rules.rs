@@ -483,7 +483,7 @@ impl BuiltinSettings {
             }
         }
         // A connection has one hello, or two after a HelloRetryRequest, but any number of requests.
-        let is_beat = seen.method == Method::Ja4h || (seen.method == Method::Ja4 && seen.count == 1);
+        let is_beat = seen.method == Method::Ja4h || (seen.method == Method::Ja4 && seen.count() == 1);
         if is_beat && self.beacon.enabled {
             found(BuiltinRule::Beacon, beacon(seen));
         }
@@ -502,7 +502,7 @@ fn new_to(
         return None;
     }
     let FlowIdentity { client, server, .. } = event.record.identity;
-    let (address, _) = if seen.side == Side::Client { client } else { server };
+    let (address, _) = if seen.side() == Side::Client { client } else { server };
     Some((!first).then_some(address))
 }
 
@@ -549,7 +549,7 @@ fn only_syn(record: &ConnectionRecord) -> Option<&FingerprintRecord> {
 
 /// The JA4X values of the server's certificates, leaf first; the client may have sent its own.
 fn chain(record: &ConnectionRecord) -> impl Iterator<Item = &FingerprintRecord> {
-    record.history.iter().filter(|seen| seen.method == Method::Ja4x && seen.side == Side::Server)
+    record.history.iter().filter(|seen| seen.method == Method::Ja4x && seen.side() == Side::Server)
 }
 
 #[cfg(test)]

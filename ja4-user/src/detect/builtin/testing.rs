@@ -1,7 +1,5 @@
 //! Connections as the engine would hand them over.
 
-use std::num::NonZeroU64;
-
 use crate::model::{CommunityId, ConnectionRecord, FingerprintRecord, FlowIdentity, Method, Side, Time, VlanTags};
 
 pub(in crate::detect) fn at(seconds: u64) -> Time {
@@ -17,11 +15,5 @@ pub(in crate::detect) fn record(client: &str, server: &str) -> ConnectionRecord 
 
 pub(in crate::detect) fn seen(method: Method, value: &str, count: u32) -> FingerprintRecord {
     let side = if matches!(method, Method::Ja4s | Method::Ja4x | Method::Ja4ts) { Side::Server } else { Side::Client };
-    FingerprintRecord {
-        side,
-        count,
-        time: at(1),
-        packet: NonZeroU64::new(7),
-        ..FingerprintRecord::example(method, value)
-    }
+    FingerprintRecord::numbered_example(method, value, count).of_side(side)
 }

@@ -130,7 +130,7 @@ fn pair_of<'a>(
             Some((PairKind::Ja4Ja4s, &*client.value.text))
         }
         // Further certificates are those of authorities, which change with the server's own.
-        Method::Ja4x if seen.count == 1 => {
+        Method::Ja4x if seen.count() == 1 => {
             let sni = record.attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref())?;
             Some((PairKind::SniJa4x, sni))
         }
@@ -304,7 +304,7 @@ impl Profiles {
         let UnusualPair { observations, values } = unusual;
         Alert {
             time: now,
-            packet: seen.packet(),
+            packet: None,
             rule: Arc::clone(&self.rule),
             description: ArcStr::clone(&self.description),
             severity: self.settings.severity,

@@ -91,7 +91,7 @@ impl<'a> Subject<'a> {
     pub(super) fn packet(&self) -> Option<u64> {
         match self.event {
             EventRef::Alert(alert, _) => alert.packet,
-            EventRef::None => self.seen.and_then(FingerprintRecord::packet),
+            EventRef::None => None,
             _ => self.context()?.packet,
         }
     }
@@ -144,11 +144,11 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn side(&self) -> Option<Side> {
-        self.fingerprint().map(|event| event.side).or_else(|| self.seen.map(|seen| seen.side))
+        self.fingerprint().map(|event| event.side).or_else(|| self.seen.map(FingerprintRecord::side))
     }
 
     pub(super) fn fingerprint_count(&self) -> Option<u32> {
-        self.fingerprint().map(|event| event.count).or_else(|| self.seen.map(|seen| seen.count))
+        self.fingerprint().map(|event| event.count).or_else(|| self.seen.map(|seen| seen.count().into()))
     }
 
     pub(super) fn start(&self) -> Option<Time> {
@@ -226,7 +226,7 @@ impl<'a> Subject<'a> {
 
     pub(super) fn first_seen(&self) -> Option<bool> {
         match self.seen {
-            Some(seen) => Some(seen.first_seen),
+            Some(seen) => Some(seen.is_first_seen()),
             None => Some(self.record?.is_new),
         }
     }

@@ -3,6 +3,7 @@
 use rusqlite::{CachedStatement, Connection};
 
 use super::columns::{self, MAX_FINGERPRINTS, integer};
+use super::write_op::SeenAt;
 use crate::model::FingerprintRecord;
 
 /// Rows of one statement, which share its fixed cost.
@@ -36,15 +37,15 @@ impl FingerprintRows {
     }
 
     /// Adds the row of fingerprint `n` of a connection. `n` is below [`MAX_FINGERPRINTS`].
-    pub(super) fn add(&mut self, connection: i64, n: u32, value: i64, seen: &FingerprintRecord) {
+    pub(super) fn add(&mut self, connection: i64, n: u32, value: i64, seen: &FingerprintRecord, at: SeenAt) {
         self.rows.push(FingerprintRow {
             id: connection * MAX_FINGERPRINTS + i64::from(n),
             value,
-            time: columns::time(seen.time),
-            packet: seen.packet().map(integer),
-            side: columns::side(seen.side),
-            count: seen.count,
-            first_seen: seen.first_seen,
+            time: columns::time(at.time),
+            packet: at.packet.map(integer),
+            side: columns::side(seen.side()),
+            count: at.count,
+            first_seen: seen.is_first_seen(),
         });
     }
 

@@ -54,5 +54,5 @@ pub use self::settings::StorageSettings;
 pub use self::status::WriterStatus;
 pub use self::version::{Changed, Migrated};
 pub(crate) use self::write_op::OWN;
-pub use self::write_op::{FirstSeenRow, RunEnd, SavedStateLimits, SensorRun, WriteOp};
+pub use self::write_op::{FirstSeenRow, RunEnd, SavedStateLimits, SeenAt, SensorRun, WriteOp};
 pub use self::writer::{Retention, Writer, WriterOptions};

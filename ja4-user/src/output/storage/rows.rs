@@ -10,7 +10,7 @@ use super::fingerprint_rows::FingerprintRows;
 use super::open_connection_rows::{OpenConnectionRow, OpenConnectionRows};
 use super::trim;
 use super::value_ids::{ValueIds, ValueTable};
-use super::write_op::{FirstSeenRow, OWN, RunEnd, WriteOp};
+use super::write_op::{FirstSeenRow, OWN, RunEnd, SeenAt, WriteOp};
 use crate::detect::profile::ProfileRow;
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Severity, Time};
 
@@ -115,8 +115,8 @@ impl RowWriter {
         };
         for operation in operations {
             match operation {
-                WriteOp::Fingerprint { flow, interface, seen } => {
-                    self.fingerprint(&mut statements, flow, *interface, seen)?;
+                WriteOp::Fingerprint { flow, interface, seen, at } => {
+                    self.fingerprint(&mut statements, flow, *interface, (seen, *at))?;
                     written.fingerprints += 1;
                 }
                 WriteOp::ConnectionEnd(record) => {
@@ -179,7 +179,7 @@ impl RowWriter {
         statements: &mut Statements<'_>,
         flow: &FlowIdentity,
         interface: u32,
-        fingerprint: &FingerprintRecord,
+        (fingerprint, at): (&FingerprintRecord, SeenAt),
     ) -> rusqlite::Result<()> {
         // A connection with the maximum of fingerprints gets a new row.
         let has_room = |connection: &OpenConnectionRow| i64::from(connection.fingerprints) + 1 < MAX_FINGERPRINTS;
@@ -188,17 +188,17 @@ impl RowWriter {
             None => {
                 let id = self.connections.next_id();
                 let batch_index = self.new_connections.len() as u32; // a batch is far shorter
-                let (start, last) = (fingerprint.time, fingerprint.time);
+                let (start, last) = (at.time, at.time);
                 self.new_connections.push(Some(NewConnection { id, flow: *flow, interface, start, last }));
                 OpenConnectionRow { id, fingerprints: 0, batch_index }
             }
         };
         if let Some(Some(new)) = self.new_in_batch(connection) {
-            new.last = new.last.max(fingerprint.time);
+            new.last = new.last.max(at.time);
         }
         connection.fingerprints += 1;
         self.connections.insert(flow.id, connection);
-        self.fingerprint_row(statements, connection, fingerprint)
+        self.fingerprint_row(statements, connection, (fingerprint, at))
     }
 
     /// Returns the connection, if this batch opens it.
@@ -212,11 +212,11 @@ impl RowWriter {
         &mut self,
         statements: &mut Statements<'_>,
         connection: OpenConnectionRow,
-        fingerprint: &FingerprintRecord,
+        (fingerprint, at): (&FingerprintRecord, SeenAt),
     ) -> rusqlite::Result<()> {
-        self.newest = self.newest.max(fingerprint.time);
+        self.newest = self.newest.max(at.time);
         let value = self.values.of_fingerprint(&mut statements.values, fingerprint)?;
-        self.fingerprints.add(connection.id, connection.fingerprints, value, fingerprint);
+        self.fingerprints.add(connection.id, connection.fingerprints, value, fingerprint, at);
         Ok(())
     }
 
@@ -235,7 +235,9 @@ impl RowWriter {
                 let mut connection = OpenConnectionRow { id, fingerprints: 0, batch_index: u32::MAX };
                 for fingerprint in &record.history {
                     connection.fingerprints += 1;
-                    self.fingerprint_row(statements, connection, fingerprint)?;
+                    let time = fingerprint.time(record.start);
+                    let at = SeenAt { time, packet: None, count: fingerprint.count().into() };
+                    self.fingerprint_row(statements, connection, (fingerprint, at))?;
                     fingerprints += 1;
                 }
                 connection

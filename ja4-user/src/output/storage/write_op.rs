@@ -18,6 +18,8 @@ pub enum WriteOp {
         interface: u32,
         /// The fingerprint.
         seen: FingerprintRecord,
+        /// When it was seen.
+        at: SeenAt,
     },
     /// Replaces the row of a connection that has ended. Inserts its fingerprints if none was inserted before.
     ConnectionEnd(Box<ConnectionRecord>),
@@ -48,6 +50,17 @@ impl WriteOp {
     pub(crate) const fn is_saved_state(&self) -> bool {
         matches!(self, Self::FirstSeen(_) | Self::LearningSince(_) | Self::Profile(_))
     }
+}
+
+/// What the record of a fingerprint has in part.
+#[derive(Clone, Copy, Debug)]
+pub struct SeenAt {
+    /// Time.
+    pub time: Time,
+    /// Number of the packet in a replay.
+    pub packet: Option<u64>,
+    /// Number among the fingerprints of the same method and connection, from 1.
+    pub count: u32,
 }
 
 /// A first-seen value.

@@ -12,7 +12,7 @@ const SYSTEM: &str = "os";
 
 /// Returns the client application that a fingerprint names. Fingerprints of the server and operating systems name none.
 fn application(seen: &FingerprintRecord) -> Option<&Arc<Label>> {
-    seen.value.label.as_ref().filter(|label| names_application(seen.method, seen.side, label))
+    seen.value.label.as_ref().filter(|label| names_application(seen.method, seen.side(), label))
 }
 
 /// Whether the label of a fingerprint names the client's application.
@@ -29,7 +29,7 @@ impl ConnectionRecord {
     /// Updates path, operating system and SSH session type from a fingerprint. `ttl` is the TTL of the SYN, for JA4T.
     pub(super) fn apply_fingerprint(&mut self, seen: &FingerprintRecord, ttl: Option<u8>) {
         match seen.method {
-            Method::Ja4t if seen.count == 1 => {
+            Method::Ja4t if seen.count() == 1 => {
                 let Some(syn) = Syn::parse(&seen.value.text) else {
                     return;
                 };
@@ -68,7 +68,7 @@ impl ConnectionRecord {
         if sighting.first
             && let Some(seen) = self.history.last_mut()
         {
-            seen.first_seen = true;
+            seen.set_first_seen(true);
             self.is_new = true;
         }
     }
@@ -82,7 +82,7 @@ mod tests {
     fn seen(method: Method, side: Side, name: &str, category: Option<&str>) -> FingerprintRecord {
         let label =
             Label { name: name.into(), source: "mine".into(), category: category.map(Arc::from), confidence: Some(50) };
-        FingerprintRecord { side, ..FingerprintRecord::example(method, "x") }.labelled(Some(Arc::new(label)))
+        FingerprintRecord::example(method, "x").of_side(side).labelled(Some(Arc::new(label)))
     }
 
     #[test]

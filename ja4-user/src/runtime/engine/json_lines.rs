@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::encode::{EncodeContext, Filter, Format, Formatter};
-use crate::model::{Alert, ConnectionRecord, EventContext, FingerprintRecord};
+use crate::model::{Alert, ConnectionRecord, EventContext};
 
 /// Encoder of JSON lines for attached readers and the API, whatever the format of the output.
 #[derive(Debug)]
@@ -24,8 +24,7 @@ impl JsonLines {
     /// Adds the line of a record for attached readers.
     pub(super) fn connection(&mut self, record: &ConnectionRecord) {
         // The context of the latest change.
-        let packet = record.history.last().and_then(FingerprintRecord::packet);
-        let cause = EventContext { time: record.last, interface: record.interface, hook: None, packet };
+        let cause = EventContext { time: record.last, interface: record.interface, hook: None, packet: None };
         self.formatter.snapshot(&cause, record, &mut self.buffer);
     }
 

@@ -146,7 +146,7 @@ impl Engine {
         record: &ConnectionRecord,
         seen: &FingerprintRecord,
     ) -> impl Iterator<Item = Option<IpAddr>> + use<> {
-        let (host, _) = match seen.side {
+        let (host, _) = match seen.side() {
             Side::Client => record.identity.client,
             Side::Server => record.identity.server,
         };

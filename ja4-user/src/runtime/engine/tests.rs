@@ -22,7 +22,7 @@ use crate::model::{
     Attributes, CommunityId, CowArc, EndReason, FingerprintRecord, FlowIdentity, PerSide, TlsAttributes, VlanTags,
 };
 use crate::model::{ConnectionRecord, Method, Time};
-use crate::output::storage::{SensorRun, WriteOp, Writer, WriterOptions};
+use crate::output::storage::{SeenAt, SensorRun, WriteOp, Writer, WriterOptions};
 use crate::system::clock::wall_clock;
 
 const NOON: Time = Time(1_795_417_200_000_000_000);
@@ -129,7 +129,8 @@ fn an_open_connection_is_found_by_its_attributes() {
     let flow = |id| FlowIdentity { id, community, client, server, proto: 6, vlan: VlanTags::NONE };
     let fingerprint = |id, method, value| {
         let seen = FingerprintRecord::example(method, value);
-        WriteOp::Fingerprint { flow: flow(id), interface: 0, seen }
+        let at = SeenAt { time: Time(0), packet: None, count: 1 };
+        WriteOp::Fingerprint { flow: flow(id), interface: 0, seen, at }
     };
     let mut records = [(1, 31), (2, 29)].map(|(id, age)| {
         let start = Time(wall_clock().0 - age * 1_000_000_000);

@@ -6,7 +6,6 @@
 //! step for a whole batch, see `runtime/rounds.rs`.
 
 use std::borrow::Cow;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use arcstr::ArcStr;
@@ -29,7 +28,7 @@ use crate::model::{
     FlowIdentity, Method, Severity, Time, note_fired,
 };
 use crate::output::alert::AlertLine;
-use crate::output::storage::WriteOp;
+use crate::output::storage::{SeenAt, WriteOp};
 use crate::packet::flow_key;
 use crate::system::clock::wall_clock;
 
@@ -247,15 +246,7 @@ impl EngineWorker {
         {
             Arc::make_mut(&mut value).label = Some(label);
         }
-        let seen = FingerprintRecord {
-            method,
-            side,
-            count,
-            value,
-            time: cause.time,
-            packet: cause.packet.and_then(NonZeroU64::new),
-            first_seen: false,
-        };
+        let seen = FingerprintRecord::new(method, side, count, value, (record.start, cause.time));
         record.apply_fingerprint(&seen, ttl);
         record.raise_known_bad(&seen);
         record.note(seen);
@@ -309,7 +300,8 @@ impl EngineWorker {
         self.formatter.fingerprint(event, record, seen, &mut out.text);
         if let Some(seen) = seen.filter(|_| self.engine.outputs.stores()) {
             let (flow, interface) = (record.identity, record.interface);
-            out.rows.push(WriteOp::Fingerprint { flow, interface, seen: seen.clone() });
+            let at = SeenAt { time: event.cause.time, packet: event.cause.packet, count: event.count };
+            out.rows.push(WriteOp::Fingerprint { flow, interface, seen: seen.clone(), at });
         }
         self.report_outcomes(scope, event.cause, record, outcomes, out);
     }
@@ -488,8 +480,9 @@ impl EngineWorker {
         let label_of = |method: Method, value: &str| {
             active.content.labels.lookup(method, value).or_else(|| self.engine.remote_label(method, value))
         };
-        let named = record.of_client().find_map(|FingerprintRecord { method, side, value, .. }| {
-            label_of(*method, &value.text).filter(|label| inference::names_application(*method, *side, label))
+        let named = record.of_client().find_map(|seen| {
+            let label = label_of(seen.method, &seen.value.text);
+            label.filter(|label| inference::names_application(seen.method, seen.side(), label))
         });
         record.app = named;
     }

@@ -138,7 +138,7 @@ fn a_rule_that_was_disabled_meanwhile_raises_no_pending_alert() {
 fn a_new_value_of_a_server_lists_the_server() {
     let mut engine = BuiltinHarness::new();
     let record = record("10.0.0.1", "10.0.0.2");
-    let of_server = FingerprintRecord { side: Side::Server, ..seen(Method::Ja4ts, "b", 1) };
+    let of_server = seen(Method::Ja4ts, "b", 1).of_side(Side::Server);
     engine.observe(&record, &of_server, Sighting { first_for_host: true, ..not_first() }, 1);
     engine.raise(&record, 2);
     assert_eq!(
@@ -237,7 +237,7 @@ fn another_chain_for_a_known_name_fires() {
     }
     engine.end(&chain(&["leaf"]), 6); // truncated
     let mut mutual = chain(&["leaf", "ca"]);
-    mutual.history.push(FingerprintRecord { side: Side::Client, ..seen(Method::Ja4x, "badge", 3) });
+    mutual.history.push(seen(Method::Ja4x, "badge", 3).of_side(Side::Client));
     engine.end(&mutual, 6);
     engine.end(&chain(&[]), 6); // TLS 1.3
     engine.end(&chain(&["ca", "leaf"]), 7);

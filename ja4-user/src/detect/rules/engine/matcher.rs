@@ -130,8 +130,9 @@ impl RuleMatcher {
             Some(seen) => {
                 let rules_of_method = plan.fingerprint.get(seen.method as usize);
                 rules_of_method.into_iter().flatten().for_each(|at| run(*at, &subject));
-                if seen.count == 1 && !plan.with.is_empty() {
-                    let earlier = record.history.iter().filter(|other| other.method != seen.method || other.count > 1);
+                if seen.count() == 1 && !plan.with.is_empty() {
+                    let earlier =
+                        record.history.iter().filter(|other| other.method != seen.method || other.count() > 1);
                     let before = earlier.fold(0, |bits, seen| bits | bit(seen.method));
                     let after = before | bit(seen.method);
                     let complete = |sets: &[u16], bits| sets.iter().all(|set| set & bits != 0);

@@ -18,7 +18,7 @@ fn builtin() -> RuleEngine {
 }
 
 fn seen(method: Method, value: &str, first_seen: bool) -> FingerprintRecord {
-    FingerprintRecord { first_seen, ..FingerprintRecord::example(method, value) }
+    FingerprintRecord::example(method, value).sighted(first_seen)
 }
 
 /// Rules and their alerts so far, with a clock in seconds.
@@ -210,7 +210,7 @@ fn a_connection_is_counted_once_when_the_rules_fields_are_known() {
         after(&mut run);
         run.fingerprint(&mut record, seen(Method::Ja4s, "s", false));
         after(&mut run);
-        run.fingerprint(&mut record, FingerprintRecord { count: 2, ..seen(Method::Ja4, "k", false) });
+        run.fingerprint(&mut record, FingerprintRecord::numbered_example(Method::Ja4, "k", 2));
         after(&mut run);
         (record.last, record.bytes, record.ended) = (Time(90 * SECOND), [1, 17].into(), Some(EndReason::Fin));
         run.connection(&record);
