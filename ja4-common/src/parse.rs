@@ -33,6 +33,14 @@ pub enum ParseStart {
     },
 }
 
+/// Whether a frame of an interface without link headers starts with an Ethernet header, by its first byte, the EtherType
+/// at byte 12 and the upper half of byte 14: IP tunnels keep all outer headers of received frames before Linux 5.14. No
+/// unicast address starts with 0x45, as nearly every IPv4 header does.
+#[inline(always)]
+pub const fn is_outer_ethernet(first: u8, ethertype: u16, version: u8) -> bool {
+    first != 0x45 && matches!((ethertype, version), (ETHERTYPE_IPV4, 4) | (ETHERTYPE_IPV6, 6))
+}
+
 /// Result of parsing the headers of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

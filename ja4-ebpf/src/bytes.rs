@@ -18,7 +18,7 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::{DirectionState, FlowEntry, FlowKey};
 use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP};
 use ja4_common::limit::RecordLimit;
-use ja4_common::parse::ParseStart;
+use ja4_common::parse::{ParseStart, is_outer_ethernet};
 use ja4_common::record::{FrameInfo, HEADER, LinkHeader, RecordHeader, VLAN_PRESENT};
 use ja4_common::segment::SegmentPayload;
 
@@ -360,7 +360,11 @@ impl Frame<__sk_buff> {
     /// The header with which a frame starts on an interface without link headers. `ip_gre` keeps the outer IP header in
     /// received frames, so the version decides (Linux 6.18: net/ipv4/ip_gre.c, `__ipgre_rcv`).
     #[inline(always)]
-    pub(crate) fn network_start(&self) -> ParseStart {
+    pub(crate) fn network_start(&self, cpu: &mut CpuState) -> ParseStart {
+        cpu.no_link = u64::from(!self.has_outer_ethernet());
+        if launder(cpu).no_link == 0 {
+            return ParseStart::Ethernet;
+        }
         let version = near::<1>(self.data, self.end, 0).map_or(0, |h| h.be8::<0>() >> 4);
         let ethertype = match version {
             4 => ETHERTYPE_IPV4,
@@ -368,6 +372,12 @@ impl Frame<__sk_buff> {
             _ => self.protocol(),
         };
         ParseStart::Network { ethertype, offset: 0 }
+    }
+
+    #[inline(always)]
+    fn has_outer_ethernet(&self) -> bool {
+        near::<15>(self.data, self.end, 0)
+            .is_some_and(|h| is_outer_ethernet(h.be8::<0>(), h.be16::<12>(), h.be8::<14>() >> 4))
     }
 
     /// EtherType of the frame, as the kernel parsed it.
@@ -444,10 +454,10 @@ pub(crate) fn cpu() -> Option<&'static mut CpuState> {
     CPU.get_ptr_mut(0).map(|cpu| unsafe { &mut *cpu })
 }
 
-/// The link header of the current ingress frame.
+/// The link header of the current frame: `without` if it has none.
 #[inline(always)]
-pub(crate) fn link_header() -> LinkHeader {
-    if cpu().is_some_and(|cpu| cpu.no_link != 0) { LinkHeader::Removed } else { LinkHeader::Present }
+pub(crate) fn link_header(without: LinkHeader) -> LinkHeader {
+    if cpu().is_some_and(|cpu| cpu.no_link != 0) { without } else { LinkHeader::Present }
 }
 
 /// An entry of the flow map.

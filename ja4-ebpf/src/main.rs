@@ -68,7 +68,7 @@ fn ja4_tc_ingress(ctx: TcContext) -> i32 {
             &frame,
             |cpu| frame.start(cpu),
             false,
-            || { bytes::skb_info(&ctx, false, bytes::link_header()) }
+            || { bytes::skb_info(&ctx, false, bytes::link_header(LinkHeader::Removed)) }
         )
     );
     NEXT
@@ -88,11 +88,16 @@ fn ja4_tc_ip_egress(ctx: TcContext) -> i32 {
     NEXT
 }
 
-/// Filters a frame that starts with an IP header.
+/// Filters a frame of such an interface.
 #[inline(always)]
 fn filter_ip(ctx: &TcContext, egress: bool) -> Option<u8> {
     let frame = bytes::Frame::pulled(ctx);
-    emit::filter_frame(&frame, |_| frame.network_start(), egress, || bytes::skb_info(ctx, egress, LinkHeader::Absent))
+    emit::filter_frame(
+        &frame,
+        |cpu| frame.network_start(cpu),
+        egress,
+        || bytes::skb_info(ctx, egress, bytes::link_header(LinkHeader::Absent)),
+    )
 }
 
 /// An XDP program without work, the baseline of benchmarks.

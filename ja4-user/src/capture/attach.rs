@@ -500,6 +500,7 @@ mod tests {
             index: u32::MAX,
             name: "ja4-none".to_owned(),
             is_loopback: false,
+            is_up: true,
             is_physical,
             mtu: None,
             link_type: Some(link_type),

@@ -40,6 +40,9 @@ pub enum InterfaceError {
         /// The existing interfaces, in the order of the kernel.
         existing: Vec<String>,
     },
+    /// Exclusions leave none.
+    #[error("every selected interface is excluded with '!'")]
+    Excluded,
     /// The interfaces cannot be listed.
     #[error("cannot list the network interfaces: {}", .0.desc())]
     List(#[source] Errno),
@@ -54,6 +57,8 @@ pub struct Interface {
     pub name: String,
     /// Whether it is a loopback interface: each sent packet is received again.
     pub is_loopback: bool,
+    /// Whether it is activated (`IFF_UP`).
+    pub is_up: bool,
     /// Whether it is a physical device, so that its driver may support native XDP. `None`: unknown.
     pub is_physical: Option<bool>,
     /// Largest packet in bytes, without the link header. `None`: unknown.
@@ -99,6 +104,7 @@ impl Interface {
             interfaces.push(Self {
                 index,
                 is_loopback,
+                is_up: entry.flags.contains(InterfaceFlags::IFF_UP),
                 is_physical: if is_loopback { Some(false) } else { hint.as_ref().map(|hint| hint.has_device) },
                 mtu: hint.as_ref().and_then(|hint| hint.mtu),
                 link_type: link.map(|link| link.hatype()).or(hint.as_ref().and_then(|hint| hint.link_type)),

@@ -15,6 +15,7 @@ pub mod ebpf;
 mod error;
 mod file;
 pub mod interface;
+pub mod interface_list;
 mod linktype;
 pub mod object;
 mod order;

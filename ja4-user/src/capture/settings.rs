@@ -18,7 +18,7 @@ settings! {
     /// Section `[capture]`: live capture. A replay ignores it.
     #[derive(Eq)]
     pub struct CaptureSettings {
-        /// Interfaces to capture from.
+        /// Interfaces to capture from: names, patterns, `any`, and exclusions after `!`.
         pub interfaces: Vec<String> = Vec::new();
         /// Hook of ingress packets.
         pub hook: HookChoice = HookChoice::default();

@@ -15,7 +15,7 @@ use super::run::web;
 use super::settings::{refused, warn};
 use crate::capture::attach::{self, Attachment, HookChoice, Policy};
 use crate::capture::ebpf::{Kernel, KernelSettings, Program};
-use crate::capture::interface::Interface;
+use crate::capture::interface_list;
 use crate::capture::object;
 use crate::config::{self, Config, OpenedConfig};
 use crate::output::storage::check_unused;
@@ -27,7 +27,7 @@ pub(super) struct CheckCommand {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Interface to check in place of the configured ones (repeatable)
+    /// Interface to check in place of the configured ones (repeatable), as with run
     #[arg(short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
 }
@@ -58,9 +58,8 @@ impl CheckCommand {
             }
         };
         let policy = Policy { hook: config.capture.hook, direction: config.capture.direction, ..Policy::default() };
-        for name in &config.capture.interfaces {
-            let interface = Interface::find(name).map_err(Failure::usage)?;
-            let _ = writeln!(out, "{name}: {}", Attachment::preview(&interface, policy));
+        for interface in interface_list::select(&config.capture.interfaces).map_err(Failure::usage)? {
+            let _ = writeln!(out, "{}: {}", interface.name, Attachment::preview(&interface, policy));
             let Some(kernel) = &mut kernel else { continue };
             let tried = match config.capture.hook {
                 HookChoice::Generic => Attachment::try_out(kernel, interface, policy),

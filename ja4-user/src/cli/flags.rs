@@ -12,7 +12,8 @@ use crate::units::{ByteSize, DurationError, HumanDuration};
 /// Options of the capture.
 #[derive(Debug, Args)]
 pub(super) struct CaptureFlags {
-    /// Interface to attach to (repeatable)
+    /// Interface to attach to (repeatable): a name or several (eth0,lo), a pattern ('veth*'), any for all that are up
+    /// except lo, '!docker0' for all but this
     #[arg(short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
 

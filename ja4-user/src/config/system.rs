@@ -7,18 +7,24 @@ use nix::unistd::{AccessFlags, eaccess};
 
 use super::sections::Config;
 use crate::capture::interface::Interface;
+use crate::capture::interface_list::{self, is_exclusion};
 use crate::document::{Diagnostic, KeyPositions};
 use crate::output::storage::{DatabaseReader, StorageError};
 
 /// Returns an error for every interface and directory that does not exist or is not accessible.
 pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
-    for (number, name) in (1..).zip(&config.capture.interfaces) {
-        let message = match Interface::find(name) {
-            Ok(interface) if interface.is_supported() => continue,
-            Ok(_) => format!(
-                "frames of {name} have neither an Ethernet nor an IP header; name the interface that carries its packets"
-            ),
+    for (number, selection) in (1..).zip(&config.capture.interfaces) {
+        let message = match interface_list::select(std::slice::from_ref(selection)) {
+            Ok(selected) => match selected.iter().find(|interface| !interface.is_supported()) {
+                Some(Interface { name, .. }) => format!(
+                    "frames of {name} have neither an Ethernet nor an IP header; name the interface that carries its \
+                     packets"
+                ),
+                None => continue,
+            },
+            // What an exclusion leaves depends on the others.
+            Err(_) if is_exclusion(selection) => continue,
             Err(error) => error.to_string(),
         };
         let key = format!("capture.interfaces {number}");

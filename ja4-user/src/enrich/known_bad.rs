@@ -19,9 +19,9 @@ use hashbrown::{HashMap, HashSet};
 use serde::Deserialize;
 
 use super::file_values::{Confidence, PlainText};
-use super::glob::{STAR, matches};
 use super::prefix_table::PrefixTable;
 use crate::document::{Diagnostics, Document, Located, TableHeader, TomlTable, shown};
+use crate::model::glob::{STAR, matches};
 use crate::model::method_set::MethodName;
 use crate::model::{KnownBad, Method};
 

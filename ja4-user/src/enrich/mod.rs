@@ -12,7 +12,6 @@
 //! Everything but [`remote`] is built once, immutable, and queried without allocating: a reload replaces it as a whole.
 
 mod file_values;
-pub(crate) mod glob;
 pub mod known_bad;
 pub mod labels;
 mod prefix_table;

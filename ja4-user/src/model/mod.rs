@@ -10,6 +10,7 @@ mod event;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod field;
+pub(crate) mod glob;
 pub mod method_set;
 mod opt_time;
 pub mod os;

@@ -1,5 +1,5 @@
 //! TLS between real programs, captured on interfaces that are not Ethernet devices: live output equals the replay of what
-//! tcpdump captures there.
+//! tcpdump captures there. And the selection of interfaces.
 
 use tests::events::by_connection;
 use tests::tunnel::{self, Encapsulation, KernelInterface, LiveTunnel};
@@ -80,4 +80,33 @@ fn connections_on_ppp_interfaces_are_fingerprinted() {
 #[test]
 fn connections_on_bonds_are_fingerprinted() {
     assert_fingerprinted_on_kernel_interface(KernelInterface::Bond, &[]);
+}
+
+#[test]
+fn patterns_and_exclusions_select_interfaces() {
+    let Some(_exclusive) = exclusive() else { return };
+    let wire = Wire::new();
+    let host = wire.server();
+    host.ip(&["link", "add", "other1", "type", "veth", "peer", "name", "other2"]);
+    host.ip(&["link", "set", "other1", "up"]);
+    let veth = host.interface();
+    for (selections, expected) in [
+        // The peer of other1 is down.
+        (&["any"][..], &[veth, "other1"][..]),
+        (&["!other*"], &[veth]),
+        (&["other*,lo", "!other1"], &["lo", "other2"]),
+    ] {
+        let sensor = RunningSensor::start_on(Some(host), selections, &[]);
+        let attached = || {
+            let stderr = sensor.stderr();
+            let names = stderr.lines().filter_map(|line| line.split_once(": attached"));
+            let mut names: Vec<_> = names.map(|(start, _)| start.rsplit(' ').next().unwrap().to_owned()).collect();
+            names.sort();
+            names
+        };
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert!(until(Duration::from_secs(10), || attached() == expected), "{selections:?}: {:?}", attached());
+        sensor.stop().ok();
+    }
 }

@@ -8,7 +8,7 @@ use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::FlowEntry;
 use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
-use ja4_common::parse::ParseStart;
+use ja4_common::parse::{ParseStart, is_outer_ethernet};
 use ja4_common::record::{FrameInfo, HEADER, LinkHeader, RecordHeader};
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use zerocopy::FromBytes;
@@ -69,6 +69,10 @@ pub(crate) fn fits(program: Program, frame: &[u8]) -> bool {
         _ => SHORTEST + 1,
     };
     (shortest..=LONGEST_SKB).contains(&frame.len())
+}
+
+fn has_outer_ethernet(frame: &[u8]) -> bool {
+    is_outer_ethernet(frame[0], u16::from_be_bytes([frame[12], frame[13]]), frame.get(14).map_or(0, |byte| byte >> 4))
 }
 
 /// Comparison of the kernel programs with the [`Model`].
@@ -138,7 +142,7 @@ impl FilterComparison {
     pub(crate) fn both(&mut self, program: Program, frame: &[u8]) -> (FilterResult, FilterResult) {
         let egress = matches!(program, Program::TcEgress | Program::TcIpEgress);
         let (link, start) = match (program, frame.first().map(|first| first >> 4)) {
-            (Program::TcIpEgress | Program::TcIpIngress, version) => {
+            (Program::TcIpEgress | Program::TcIpIngress, version) if !has_outer_ethernet(frame) => {
                 let ethertype = match version {
                     Some(4) => ETHERTYPE_IPV4,
                     Some(6) => ETHERTYPE_IPV6,

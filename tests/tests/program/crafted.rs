@@ -9,7 +9,9 @@ use tests::privilege::require_bpf;
 use tests::random::SplitMix64;
 
 use crate::comparison::{ALL_PROGRAMS, FilterComparison, SEED, SHORTEST, as_received, fits};
-use crate::frames::{OTHER_PORTS, Setting, all_series, client_hello, frames_to_truncate, segment, series_in, syn};
+use crate::frames::{
+    OTHER_PORTS, Setting, all_series, carriers, client_hello, frames_to_truncate, segment, series_in, syn,
+};
 use crate::report;
 
 /// Number of frames with random bytes, per program.
@@ -122,6 +124,24 @@ fn kernel_and_user_space_agree_on_corrupted_frames() {
             }
         }
         comparison.assert_same_flows();
+    }
+}
+
+/// As received on an IP tunnel before Linux 5.14.
+#[test]
+fn frames_with_outer_headers_are_read_on_interfaces_without_link_headers() {
+    if !require_bpf() {
+        return;
+    }
+    for program in [Program::TcIpIngress, Program::TcIpEgress] {
+        let mut comparison = FilterComparison::with_defaults();
+        for carrier in carriers() {
+            let frame = carrier.wrap(&syn());
+            let is_ip = frame[12..14] == [0x08, 0x00] || frame[12..14] == [0x86, 0xdd];
+            let result = comparison.assert_equal(program, &frame, || format!("{carrier:?}"));
+            assert!(result.record.is_some() || !is_ip, "{carrier:?}: {result:?}");
+        }
+        assert!(comparison.selected > 8, "{}", comparison.selected);
     }
 }
 

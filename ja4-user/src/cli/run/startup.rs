@@ -1,6 +1,5 @@
 //! The start of a live sensor: what is prepared before anything is attached, and the threads.
 
-use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -22,6 +21,7 @@ use crate::capture::CaptureSettings;
 use crate::capture::attach::{self, Policy};
 use crate::capture::ebpf::{Kernel, KernelSettings, MAX_SHARDS};
 use crate::capture::interface::Interface;
+use crate::capture::interface_list;
 use crate::capture::object;
 use crate::cli::failure::Failure;
 use crate::cli::pipeline::{self, Outputs, PipelineMode};
@@ -121,12 +121,10 @@ impl SensorSetup {
     fn find_interfaces(&self) -> Result<Vec<Interface>, Failure> {
         let interfaces = &self.config.capture.interfaces;
         if interfaces.is_empty() {
-            let none = "no interface given; name one with -i, or in capture.interfaces of the file given with --config";
+            let none = "no interface given; name one with -i, such as eth0 or any, or in capture.interfaces of the file given with --config";
             return Err(Failure::usage(anyhow!(none)));
         }
-        let mut seen = HashSet::new();
-        let names = interfaces.iter().filter(|name| seen.insert(name.as_str()));
-        names.map(|name| Interface::find(name).map_err(Failure::usage)).collect()
+        interface_list::select(interfaces).map_err(Failure::usage)
     }
 
     fn settings(&self) -> KernelSettings {

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use ipnet::IpNet;
 
-use crate::enrich::glob;
 use crate::model::Method;
+use crate::model::glob;
 
 /// The rule that an entry must name to suppress its alerts.
 pub(crate) const KNOWN_BAD: &str = "known_bad";

@@ -38,7 +38,7 @@ use self::parse::ParsedAllowlist;
 pub use self::parse::RuleOverride;
 pub(super) use self::parse::RuleReference;
 use crate::document::Diagnostics;
-use crate::enrich::glob::STAR;
+use crate::model::glob::STAR;
 use crate::model::{ConnectionRecord, Method};
 
 /// Entries with counters of their own in the statistics: each is a metric.
