@@ -181,7 +181,8 @@ fn check_record(data: &[u8]) {
         return;
     };
     assert_eq!(bytes.len() + HEADER, data.len());
-    let packet = Packet { header: &header, bytes, start: ParseStart::Ethernet, interface: 0, number: None };
+    let packet =
+        Packet { header: &header, bytes, start: ParseStart::Ethernet, outer_vlan: None, interface: 0, number: None };
     if let Ok(decoded) = packet::decode(&packet) {
         assert!(decoded.payload.len() <= bytes.len().min(header.payload_len as usize));
         if let packet::TransportHeader::Tcp(segment) = decoded.transport {

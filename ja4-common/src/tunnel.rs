@@ -70,7 +70,7 @@ impl TunnelPorts {
 
     /// Whether a datagram between these UDP ports may be one of a tunnel.
     #[inline(always)]
-    pub(crate) const fn may_be_tunnel(&self, src_port: u16, dst_port: u16) -> bool {
+    pub const fn may_be_tunnel(&self, src_port: u16, dst_port: u16) -> bool {
         matches!(dst_port, port::GTP_U | port::VXLAN | port::VXLAN_GPE | port::GENEVE | port::VXLAN_LINUX | port::TZSP)
             || src_port == port::L2TP
             || dst_port == port::L2TP

@@ -357,19 +357,21 @@ impl Frame<__sk_buff> {
         }
     }
 
-    /// The header with which a frame starts on an interface without link headers. `ip_gre` keeps the outer IP header in
-    /// received frames, so the version decides (Linux 6.18: net/ipv4/ip_gre.c, `__ipgre_rcv`).
+    /// The header with which a frame starts on an interface without link headers. A GRE interface without a remote address
+    /// keeps the outer IP header of received frames, so the version decides (Linux 6.18: net/ipv4/ip_gre.c,
+    /// `__ipgre_rcv`).
     #[inline(always)]
     pub(crate) fn network_start(&self, cpu: &mut CpuState) -> ParseStart {
         cpu.no_link = u64::from(!self.has_outer_ethernet());
         if launder(cpu).no_link == 0 {
             return ParseStart::Ethernet;
         }
-        let version = near::<1>(self.data, self.end, 0).map_or(0, |h| h.be8::<0>() >> 4);
+        let (protocol, version) = (self.protocol(), near::<1>(self.data, self.end, 0).map_or(0, |h| h.be8::<0>() >> 4));
         let ethertype = match version {
+            _ if protocol == ETHERTYPE_MPLS => protocol,
             4 => ETHERTYPE_IPV4,
             6 => ETHERTYPE_IPV6,
-            _ => self.protocol(),
+            _ => protocol,
         };
         ParseStart::Network { ethertype, offset: 0 }
     }

@@ -253,11 +253,16 @@ impl Namespace {
         self.run(&["ethtool", "-K", &self.interface, feature, if on { "on" } else { "off" }]).ok();
     }
 
-    /// Returns whether an XDP, tcx or tc program is attached to the host's veth interface or its loopback interface.
+    /// Returns whether an XDP, tcx or tc program is attached to the host's veth interface or its loopback interface, and stays
+    /// attached for half a second: a child of another thread inherits the descriptors of programs until it is executed.
     ///
     /// # Panics
     /// If the query of the interfaces fails.
     pub fn has_programs(&self) -> bool {
+        !process::until(Duration::from_millis(500), || !self.has_programs_now())
+    }
+
+    fn has_programs_now(&self) -> bool {
         let links = self.run(&["ip", "-d", "link", "show"]).ok();
         links.stdout().contains(" xdp")
             || ["ingress", "egress"].iter().any(|hook| self.filters(hook))

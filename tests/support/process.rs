@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -104,6 +105,16 @@ pub fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
         }
         thread::sleep(POLL);
     }
+}
+
+/// Copies a program. Not [`std::fs::copy`]: a child of another thread would inherit the descriptor that writes the copy, and
+/// the kernel executes no file that is open for writing.
+///
+/// # Panics
+/// If the copy cannot be made.
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args([from, to]).status().expect("cp is installed");
+    assert!(copied.success(), "{} was not copied", from.display());
 }
 
 /// Sends `signal` to a child that has not been waited for.

@@ -226,7 +226,7 @@ fn a_missing_privilege_is_reported_with_its_fix() {
     let folder = TempDir::new().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path().join("ja4sensor");
-    fs::copy(Sensor::new().binary(), &binary).unwrap();
+    process::copy_program(Sensor::new().binary(), &binary);
     fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
 
     let mut command = Command::new("setpriv");

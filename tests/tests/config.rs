@@ -287,6 +287,8 @@ fn ports_of_tunnels_are_checked() {
         ("[1, 2, 3]", "sensor.toml:2:1: tunnels.vxlan_ports: has 3 ports; name at most 2"),
         ("[0]", "sensor.toml:2:16: "),
         ("[65536]", "sensor.toml:2:16: "),
+        ("[15000, 2152]", "sensor.toml:2:23: tunnels.vxlan_ports 2: port 2152 is that of a tunnel already"),
+        ("[15000]\ngeneve_ports = [15000]", "sensor.toml:3:17: tunnels.geneve_ports 1: port 15000 is that of a tunnel"),
     ] {
         let folder = ConfigFolder::new(&format!("[tunnels]\nvxlan_ports = {ports}\n"));
         let outcome = folder.check().status(USAGE).stderr_has_one_line();

@@ -50,7 +50,7 @@ pub(crate) fn kernel(folder: &Path) -> Result<()> {
     let runner = format!("target.'cfg(all())'.runner=[{:?}, {:?}]", machine.display(), folder.display());
     for (target, filter) in [("program", "verifier"), ("live", "interfaces::")] {
         let mut test = sensor_test(target, filter, &["--config", &runner], &["--nocapture"])?;
-        succeed(test.env("JA4_TEST_REQUIRE", "bpf"))?;
+        succeed(test.env("JA4_TEST_REQUIRE", "bpf").env("JA4_TEST_REQUIRE_INTERFACES", "all"))?;
     }
     Ok(())
 }

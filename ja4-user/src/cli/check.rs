@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ja4_common::filter_config::FilterConfig;
+use ja4_common::tunnel::TunnelPorts;
 
 use super::failure::Failure;
 use super::lookup::print;
@@ -46,7 +47,7 @@ impl CheckCommand {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         // Writing to a String does not fail.
         let mut kernel = None;
-        let _ = match load(config.capture.hook) {
+        let _ = match load(config.capture.hook, config.tunnels.ports()) {
             Ok(loaded) => {
                 kernel = Some(loaded);
                 writeln!(out, "kernel {}: loads the BPF programs", release.trim())
@@ -84,10 +85,11 @@ impl CheckCommand {
 }
 
 /// Checks the capabilities, then loads the programs that these hooks need with the smallest maps.
-fn load(hook: HookChoice) -> Result<Kernel, anyhow::Error> {
+fn load(hook: HookChoice, tunnel_ports: TunnelPorts) -> Result<Kernel, anyhow::Error> {
     privilege::require_capabilities()?;
     let mut filter_config = FilterConfig::new([0, 0]);
     filter_config.shards = 1;
+    filter_config.tunnel_ports = tunnel_ports;
     let mut kernel =
         Kernel::load(object::bytes(), &KernelSettings { filter_config, ring_bytes: 64 << 10, flows: 1 << 10 })?;
     kernel.tc(Program::TcEgress)?;

@@ -33,6 +33,12 @@ pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnosti
         if ports.len() > TunnelPorts::MAX {
             report(key.to_owned(), format!("has {} ports; name at most {}", ports.len(), TunnelPorts::MAX));
         }
+        for (number, port) in (1..).zip(ports) {
+            if TunnelPorts::NONE.may_be_tunnel(0, port.get()) || (key.contains("geneve") && vxlan_ports.contains(port))
+            {
+                report(format!("{key} {number}"), format!("port {port} is that of a tunnel already; name another one"));
+            }
+        }
     }
     if let Err(message) = config.lookup.remote.endpoint() {
         report("lookup.remote.endpoint".to_owned(), message);

@@ -149,7 +149,7 @@ pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, DecodeError> {
         src,
         dst,
         ttl,
-        vlan: vlan_tags(packet),
+        vlan: packet.outer_vlan.unwrap_or_else(|| vlan_tags(packet)),
         payload: captured.get(..available).unwrap_or_default(),
         payload_len,
         transport,
@@ -195,7 +195,7 @@ fn halves(address: IpAddr) -> [u64; 2] {
 }
 
 /// VLAN tags: first the one that the NIC removed, then those in the frame.
-fn vlan_tags(packet: &Packet<'_>) -> VlanTags {
+pub(crate) fn vlan_tags(packet: &Packet<'_>) -> VlanTags {
     let RecordHeader { l3, vlan, .. } = *packet.header;
     let mut tags = VlanTags::NONE;
     if vlan & VLAN_PRESENT != 0 {

@@ -3,7 +3,7 @@
 use ja4_common::parse::ParseStart;
 use ja4_common::record::{RecordHeader, flag};
 
-use crate::model::{EventContext, Hook, Time};
+use crate::model::{EventContext, Hook, Time, VlanTags};
 
 /// One selected frame that a shard processes.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,8 @@ pub struct Packet<'a> {
     pub bytes: &'a [u8],
     /// The header with which they start.
     pub start: ParseStart,
+    /// VLAN tags of the frame, if the bytes are those of a packet in a tunnel.
+    pub outer_vlan: Option<VlanTags>,
     /// Index into the run's list of interface names.
     pub interface: u32,
     /// Its number in the capture, from 1; absent live.

@@ -5,6 +5,6 @@ pub mod defrag;
 mod frame;
 pub(crate) mod range_buffer;
 
-pub(crate) use self::decode::flow_key;
 pub use self::decode::{DecodeError, Decoded, Segment, TransportHeader, decode};
+pub(crate) use self::decode::{flow_key, vlan_tags};
 pub use self::frame::Packet;

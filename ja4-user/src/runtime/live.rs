@@ -183,6 +183,7 @@ impl LiveShard {
                             header: &header,
                             bytes,
                             start: frame_start(&header, bytes),
+                            outer_vlan: None,
                             interface,
                             number: None,
                         };

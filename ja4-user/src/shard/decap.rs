@@ -20,8 +20,8 @@ use super::flow_lookup::FlowLookup;
 use super::reassembled::{ReassembledDatagram, start_of};
 use super::stats::DecapStats;
 use crate::model::{EventHandler, Time};
-use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
+use crate::packet::{Packet, vlan_tags};
 
 /// Tunnels decapsulated and fragments reassembled in one packet, besides the two tunnels that the filter has parsed.
 const MAX_TUNNELS: usize = 6;
@@ -154,7 +154,7 @@ impl Decapsulator {
             ..RecordHeader::default()
         };
         let ReassembledDatagram { bytes, interface, number, .. } = datagram;
-        let packet = Packet { header: &record, bytes, start, interface: *interface, number: *number };
+        let packet = Packet { header: &record, bytes, start, outer_vlan: None, interface: *interface, number: *number };
         let mut headers = PacketHeaders::default();
         match parse(&slice, start, &target.config.tunnel_ports, &mut headers) {
             ParseOutcome::Transport => {}
@@ -199,7 +199,8 @@ impl Decapsulator {
         let mut header = RecordHeader::new(&info, selection, outer.header.time, captured as u32);
         header.flags &= !without;
         let bytes = slice.bytes.get(..captured).unwrap_or_default();
-        let inner = Packet { header: &header, bytes, ..*outer };
+        let outer_vlan = Some(outer.outer_vlan.unwrap_or_else(|| vlan_tags(outer)));
+        let inner = Packet { header: &header, bytes, outer_vlan, ..*outer };
         self.stats.processed += 1;
         target.core.packet(&inner, target.env);
     }

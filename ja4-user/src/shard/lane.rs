@@ -102,7 +102,7 @@ impl Lane {
         increment(&mut self.counters.emitted, selection.class.into());
         let bytes = frame.slice.bytes.get(..captured).unwrap_or_default();
         let CapturedFrame { start, interface, number, .. } = *frame;
-        let packet = Packet { header: &header, bytes, start, interface, number: Some(number) };
+        let packet = Packet { header: &header, bytes, start, outer_vlan: None, interface, number: Some(number) };
         if header.class >= RecordClass::Fragment as u8 {
             self.decapsulator.count_record();
         }

@@ -185,7 +185,14 @@ fn without_records_of(dropped: &[RecordClass]) -> (Vec<u64>, Vec<u64>, u64) {
         }
         let header = RecordHeader::new(&FrameInfo::default(), &scratch.selection, number, capture);
         let bytes = packet.frame.get(..capture as usize).unwrap_or_default();
-        let packet = packet::Packet { header: &header, bytes, start: ParseStart::Ethernet, interface: 0, number: None };
+        let packet = packet::Packet {
+            header: &header,
+            bytes,
+            start: ParseStart::Ethernet,
+            outer_vlan: None,
+            interface: 0,
+            number: None,
+        };
         core.packet(&packet, &mut ShardEnv { flows: &mut flows, buffers: &mut buffers, events: &mut emitted });
     }
     let flows_of = |method| emitted.0.iter().filter(|(_, other)| *other == method).map(|(flow, _)| *flow).collect();
@@ -252,8 +259,14 @@ mod half_open {
             let capture = scratch.selection.capture;
             let header = RecordHeader::new(&FrameInfo::default(), &scratch.selection, time, capture);
             let bytes = packet.frame.get(..capture as usize).unwrap_or_default();
-            let packet =
-                packet::Packet { header: &header, bytes, start: ParseStart::Ethernet, interface: 3, number: None };
+            let packet = packet::Packet {
+                header: &header,
+                bytes,
+                start: ParseStart::Ethernet,
+                outer_vlan: None,
+                interface: 3,
+                number: None,
+            };
             let mut env = ShardEnv { flows: &mut flows, buffers: &mut buffers, events: &mut log };
             core.packet(&packet, &mut env);
             if is_compacted {
@@ -352,6 +365,7 @@ mod ssh {
                 header: &header,
                 bytes: frame,
                 start: ParseStart::Ethernet,
+                outer_vlan: None,
                 interface: 0,
                 number: None,
             };

@@ -127,7 +127,14 @@ impl Shard {
                 continue;
             };
             let bytes = rest.get(..header.captured as usize).unwrap_or_default();
-            let packet = Packet { header: &header, bytes, start: ParseStart::Ethernet, interface: 0, number: None };
+            let packet = Packet {
+                header: &header,
+                bytes,
+                start: ParseStart::Ethernet,
+                outer_vlan: None,
+                interface: 0,
+                number: None,
+            };
             core.packet(&packet, &mut env);
             taken += 1;
         }

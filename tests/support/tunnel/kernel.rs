@@ -10,6 +10,9 @@ use crate::netns::{Namespace, Wire};
 use crate::privilege;
 use crate::process::{self, Spawned};
 
+/// Environment variable. If it is set, a test fails where the kernel has no such interface.
+const REQUIRE_INTERFACES: &str = "JA4_TEST_REQUIRE_INTERFACES";
+
 /// Kind of interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelInterface {
@@ -59,14 +62,27 @@ impl KernelInterface {
 
 impl LiveTunnel {
     /// Creates the interface `tunnel` on both hosts. Returns `None`, and reports the test as skipped, if this kernel has no such
-    /// interface.
+    /// interface or a tool is missing.
     ///
     /// # Panics
-    /// If a tool is missing, or the interfaces cannot be set up.
+    /// If the interfaces cannot be set up, or something is missing that must not be.
     pub fn of_kernel(wire: &Wire, kind: KernelInterface) -> Option<Self> {
+        let skipped = || {
+            assert!(
+                std::env::var_os(REQUIRE_INTERFACES).is_none(),
+                "{REQUIRE_INTERFACES} is set: no {kind:?} interfaces"
+            );
+            privilege::skipped(&format!("{kind:?} interfaces"));
+        };
         let hosts = [(wire.client(), wire.server()), (wire.server(), wire.client())];
         let processes = if kind == KernelInterface::Ppp {
-            ppp(hosts)?
+            let (here, _) = hosts[0];
+            here.run(&["modprobe", "--quiet", "ppp_async"]);
+            if !Path::new("/dev/ppp").exists() {
+                skipped();
+                return None;
+            }
+            privilege::require_tools(&["pppd", "socat"]).then(|| ppp(hosts))?
         } else {
             for (here, there) in hosts {
                 let mut arguments = vec!["ip".to_owned(), "link".to_owned(), "add".to_owned(), NAME.to_owned()];
@@ -74,7 +90,7 @@ impl LiveTunnel {
                 let argv: Vec<&str> = arguments.iter().map(String::as_str).collect();
                 let added = here.run(&argv);
                 if added.stderr().contains("Unknown device type") {
-                    privilege::skipped(&format!("{kind:?} interfaces"));
+                    skipped();
                     return None;
                 }
                 added.ok();
@@ -82,7 +98,7 @@ impl LiveTunnel {
             Vec::new()
         };
         match kind {
-            KernelInterface::WireGuard => wire_guard(hosts),
+            KernelInterface::WireGuard => privilege::require_tools(&["wg"]).then(|| wire_guard(hosts))?,
             KernelInterface::Bond => {
                 for (here, _) in hosts {
                     here.ip(&["link", "set", here.interface(), "down"]);
@@ -128,13 +144,8 @@ fn wire_guard(hosts: [(&Namespace, &Namespace); 2]) {
 }
 
 /// Starts PPP over a pair of pseudo terminals.
-fn ppp(hosts: [(&Namespace, &Namespace); 2]) -> Option<Vec<Spawned>> {
+fn ppp(hosts: [(&Namespace, &Namespace); 2]) -> Vec<Spawned> {
     let (here, _) = hosts[0];
-    here.run(&["modprobe", "--quiet", "ppp_async"]);
-    if !Path::new("/dev/ppp").exists() {
-        privilege::skipped("PPP");
-        return None;
-    }
     let folder = TempDir::new().expect("a temporary folder");
     let terminals = hosts.map(|(here, _)| folder.path().join(here.name()).display().to_string());
     let ends = terminals.each_ref().map(|name| format!("pty,link={name},raw,echo=0"));
@@ -168,5 +179,5 @@ fn ppp(hosts: [(&Namespace, &Namespace); 2]) -> Option<Vec<Spawned>> {
         let errors: Vec<_> = processes.iter().map(Spawned::stderr).collect();
         assert!(up, "PPP is not connected: {errors:#?}");
     }
-    Some(processes)
+    processes
 }

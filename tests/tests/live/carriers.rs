@@ -126,6 +126,7 @@ fn assert_fingerprinted_in_every_carrier(hook: &str) {
             peers::curl(wire.client(), *server, 443, &["--local-port", &port.to_string()]);
         }
     });
+    assert!(seen.recording.dissected(&["-q", "tcp port 443"]).is_empty(), "{hook}: a packet without a carrier");
     for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
         let found = by_connection(&seen.live, kind);
         for (port, (carrier, _)) in (10_000..).zip(&connections) {

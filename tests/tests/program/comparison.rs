@@ -7,7 +7,7 @@ use ja4_common::bytes::SliceFrame;
 use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::FlowEntry;
-use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
+use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS};
 use ja4_common::parse::{ParseStart, is_outer_ethernet};
 use ja4_common::record::{FrameInfo, HEADER, LinkHeader, RecordHeader};
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
@@ -143,11 +143,13 @@ impl FilterComparison {
         let egress = matches!(program, Program::TcEgress | Program::TcIpEgress);
         let (link, start) = match (program, frame.first().map(|first| first >> 4)) {
             (Program::TcIpEgress | Program::TcIpIngress, version) if !has_outer_ethernet(frame) => {
+                let protocol = u16::from_be_bytes([frame[12], frame[13]]);
                 let ethertype = match version {
+                    _ if protocol == ETHERTYPE_MPLS => protocol,
                     Some(4) => ETHERTYPE_IPV4,
                     Some(6) => ETHERTYPE_IPV6,
                     // `BPF_PROG_TEST_RUN` takes every frame for an Ethernet frame.
-                    _ => u16::from_be_bytes([frame[12], frame[13]]),
+                    _ => protocol,
                 };
                 (LinkHeader::Absent, ParseStart::Network { ethertype, offset: 0 })
             }

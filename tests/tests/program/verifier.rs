@@ -3,10 +3,12 @@
 use std::fs;
 
 use ja4_common::filter_config::FilterConfig;
+use ja4_common::tunnel::TunnelPorts;
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use tests::privilege::require_bpf;
 
 use crate::comparison::{ALL_PROGRAMS, SEED};
+use crate::frames::OTHER_PORTS;
 use crate::report;
 
 /// Limit of verified instructions. The verifier gives up after a million, and its time is proportional to their number.
@@ -26,7 +28,12 @@ fn verified_instructions_stay_below_the_limit() {
     if !require_bpf() {
         return;
     }
-    let filter_config = FilterConfig::new(SEED);
+    for tunnel_ports in [TunnelPorts::NONE, OTHER_PORTS] {
+        assert_verified(FilterConfig { tunnel_ports, ..FilterConfig::new(SEED) });
+    }
+}
+
+fn assert_verified(filter_config: FilterConfig) {
     let settings = KernelSettings { filter_config, ring_bytes: 1 << 16, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     let kernel_has_xdp_frags = kernel_release() >= (5, 18);

@@ -230,6 +230,19 @@ fn vlan_tags_of_every_kind_are_listed() {
 }
 
 #[test]
+fn addresses_in_nested_tunnels_are_not_taken_for_vlan_tags() {
+    let tag = OuterLayer::Link(LinkLayer::Tags(vec![(0x8100, 9)]));
+    let ip = || OuterLayer::between("192.0.2.1", "192.0.2.2", TunnelKind::Ip);
+    for (outside, expected) in [(vec![], Value::Null), (vec![tag], json!([9]))] {
+        let path = [outside, vec![ip(), ip(), ip()]].concat();
+        // The start of the address is the EtherType of a VLAN tag, 0x8100.
+        let mut conversation = TcpConversation::between("129.0.0.1:5000", "10.0.0.2:443").through(path.clone());
+        conversation.handshake().client(&client_hello(Shape::Browser));
+        assert_eq!(only(&replay(&conversation), "ja4")["vlan"], expected, "{path:?}");
+    }
+}
+
+#[test]
 fn every_pair_of_nested_carriers_yields_the_same_values() {
     const KINDS: [&str; 6] = ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"];
     let carriers = OuterLayer::every();

@@ -224,7 +224,7 @@ fn a_user_with_read_permission_can_query() {
     let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
     replay(&capture, &database).ok();
     let binary = folder.path().join("ja4sensor");
-    fs::copy(Sensor::new().binary(), &binary).unwrap();
+    process::copy_program(Sensor::new().binary(), &binary);
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     mode(folder.path(), 0o755);
     mode(&database, 0o644);
