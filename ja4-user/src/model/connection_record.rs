@@ -70,21 +70,21 @@ impl From<&str> for FingerprintValue {
 pub struct FingerprintRecord {
     /// The value.
     pub value: Arc<FingerprintValue>,
-    /// Time since the start of the connection, see [`Self::time`].
-    after: u32,
-    count: u16,
+    /// Number in the upper 14 bits, then [`OF_SERVER`] and [`FIRST_SEEN`].
+    count_and_flags: u16,
     /// Method.
     pub method: Method,
-    /// [`OF_SERVER`] and [`FIRST_SEEN`].
-    flags: u8,
+    /// Time since the start of the connection, little-endian, see [`Self::time`].
+    after: [u8; 5],
 }
 
-/// Flags of a [`FingerprintRecord`].
-const OF_SERVER: u8 = 1;
-const FIRST_SEEN: u8 = 2;
+/// Flags of a [`FingerprintRecord`], below its number.
+const OF_SERVER: u16 = 1;
+const FIRST_SEEN: u16 = 2;
+const FLAG_BITS: u32 = 2;
 
-/// Flag of a [`FingerprintRecord::after`] in milliseconds; the others are in microseconds.
-const MILLISECONDS: u32 = 1 << 31;
+/// Flag of a [`FingerprintRecord::after`] in microseconds; the others are in nanoseconds.
+const MICROSECONDS: u64 = 1 << 39;
 
 const _: () = assert!(size_of::<FingerprintRecord>() == 16);
 
@@ -99,49 +99,53 @@ impl FingerprintRecord {
         value: Arc<FingerprintValue>,
         (start, time): (Time, Time),
     ) -> Self {
-        let after = (time.0 / 1000).saturating_sub(start.0 / 1000);
-        let after = match u32::try_from(after) {
-            Ok(after) if after < MILLISECONDS => after,
-            _ => u32::try_from(after / 1000).unwrap_or(u32::MAX) | MILLISECONDS,
-        };
-        let flags = if side == Side::Server { OF_SERVER } else { 0 };
-        Self { value, after, count: u16::try_from(count).unwrap_or(u16::MAX), method, flags }
+        let after = time.0.saturating_sub(start.0);
+        let after = if after < MICROSECONDS { after } else { (after / 1000).min(MICROSECONDS - 1) | MICROSECONDS };
+        let [a, b, c, d, e, ..] = after.to_le_bytes();
+        let count = count.min((u16::MAX >> FLAG_BITS).into()) as u16;
+        let side = if side == Side::Server { OF_SERVER } else { 0 };
+        Self { value, count_and_flags: count << FLAG_BITS | side, method, after: [a, b, c, d, e] }
     }
 
     /// Endpoint that it describes.
     #[must_use]
     pub const fn side(&self) -> Side {
-        if self.flags & OF_SERVER != 0 { Side::Server } else { Side::Client }
+        if self.count_and_flags & OF_SERVER != 0 { Side::Server } else { Side::Client }
     }
 
-    /// Its number among those of this method and connection, from 1; at most 65,535.
+    /// Its number among those of this method and connection, from 1; at most 16,383.
     #[must_use]
     pub const fn count(&self) -> u16 {
-        self.count
+        self.count_and_flags >> FLAG_BITS
     }
 
-    /// Its time, in whole microseconds; later than 35 minutes after the start of the connection, in whole milliseconds after
-    /// it, and at most 24 days.
+    const fn after(&self) -> u64 {
+        let [a, b, c, d, e] = self.after;
+        u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
+    }
+
+    /// Its time; later than nine minutes after the start of the connection, in whole microseconds after it, and at most six
+    /// days.
     #[must_use]
     pub const fn time(&self, start: Time) -> Time {
-        let unit = if self.after & MILLISECONDS != 0 { 1000 } else { 1 };
-        Time((start.0 / 1000 + (self.after & !MILLISECONDS) as u64 * unit) * 1000)
+        let unit = if self.after() & MICROSECONDS != 0 { 1000 } else { 1 };
+        Time(start.0 + (self.after() & !MICROSECONDS) * unit)
     }
 
     /// Whether the value was never seen on this network before.
     #[must_use]
     pub const fn is_first_seen(&self) -> bool {
-        self.flags & FIRST_SEEN != 0
+        self.count_and_flags & FIRST_SEEN != 0
     }
 
     /// Sets [`Self::is_first_seen`].
     pub const fn set_first_seen(&mut self, is_first: bool) {
-        self.flags = self.flags & !FIRST_SEEN | if is_first { FIRST_SEEN } else { 0 };
+        self.count_and_flags = self.count_and_flags & !FIRST_SEEN | if is_first { FIRST_SEEN } else { 0 };
     }
 
     /// What distinguishes it from the others of its connection.
-    pub(crate) const fn key(&self) -> (Method, u16, u32) {
-        (self.method, self.count, self.after)
+    pub(crate) const fn key(&self) -> (Method, u16, u64) {
+        (self.method, self.count(), self.after())
     }
 }
 
@@ -159,7 +163,10 @@ impl FingerprintRecord {
 
     /// The same of one side, for tests.
     pub(crate) const fn of_side(mut self, side: Side) -> Self {
-        self.flags = self.flags & !OF_SERVER | if matches!(side, Side::Server) { OF_SERVER } else { 0 };
+        self.count_and_flags &= !OF_SERVER;
+        if matches!(side, Side::Server) {
+            self.count_and_flags |= OF_SERVER;
+        }
         self
     }
 
@@ -389,29 +396,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_a_fingerprint_is_exact_to_microseconds_for_half_an_hour() {
+    fn the_time_of_a_fingerprint_is_exact_for_nine_minutes() {
         const SECOND: u64 = 1_000_000_000;
         let start = Time(1_795_417_200_123_456_789);
         let seen =
             |time| FingerprintRecord::new(Method::Ja4ssh, Side::Server, 70_000, Arc::new("".into()), (start, time));
         for (after, unit) in [
-            (0, 1_000),
-            (999, 1_000),
-            (1_234_567_890, 1_000),
-            (35 * 60 * SECOND + 5_999, 1_000),
-            (36 * 60 * SECOND + 1_234_567, 1_000_000),
-            (24 * 86_400 * SECOND + 7, 1_000_000),
+            (0, 1),
+            (1_234_567_890, 1),
+            (9 * 60 * SECOND + 7, 1),
+            (10 * 60 * SECOND + 7, 1_000),
+            (6 * 86_400 * SECOND + 7, 1_000),
         ] {
-            let time = Time(start.0 + after);
-            let error = time.0 / 1000 * 1000 - seen(time).time(start).0;
-            assert!(error < unit && (unit > 1_000 || error == 0), "after {after} ns: {error} ns");
+            let error = start.0 + after - seen(Time(start.0 + after)).time(start).0;
+            assert!(error < unit, "after {after} ns: {error} ns");
         }
         // A packet before the first one, and one years later.
-        assert_eq!(seen(Time(0)).time(start), Time(start.0 / 1000 * 1000));
-        assert!(seen(Time(u64::MAX)).time(start).0 > start.0 + 24 * 86_400 * SECOND);
+        assert_eq!(seen(Time(0)).time(start), start);
+        assert!(seen(Time(u64::MAX)).time(start).0 > start.0 + 6 * 86_400 * SECOND);
         assert_eq!(
             (seen(start).side(), seen(start).count(), seen(start).is_first_seen()),
-            (Side::Server, u16::MAX, false)
+            (Side::Server, 16_383, false)
         );
     }
 }

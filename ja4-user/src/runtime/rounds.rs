@@ -527,7 +527,7 @@ struct OpenOrder {
 }
 
 /// Method, number and time of a fingerprint.
-type FingerprintKey = (Method, u16, u32);
+type FingerprintKey = (Method, u16, u64);
 
 /// Fingerprints with a first-seen value, by flow: the records of later events were copied before this was known.
 #[derive(Debug, Default)]
