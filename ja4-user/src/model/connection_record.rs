@@ -296,6 +296,12 @@ impl ConnectionRecord {
         }
     }
 
+    /// Returns it, and leaves one with the same flow and nothing else.
+    pub(crate) fn take(&mut self) -> Self {
+        let empty = Self::new(&self.identity, self.interface, self.start);
+        std::mem::replace(self, empty)
+    }
+
     /// Adds a fingerprint. If there are too many of its method, the second oldest one is removed.
     pub fn note(&mut self, seen: FingerprintRecord) {
         let of_method = |kept: &FingerprintRecord| kept.method == seen.method;

@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::runtime::engine::EngineWorker;
 use crate::runtime::engine::worker::EventScope;
+use crate::runtime::lane_events::{LaneEvents, SightSignal};
 
 /// An event that is noted in the record of its connection, and not evaluated.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl DeferredEvent {
 pub(super) struct DeferringEvents<'a> {
     pub(super) worker: &'a mut EngineWorker,
     pub(super) scope: EventScope<'a>,
-    pub(super) events: &'a mut Vec<DeferredEvent>,
+    pub(super) lanes: &'a mut LaneEvents,
 }
 
 impl DeferringEvents<'_> {
@@ -105,16 +106,22 @@ impl EventHandler for DeferringEvents<'_> {
             })
         });
         let kind = DeferredKind::Fingerprint { count, ttl, details };
-        self.events.push(DeferredEvent { cause, record: record.clone(), start, kind });
+        let event = self.lanes.events.len() as u32;
+        self.worker.sightings(record, |part, host| {
+            if let Some(sightings) = self.lanes.sightings.get_mut(usize::from(part)) {
+                sightings.push(SightSignal { event, host });
+            }
+        });
+        self.lanes.events.push(DeferredEvent { cause, record: record.clone(), start, kind });
     }
 
     fn progress(&mut self, cause: EventContext, record: &mut ConnectionRecord) {
         let start = self.begin(cause, record);
-        self.events.push(DeferredEvent { cause, record: record.clone(), start, kind: DeferredKind::Progress });
+        self.lanes.events.push(DeferredEvent { cause, record: record.clone(), start, kind: DeferredKind::Progress });
     }
 
     fn connection(&mut self, cause: EventContext, mut record: ConnectionRecord) {
         let start = self.begin(cause, &mut record);
-        self.events.push(DeferredEvent { cause, record, start, kind: DeferredKind::End });
+        self.lanes.events.push(DeferredEvent { cause, record, start, kind: DeferredKind::End });
     }
 }

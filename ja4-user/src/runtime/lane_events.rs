@@ -1,5 +1,7 @@
 //! The order of what the lanes of a replay report.
 
+use std::net::IpAddr;
+
 use crate::model::Time;
 use crate::runtime::deferred_events::DeferredEvent;
 
@@ -26,7 +28,18 @@ pub(super) enum LineCause {
 #[derive(Debug, Default)]
 pub(super) struct LaneEvents {
     pub(super) events: Vec<DeferredEvent>,
+    /// Key of each event.
+    keys: Vec<LineKey>,
     pub(super) runs: Vec<LaneRun>,
+    /// Values to look up, by part.
+    pub(super) sightings: Vec<Vec<SightSignal>>,
+}
+
+/// A value to look up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SightSignal {
+    pub(super) event: u32,
+    pub(super) host: Option<IpAddr>,
 }
 
 /// Consecutive events of one lane and cause.
@@ -40,10 +53,16 @@ pub(super) struct LaneRun {
 }
 
 impl LaneEvents {
+    /// Returns no events, for detectors of so many parts.
+    pub(super) fn new(parts: usize) -> Self {
+        Self { sightings: vec![Vec::new(); parts], ..Self::default() }
+    }
+
     /// Assigns a key to all events since the last call.
     pub(super) fn mark(&mut self, key: LineKey) {
         let end = self.events.len();
         if self.end() < end {
+            self.keys.resize(end, key);
             self.runs.push(LaneRun { key, tick: None, end });
         }
     }
@@ -53,6 +72,11 @@ impl LaneEvents {
         self.runs.push(LaneRun { key, tick: Some(time), end: self.end() });
     }
 
+    /// The position of an event among those of all threads.
+    pub(super) fn order(&self, event: u32) -> Option<(LineKey, u32)> {
+        Some((*self.keys.get(event as usize)?, event))
+    }
+
     /// End of the events that are marked.
     fn end(&self) -> usize {
         self.runs.last().map_or(0, |run| run.end)
@@ -60,6 +84,8 @@ impl LaneEvents {
 
     pub(super) fn clear(&mut self) {
         self.events.clear();
+        self.keys.clear();
+        self.sightings.iter_mut().for_each(Vec::clear);
         self.runs.clear();
     }
 }

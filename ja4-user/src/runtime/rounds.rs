@@ -12,7 +12,6 @@
 //!    others begin with the next batch.
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
@@ -27,27 +26,17 @@ use crate::runtime::deferred_events::{DeferredEvent, DeferredKind, DeferringEven
 use crate::runtime::engine::finished::Sighted;
 use crate::runtime::engine::worker::{EventScope, WorkerStats, connection_event, fingerprint_event, open_order};
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
-use crate::runtime::lane_events::{LaneEvents, LineCause, LineKey};
+use crate::runtime::lane_events::{LaneEvents, LineCause, LineKey, SightSignal};
 use crate::runtime::lane_output::LaneOutput;
 use crate::runtime::round_barrier::{BarrierGuard, RoundBarrier};
 
 /// Connections that one round at the end of the run reports.
 const OPEN_BATCH: usize = 4096;
 
-/// Position of an event among those of all threads.
-type EventOrder = (LineKey, u32);
-
-/// A value to look up.
-#[derive(Clone, Copy, Debug)]
-struct SightSignal {
-    order: EventOrder,
-    host: Option<IpAddr>,
-}
-
 /// An evaluation to run.
 #[derive(Clone, Copy, Debug)]
 struct EventSignal {
-    order: EventOrder,
+    event: u32,
     /// Its number among those of its event.
     number: u32,
     evaluation: Evaluation,
@@ -59,8 +48,6 @@ struct ThreadBatch {
     lanes: LaneEvents,
     /// Earliest time of a packet.
     earliest: Option<Time>,
-    /// Values to look up, by part.
-    sightings: Vec<Vec<SightSignal>>,
     /// What the first-seen history knows, by event.
     sighted: Vec<Sighted>,
     /// Evaluations to run, by part.
@@ -121,7 +108,7 @@ impl<W: Write> BatchRounds<W> {
     pub(super) fn new(out: W, engine: &Arc<Engine>, threads: usize, continue_without_output: bool) -> Self {
         let parts = engine.detectors().parts();
         let batch = || ThreadBatch {
-            sightings: vec![Vec::new(); parts],
+            lanes: LaneEvents::new(parts),
             signals: vec![Vec::new(); parts],
             ..ThreadBatch::default()
         };
@@ -151,28 +138,12 @@ impl<W: Write> BatchRounds<W> {
         self.barrier.guard()
     }
 
-    /// Step 1: the values to look up.
+    /// Step 1 ends: the events of a thread, with the values to look up.
     fn collect(&self, thread: usize, lanes: &mut LaneEvents, earliest: Option<Time>) {
         let Some(batch) = self.batches.get(thread) else { return };
         let batch = &mut *batch.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut batch.lanes, lanes);
         batch.earliest = earliest;
-        batch.sightings.iter_mut().for_each(Vec::clear);
-        let detectors = self.engine.detectors();
-        let (mut number, mut events) = (0, batch.lanes.events.iter());
-        for run in &batch.lanes.runs {
-            for DeferredEvent { record, kind, .. } in events.by_ref().take(run.end - number as usize) {
-                if let (DeferredKind::Fingerprint { .. }, Some(seen)) = (kind, record.history.last()) {
-                    for host in self.engine.sightings(record, seen) {
-                        let part = detectors.value_part(seen.method, &seen.value.text, host);
-                        if let Some(signals) = batch.sightings.get_mut(usize::from(part)) {
-                            signals.push(SightSignal { order: (run.key, number), host });
-                        }
-                    }
-                }
-                number += 1;
-            }
-        }
     }
 
     /// Step 2: looks values up, part by part.
@@ -183,18 +154,18 @@ impl<W: Write> BatchRounds<W> {
         }
         while let Some((part, replies)) = self.take_part(0) {
             let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
-            let signals = batches.iter().map(|batch| batch.sightings.get(part).map_or(&[][..], Vec::as_slice));
+            let signals = batches.iter().map(|batch| batch.lanes.sightings.get(part).map_or(&[][..], Vec::as_slice));
             in_order(
                 signals.collect(),
-                |signal| signal.order,
-                |thread, SightSignal { order, host }| {
-                    let event = batches.get(thread).and_then(|batch| batch.lanes.events.get(order.1 as usize));
+                |thread, signal| batches.get(thread)?.lanes.order(signal.event),
+                |thread, SightSignal { event: number, host }| {
+                    let event = batches.get(thread).and_then(|batch| batch.lanes.events.get(*number as usize));
                     let Some(DeferredEvent { cause, record, .. }) = event else { return };
                     let Some(seen) = record.history.last() else { return };
                     let mut sighted = Sighted::default();
                     self.engine.sight_part(part as u8, seen, *host, cause.time, &mut sighted);
                     if let Some(replies) = replies.sightings.get_mut(thread) {
-                        replies.push((order.1, host.is_some(), sighted.sighting, sighted.rows.pop()));
+                        replies.push((*number, host.is_some(), sighted.sighting, sighted.rows.pop()));
                     }
                 },
             );
@@ -222,10 +193,10 @@ impl<W: Write> BatchRounds<W> {
         let (mut number, mut events) = (0, lanes.events.iter_mut().zip(sighted));
         for run in &lanes.runs {
             for (event, sighted) in events.by_ref().take(run.end - number as usize) {
-                let (mut count, order) = (0, (run.key, number));
+                let mut count = 0;
                 let mut found = |Signal { part, evaluation }| {
                     if let Some(signals) = signals.get_mut(usize::from(part)) {
-                        signals.push(EventSignal { order, number: count, evaluation });
+                        signals.push(EventSignal { event: number, number: count, evaluation });
                     }
                     count += 1;
                 };
@@ -253,10 +224,11 @@ impl<W: Write> BatchRounds<W> {
             let signals = batches.iter().map(|batch| batch.signals.get(part).map_or(&[][..], Vec::as_slice));
             in_order(
                 signals.collect(),
-                |signal| signal.order,
-                |thread, EventSignal { order, number, evaluation }| {
+                |thread, signal| batches.get(thread)?.lanes.order(signal.event),
+                |thread, EventSignal { event: place, number, evaluation }| {
                     let Some(batch) = batches.get(thread) else { return };
-                    let place = order.1 as usize;
+                    let of_event = *place;
+                    let place = of_event as usize;
                     let (Some(event), Some(sighted)) = (batch.lanes.events.get(place), batch.sighted.get(place)) else {
                         return;
                     };
@@ -269,7 +241,7 @@ impl<W: Write> BatchRounds<W> {
                     };
                     let outcome = detector.evaluate(*evaluation, &event, &active.matcher);
                     if let (Some(outcome), Some(replies)) = (outcome, replies.outcomes.get_mut(thread)) {
-                        replies.push((order.1, *number, outcome));
+                        replies.push((of_event, *number, outcome));
                     }
                 },
             );
@@ -289,7 +261,7 @@ impl<W: Write> BatchRounds<W> {
         outcomes.sort_unstable_by_key(|(event, number, _)| (*event, *number));
         let mut outcomes = outcomes.into_iter().peekable();
         let ThreadBatch { lanes: taken, sighted, .. } = batch;
-        let (mut number, mut events) = (0, taken.events.drain(..).zip(sighted.drain(..)));
+        let (mut number, mut events) = (0, taken.events.iter_mut().zip(sighted.drain(..)));
         output.runs.clear();
         for run in &taken.runs {
             let scope = EventScope { active, lane: run.key.lane as usize };
@@ -350,18 +322,18 @@ impl<W: Write> BatchRounds<W> {
 }
 
 /// Calls `act` with the items of all threads, each with its thread, in their order. Those of a thread are in order already.
-fn in_order<T, K: Ord>(mut lists: Vec<&[T]>, key: impl Fn(&T) -> K, mut act: impl FnMut(usize, &T)) {
+fn in_order<T, K: Ord>(mut lists: Vec<&[T]>, key: impl Fn(usize, &T) -> K, mut act: impl FnMut(usize, &T)) {
     let least = |lists: &[&[T]]| {
-        let heads = lists.iter().enumerate().filter_map(|(thread, list)| Some((key(list.first()?), thread)));
+        let heads = lists.iter().enumerate().filter_map(|(thread, list)| Some((key(thread, list.first()?), thread)));
         heads.min().map(|(_, thread)| thread)
     };
     while let Some(thread) = least(&lists) {
         // The heads of the other lists stay the same while items of this one precede them.
         let others = lists.iter().enumerate().filter(|(other, _)| *other != thread);
-        let limit = others.filter_map(|(_, list)| list.first().map(&key)).min();
+        let limit = others.filter_map(|(other, list)| list.first().map(|first| key(other, first))).min();
         let Some(list) = lists.get_mut(thread) else { return };
         while let Some((first, rest)) = list.split_first()
-            && limit.as_ref().is_none_or(|limit| key(first) <= *limit)
+            && limit.as_ref().is_none_or(|limit| key(thread, first) <= *limit)
         {
             act(thread, first);
             *list = rest;
@@ -372,7 +344,7 @@ fn in_order<T, K: Ord>(mut lists: Vec<&[T]>, key: impl Fn(&T) -> K, mut act: imp
 fn report_event(
     worker: &mut EngineWorker,
     scope: EventScope<'_>,
-    event: DeferredEvent,
+    event: &mut DeferredEvent,
     rows: Vec<FirstSeenFact>,
     outcomes: impl Iterator<Item = BuiltinOutcome>,
     out: &mut Finished,
@@ -383,14 +355,14 @@ fn report_event(
     let is_end = event.is_end();
     let DeferredEvent { cause, record, kind, .. } = event;
     match kind {
-        DeferredKind::Open => worker.report_open(scope, record, cause, outcomes, out),
-        DeferredKind::End if is_end => worker.report_end(scope, record, cause, outcomes, out),
+        DeferredKind::Open => worker.report_open(scope, record, *cause, outcomes, out),
+        DeferredKind::End if is_end => worker.report_end(scope, record, *cause, outcomes, out),
         DeferredKind::End => {
-            worker.report_progress(scope, cause, &record, outcomes, out);
-            worker.keep_open(record, cause);
+            worker.report_progress(scope, *cause, record, outcomes, out);
+            worker.keep_open(record.take(), *cause);
         }
         DeferredKind::Fingerprint { .. } | DeferredKind::Progress => {
-            worker.report_progress(scope, cause, &record, outcomes, out);
+            worker.report_progress(scope, *cause, record, outcomes, out);
         }
     }
 }
@@ -420,7 +392,7 @@ impl<'a, 'f, W: Write> RoundThread<'a, 'f, W> {
             thread,
             worker,
             active: rounds.engine.active(),
-            lanes: LaneEvents::default(),
+            lanes: LaneEvents::new(rounds.engine.detectors().parts()),
             earliest: None,
             new: FirstSeenByFlow::default(),
         }
@@ -443,7 +415,7 @@ impl<W: Write> LaneOutput for RoundThread<'_, '_, W> {
 
     fn events(&mut self, lane: usize) -> DeferringEvents<'_> {
         let Self { worker, active, lanes, .. } = self;
-        DeferringEvents { worker, scope: EventScope { active, lane }, events: &mut lanes.events }
+        DeferringEvents { worker, scope: EventScope { active, lane }, lanes }
     }
 
     fn mark(&mut self, key: LineKey) {
@@ -558,12 +530,6 @@ impl FirstSeenByFlow {
 
 /// Appends the results of all threads in the order of their runs.
 fn merge_runs(results: &mut [MutexGuard<'_, ThreadOutput>], merged: &mut Finished) {
-    let mut order: Vec<(LineKey, usize, usize)> = Vec::new();
-    for (thread, result) in results.iter().enumerate() {
-        order.extend(result.runs.iter().enumerate().map(|(run, (key, _))| (*key, thread, run)));
-    }
-    // Those of a thread are in order already.
-    order.sort();
     let (mut rows, mut alerts): (Vec<_>, Vec<_>) = results
         .iter_mut()
         .map(|result| {
@@ -572,19 +538,22 @@ fn merge_runs(results: &mut [MutexGuard<'_, ThreadOutput>], merged: &mut Finishe
         })
         .unzip();
     let mut done = vec![[0; 3]; results.len()];
-    for (_, thread, run) in order {
-        let (Some(result), Some(done)) = (results.get(thread), done.get_mut(thread)) else { continue };
-        let Some((_, ends)) = result.runs.get(run) else { continue };
-        let [text, rows_before, alerts_before] = *done;
-        let [text_end, rows_end, alerts_end] = *ends;
-        merged.text.extend_from_slice(result.finished.text.get(text..text_end).unwrap_or_default());
-        if let Some(rows) = rows.get_mut(thread) {
-            merged.rows.extend(rows.take(rows_end - rows_before));
-        }
-        if let Some(alerts) = alerts.get_mut(thread) {
-            merged.alerts.extend(alerts.take(alerts_end - alerts_before));
-        }
-        *done = *ends;
-    }
+    in_order(
+        results.iter().map(|result| &*result.runs).collect(),
+        |_, (key, _)| *key,
+        |thread, (_, ends)| {
+            let (Some(result), Some(done)) = (results.get(thread), done.get_mut(thread)) else { return };
+            let [text, rows_before, alerts_before] = *done;
+            let [text_end, rows_end, alerts_end] = *ends;
+            merged.text.extend_from_slice(result.finished.text.get(text..text_end).unwrap_or_default());
+            if let Some(rows) = rows.get_mut(thread) {
+                merged.rows.extend(rows.take(rows_end - rows_before));
+            }
+            if let Some(alerts) = alerts.get_mut(thread) {
+                merged.alerts.extend(alerts.take(alerts_end - alerts_before));
+            }
+            *done = *ends;
+        },
+    );
     results.iter_mut().for_each(|result| result.finished.text.clear());
 }

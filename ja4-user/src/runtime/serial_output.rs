@@ -91,10 +91,10 @@ impl<W: Write> LaneOutput for SerialOutput<W> {
     fn finish(&mut self, number: u64) {
         let mut open = self.worker.take_open();
         open.sort_by_cached_key(|(record, _)| open_order(record));
-        for (record, cause) in open {
+        for (mut record, cause) in open {
             let lane = self.worker.pending_lane(&record);
             let scope = EventScope { active: &self.active, lane };
-            self.worker.end_open(scope, *record, cause, &mut self.finished);
+            self.worker.end_open(scope, &mut record, cause, &mut self.finished);
             if self.finished.text.len() >= CHUNK {
                 self.engine.deliver(&mut self.finished);
                 self.write();

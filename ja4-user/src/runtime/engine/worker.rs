@@ -6,6 +6,7 @@
 //! step for a whole batch, see `runtime/rounds.rs`.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arcstr::ArcStr;
@@ -158,11 +159,11 @@ impl EventHandler for WorkerEvents<'_> {
                 // A replay reports them in the order of their last packets.
                 worker.keep_open(record, cause);
             } else {
-                worker.end_open(*scope, record, cause, out);
+                worker.end_open(*scope, &mut record, cause, out);
             }
         } else {
             worker.evaluate_end(scope.active, &mut record, cause.time, cause.packet, &mut outcomes);
-            worker.report_end(*scope, record, cause, outcomes.drain(..), out);
+            worker.report_end(*scope, &mut record, cause, outcomes.drain(..), out);
         }
         worker.outcomes = outcomes;
     }
@@ -251,6 +252,16 @@ impl EngineWorker {
         record.raise_known_bad(&seen);
         record.note(seen);
         record.label();
+    }
+
+    /// Calls `found` with the part and the host of each tracked sighting of a fingerprint, the last one in the history of its
+    /// record.
+    pub(crate) fn sightings(&self, record: &ConnectionRecord, mut found: impl FnMut(u8, Option<IpAddr>)) {
+        if let Some(seen) = record.history.last() {
+            for host in self.engine.sightings(record, seen) {
+                found(self.engine.detectors.value_part(seen.method, &seen.value.text, host), host);
+            }
+        }
     }
 
     /// Calls `found` with the evaluations that the end of a connection asks for, and completes its record before.
@@ -351,14 +362,14 @@ impl EngineWorker {
     pub(crate) fn report_end(
         &mut self,
         scope: EventScope<'_>,
-        record: ConnectionRecord,
+        record: &mut ConnectionRecord,
         cause: EventContext,
         outcomes: impl Iterator<Item = BuiltinOutcome>,
         out: &mut Finished,
     ) {
         self.raise_due(scope, Some(record.identity.id), cause.time, out);
         if let Some(pending) = self.pending.get_mut(scope.lane) {
-            pending.follow(&record);
+            pending.follow(record);
         }
         self.close(scope, record, cause, cause.time, outcomes, out);
     }
@@ -367,7 +378,7 @@ impl EngineWorker {
     fn close(
         &mut self,
         EventScope { active, lane }: EventScope<'_>,
-        mut record: ConnectionRecord,
+        record: &mut ConnectionRecord,
         cause: EventContext,
         now: Time,
         outcomes: impl Iterator<Item = BuiltinOutcome>,
@@ -387,9 +398,9 @@ impl EngineWorker {
         alerts.iter().for_each(|alert| record.note_fired(&alert.description));
         if active.matcher.has_alert_rules() {
             let engine = &self.engine;
-            let event = connection_event(&record, now, cause.packet);
+            let event = connection_event(record, now, cause.packet);
             let mut late = Vec::new();
-            active.matcher.alert_matches(&record, |found| {
+            active.matcher.alert_matches(record, |found| {
                 let signal = engine.detectors.rule_signal(found);
                 let outcome = engine.detectors.evaluate(signal, &event, &active.matcher);
                 if let Some(BuiltinOutcome::Alert(alert)) = outcome {
@@ -399,7 +410,7 @@ impl EngineWorker {
             late.iter().for_each(|alert| record.note_fired(&alert.description));
             alerts.append(&mut late);
         }
-        self.formatter.connection(&cause, &record, &mut out.text);
+        self.formatter.connection(&cause, record, &mut out.text);
         if let Some((alert, raw)) = first_seen {
             self.emit_alert(alert, raw.as_ref(), out);
         }
@@ -410,10 +421,10 @@ impl EngineWorker {
         self.connections -= 1;
         self.changed.remove(&id);
         if self.engine.outputs.has_readers() {
-            self.json.connection(&record);
+            self.json.connection(record);
         }
         if self.engine.outputs.stores() {
-            out.rows.push(WriteOp::ConnectionEnd(Box::new(record)));
+            out.rows.push(WriteOp::ConnectionEnd(Box::new(record.take())));
         }
     }
 
@@ -451,13 +462,13 @@ impl EngineWorker {
     pub(crate) fn end_open(
         &mut self,
         scope: EventScope<'_>,
-        mut record: ConnectionRecord,
+        record: &mut ConnectionRecord,
         cause: EventContext,
         out: &mut Finished,
     ) {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         let now = record.last;
-        self.evaluate_end(scope.active, &mut record, now, cause.packet, &mut outcomes);
+        self.evaluate_end(scope.active, record, now, cause.packet, &mut outcomes);
         self.report_open(scope, record, cause, outcomes.drain(..), out);
         self.outcomes = outcomes;
     }
@@ -466,7 +477,7 @@ impl EngineWorker {
     pub(crate) fn report_open(
         &mut self,
         scope: EventScope<'_>,
-        record: ConnectionRecord,
+        record: &mut ConnectionRecord,
         cause: EventContext,
         outcomes: impl Iterator<Item = BuiltinOutcome>,
         out: &mut Finished,
