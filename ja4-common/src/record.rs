@@ -1,6 +1,7 @@
 //! The record that carries a selected frame from the filter to its shard.
 
 use crate::flow::FlowCounters;
+use crate::headers::{ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN};
 use crate::verdict::Selection;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -28,8 +29,35 @@ pub mod flag {
     pub const TRACKED: u16 = 1 << 6;
     /// A protocol starts in this payload, and the bytes before it were not selected: the stream must resync here.
     pub const RESYNC: u16 = 1 << 7;
-    /// The frame starts at its network header; see [`super::LinkHeader`].
-    pub const NO_LINK: u16 = 1 << 8;
+    /// Two bits: the header with which the frame starts, see [`super::FirstHeader`].
+    pub const FIRST_HEADER: u16 = 3 << FIRST_HEADER_SHIFT;
+    pub(super) const FIRST_HEADER_SHIFT: u32 = 8;
+}
+
+/// The header with which the bytes of a frame start. Frames without a link header start with another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FirstHeader {
+    /// Ethernet.
+    Ethernet,
+    /// IPv4 or IPv6, by the version in the first byte.
+    Ip,
+    /// A VLAN tag.
+    Vlan,
+    /// An MPLS label.
+    Mpls,
+}
+
+impl FirstHeader {
+    /// The header with this EtherType.
+    #[inline(always)]
+    pub const fn of(ethertype: u16) -> Self {
+        match ethertype {
+            ETHERTYPE_VLAN | ETHERTYPE_QINQ => Self::Vlan,
+            ETHERTYPE_MPLS => Self::Mpls,
+            _ => Self::Ip,
+        }
+    }
 }
 
 /// Fixed part of a record. The captured bytes follow. Integers are little-endian: BPF programs use the byte order of
@@ -124,6 +152,8 @@ pub struct FrameInfo {
     pub egress: bool,
     /// Its link header.
     pub link: LinkHeader,
+    /// A [`FirstHeader`].
+    pub first: u8,
     /// VLAN tag outside the frame, with [`VLAN_PRESENT`]; 0: none.
     pub vlan: u16,
     /// Payload bytes per wire segment of a super-packet, 0: not one.
@@ -153,16 +183,26 @@ impl FrameInfo {
 }
 
 impl RecordHeader {
+    /// The header with which its bytes start.
+    pub const fn first_header(&self) -> FirstHeader {
+        match (self.flags & flag::FIRST_HEADER) >> flag::FIRST_HEADER_SHIFT {
+            0 => FirstHeader::Ethernet,
+            1 => FirstHeader::Ip,
+            2 => FirstHeader::Vlan,
+            _ => FirstHeader::Mpls,
+        }
+    }
+
     /// Header of the record of a selected frame. `captured` bytes follow.
     #[inline(always)]
     pub fn new(info: &FrameInfo, selection: &Selection, time: u64, captured: u32) -> Self {
         let truncated = if captured < selection.capture { flag::TRUNCATED } else { 0 };
         let egress = if info.egress { flag::EGRESS } else { 0 };
-        let no_link = if info.link == LinkHeader::Present { 0 } else { flag::NO_LINK };
+        let first = (info.first as u16) << flag::FIRST_HEADER_SHIFT & flag::FIRST_HEADER;
         Self {
             version: VERSION,
             class: selection.class,
-            flags: selection.flags | truncated | egress | no_link,
+            flags: selection.flags | truncated | egress | first,
             ifindex: info.ifindex,
             time,
             hash: selection.hash,

@@ -19,7 +19,7 @@ use ja4_common::flow::{DirectionState, FlowEntry, FlowKey};
 use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP};
 use ja4_common::limit::RecordLimit;
 use ja4_common::parse::{ParseStart, is_outer_ethernet};
-use ja4_common::record::{FrameInfo, HEADER, LinkHeader, RecordHeader, VLAN_PRESENT};
+use ja4_common::record::{FirstHeader, FrameInfo, HEADER, LinkHeader, RecordHeader, VLAN_PRESENT};
 use ja4_common::segment::SegmentPayload;
 
 use crate::maps::{CPU, CpuState, FLOWS, LIMITS, MAX_SHARDS, MEMBERSHIP, RECENT, SHARDS, ShardState};
@@ -350,8 +350,9 @@ impl Frame<__sk_buff> {
     /// The header with which an ingress frame starts. It passes through memory, so the verifier has one state.
     #[inline(always)]
     pub(crate) fn start(&self, cpu: &mut CpuState) -> ParseStart {
-        cpu.no_link = u64::from(self.lacks_ethernet());
-        match launder(cpu).no_link {
+        cpu.first_header =
+            if self.lacks_ethernet() { FirstHeader::of(self.protocol()) } else { FirstHeader::Ethernet } as u64;
+        match launder(cpu).first_header {
             0 => ParseStart::Ethernet,
             _ => ParseStart::Network { ethertype: self.protocol(), offset: 0 },
         }
@@ -362,8 +363,9 @@ impl Frame<__sk_buff> {
     /// `__ipgre_rcv`).
     #[inline(always)]
     pub(crate) fn network_start(&self, cpu: &mut CpuState) -> ParseStart {
-        cpu.no_link = u64::from(!self.has_outer_ethernet());
-        if launder(cpu).no_link == 0 {
+        cpu.first_header =
+            if self.has_outer_ethernet() { FirstHeader::Ethernet } else { FirstHeader::of(self.protocol()) } as u64;
+        if launder(cpu).first_header == 0 {
             return ParseStart::Ethernet;
         }
         let (protocol, version) = (self.protocol(), near::<1>(self.data, self.end, 0).map_or(0, |h| h.be8::<0>() >> 4));
@@ -434,13 +436,14 @@ pub(crate) fn xdp_info(ctx: &XdpContext) -> FrameInfo {
 
 /// Facts about a frame in tc.
 #[inline(always)]
-pub(crate) fn skb_info(ctx: &TcContext, egress: bool, link: LinkHeader) -> FrameInfo {
+pub(crate) fn skb_info(ctx: &TcContext, egress: bool, (link, first): (LinkHeader, u8)) -> FrameInfo {
     // SAFETY: the kernel keeps the context valid while the program runs.
     let skb = unsafe { &*ctx.skb.skb };
     FrameInfo {
         ifindex: skb.ifindex,
         egress,
         link,
+        first,
         // 0 or 1, and a mask: after a branch, the verifier would follow everything behind it twice.
         vlan: (skb.vlan_tci as u16 | VLAN_PRESENT) & (skb.vlan_present as u16).wrapping_neg(),
         gso_size: skb.gso_size as u16,
@@ -456,10 +459,11 @@ pub(crate) fn cpu() -> Option<&'static mut CpuState> {
     CPU.get_ptr_mut(0).map(|cpu| unsafe { &mut *cpu })
 }
 
-/// The link header of the current frame: `without` if it has none.
+/// The first header of the current frame, and its link header: `without` if it has none.
 #[inline(always)]
-pub(crate) fn link_header(without: LinkHeader) -> LinkHeader {
-    if cpu().is_some_and(|cpu| cpu.no_link != 0) { without } else { LinkHeader::Present }
+pub(crate) fn first_header(without: LinkHeader) -> (LinkHeader, u8) {
+    let first = cpu().map_or(0, |cpu| cpu.first_header as u8);
+    (if first != 0 { without } else { LinkHeader::Present }, first)
 }
 
 /// An entry of the flow map.

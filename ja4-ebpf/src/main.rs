@@ -52,7 +52,7 @@ fn ja4_tc(ctx: TcContext) -> i32 {
             &bytes::Frame::pulled(&ctx),
             |_| ParseStart::Ethernet,
             true,
-            || bytes::skb_info(&ctx, true, LinkHeader::Present)
+            || bytes::skb_info(&ctx, true, (LinkHeader::Present, 0))
         )
     );
     NEXT
@@ -68,7 +68,7 @@ fn ja4_tc_ingress(ctx: TcContext) -> i32 {
             &frame,
             |cpu| frame.start(cpu),
             false,
-            || { bytes::skb_info(&ctx, false, bytes::link_header(LinkHeader::Removed)) }
+            || { bytes::skb_info(&ctx, false, bytes::first_header(LinkHeader::Removed)) }
         )
     );
     NEXT
@@ -96,7 +96,7 @@ fn filter_ip(ctx: &TcContext, egress: bool) -> Option<u8> {
         &frame,
         |cpu| frame.network_start(cpu),
         egress,
-        || bytes::skb_info(ctx, egress, bytes::link_header(LinkHeader::Absent)),
+        || bytes::skb_info(ctx, egress, bytes::first_header(LinkHeader::Absent)),
     )
 }
 

@@ -44,9 +44,9 @@ pub(crate) static CPU: PerCpuArray<CpuState, 1> = PerCpuArray::new();
 /// State of one CPU, found with one look-up for each frame.
 #[repr(C)]
 pub(crate) struct CpuState {
-    /// 1: the current frame lacks its Ethernet header. If the counters of ingress came first, the verifier of Linux
+    /// The `FirstHeader` of the current frame. If the counters of ingress came first, the verifier of Linux
     /// 6.1 would follow two and a half times as many paths.
-    pub(crate) no_link: u64,
+    pub(crate) first_header: u64,
     /// Counters of ingress and egress. Userspace reads them.
     pub(crate) counters: [FilterCounters; 2],
     /// Token buckets of the limits, by index. Userspace reads their counters.

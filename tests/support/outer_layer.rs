@@ -18,8 +18,10 @@ const L2TP: u8 = 115;
 const MPLS: u16 = 0x8847;
 const TRANSPARENT_ETHERNET: u16 = 0x6558;
 const ERSPAN: u16 = 0x88be;
+const ERSPAN_THREE: u16 = 0x22eb;
 /// Destination ports of UDP tunnels. The source port is from the dynamic range.
 const VXLAN_PORT: u16 = 4789;
+const VXLAN_GPE_PORT: u16 = 4790;
 const GENEVE_PORT: u16 = 6081;
 const GTP_U_PORT: u16 = 2152;
 const L2TP_PORT: u16 = 1701;
@@ -93,8 +95,16 @@ pub enum TunnelKind {
     GreEthernet(Gre),
     /// ERSPAN type II with this session ID: GRE with a sequence number, ERSPAN header, Ethernet frame.
     Erspan(u16),
+    /// ERSPAN type I: GRE without a sequence number, Ethernet frame.
+    ErspanOne,
+    /// ERSPAN type III with this session ID and a platform-specific subheader.
+    ErspanThree(u16),
     /// VXLAN (RFC 7348) with this 24-bit network identifier.
     Vxlan(u32),
+    /// VXLAN-GPE with an Ethernet frame and this network identifier.
+    VxlanGpe(u32),
+    /// A tunnel over UDP on another port.
+    OnPort(u16, Box<TunnelKind>),
     /// Geneve (RFC 8926).
     Geneve {
         /// Virtual network identifier, 24 bits.
@@ -164,7 +174,10 @@ impl OuterLayer {
             TunnelKind::Gre(fields),
             TunnelKind::GreEthernet(Gre::default()),
             TunnelKind::Erspan(5),
+            TunnelKind::ErspanOne,
+            TunnelKind::ErspanThree(5),
             TunnelKind::Vxlan(42),
+            TunnelKind::VxlanGpe(42),
             TunnelKind::Geneve {
                 vni: 9,
                 options: vec![(0x0102, 0x80, vec![1; 8]), (0x0103, 1, Vec::new())],
@@ -272,7 +285,9 @@ impl TunnelKind {
     /// Whether it carries whole frames.
     fn carries_frames(&self) -> bool {
         match self {
-            Self::GreEthernet(_) | Self::Erspan(_) | Self::Vxlan(_) | Self::EtherIp | Self::Tzsp => true,
+            Self::GreEthernet(_) | Self::Erspan(_) | Self::ErspanOne | Self::ErspanThree(_) => true,
+            Self::Vxlan(_) | Self::VxlanGpe(_) | Self::EtherIp | Self::Tzsp => true,
+            Self::OnPort(_, kind) => kind.carries_frames(),
             Self::L2tpEthernet { .. } => true,
             Self::Geneve { ethernet, .. } => *ethernet,
             _ => false,
@@ -292,6 +307,24 @@ impl TunnelKind {
                 let header = [0x10, 0, high & 0x03, low, 0, 0, 0, 7];
                 let fields = Gre { sequence: Some(1), ..Gre::default() };
                 within(ends, GRE, &fields.wrap(ERSPAN, &header, frame))
+            }
+            Self::ErspanOne => within(ends, GRE, &Gre::default().wrap(ERSPAN, &[], frame)),
+            Self::ErspanThree(session) => {
+                let [high, low] = session.to_be_bytes();
+                // Version 2, then a time stamp, a security group, hardware 0 and the flag of the subheader.
+                let header = [0x20, 0, high & 0x03, low, 0, 0, 0, 9, 0, 0, 0, 1];
+                let fields = Gre { sequence: Some(1), ..Gre::default() };
+                within(ends, GRE, &fields.wrap(ERSPAN_THREE, &[&header[..], &[0; 8]].concat(), frame))
+            }
+            Self::VxlanGpe(vni) => {
+                let header = [0x0c00_0003_u32.to_be_bytes(), (vni << 8).to_be_bytes()].concat();
+                within_udp(ends, VXLAN_GPE_PORT, &[&header, frame].concat())
+            }
+            Self::OnPort(port, kind) => {
+                let inner = kind.wrap(ends, frame);
+                let (_, packet) = ip_packet(&inner);
+                let ip = if ends.0.is_ipv4() { 20 } else { 40 };
+                within_udp(ends, *port, &packet[ip + 8..])
             }
             Self::Vxlan(vni) => {
                 let header = [0x0800_0000_u32.to_be_bytes(), (vni << 8).to_be_bytes()].concat();

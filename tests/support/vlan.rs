@@ -75,7 +75,7 @@ fn pass(tap: &File, wire: &OwnedFd, tags: &[u8], delay: Duration) -> io::Result<
 }
 
 /// Opens a raw socket that receives the complete incoming frames of one interface and EtherType.
-pub(crate) fn raw_socket(interface: &str, ethertype: u16) -> io::Result<OwnedFd> {
+pub fn raw_socket(interface: &str, ethertype: u16) -> io::Result<OwnedFd> {
     // Protocol 0 until bind(2), so that no frame of another interface is received.
     // SAFETY: socket(2) takes no pointers.
     let socket = tuntap::check(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;

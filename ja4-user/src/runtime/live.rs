@@ -12,9 +12,10 @@ use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
+use ja4_common::headers::{ETHERTYPE_MPLS, ETHERTYPE_VLAN};
 use ja4_common::parse::ParseStart;
 use ja4_common::reason::RecordClass;
-use ja4_common::record::{FrameInfo, HEADER, RecordHeader, VERSION, flag};
+use ja4_common::record::{FirstHeader, FrameInfo, HEADER, RecordHeader, VERSION, flag};
 
 use zerocopy::FromBytes;
 
@@ -497,9 +498,11 @@ impl ShardOutput<'_> {
 
 /// The header with which the bytes of a record start.
 fn frame_start(header: &RecordHeader, bytes: &[u8]) -> ParseStart {
-    match header.flags & flag::NO_LINK {
-        0 => ParseStart::Ethernet,
-        _ => start_of(bytes),
+    match header.first_header() {
+        FirstHeader::Ethernet => ParseStart::Ethernet,
+        FirstHeader::Ip => start_of(bytes),
+        FirstHeader::Vlan => ParseStart::Network { ethertype: ETHERTYPE_VLAN, offset: 0 },
+        FirstHeader::Mpls => ParseStart::Network { ethertype: ETHERTYPE_MPLS, offset: 0 },
     }
 }
 

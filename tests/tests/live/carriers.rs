@@ -113,14 +113,18 @@ fn assert_fingerprinted_in_every_carrier(hook: &str) {
     let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
     let tunnel = LayeredTunnel::new(&wire);
-    let carriers = OuterLayer::every();
+    let on_port = |port, kind| OuterLayer::between("192.0.2.1", "192.0.2.2", TunnelKind::OnPort(port, Box::new(kind)));
+    let geneve = TunnelKind::Geneve { vni: 9, options: Vec::new(), ethernet: true };
+    let configured = [on_port(15_000, TunnelKind::Vxlan(42)), on_port(15_001, geneve)];
+    let carriers = [OuterLayer::every(), configured.to_vec()].concat();
     let teredo = TunnelKind::Teredo { authentication: true, origin: true };
     let teredo = OuterLayer::between("192.0.2.1", "192.0.2.2", teredo);
     let both = carriers.iter().flat_map(|carrier| tunnel.server().map(|server| (carrier, server)));
     let connections: Vec<_> = both.chain([(&teredo, tunnel.server()[1])]).collect();
     let chain = Chain::new(KeyType::Ec);
     let _nginx = Nginx::start(wire.server(), 443, &chain);
-    let seen = live_and_replay(wire.server(), &["--hook", hook], || {
+    let options = ["--hook", hook, "--vxlan-port", "15000", "--geneve-port", "15001"];
+    let seen = live_and_replay(wire.server(), &options, || {
         for (port, (carrier, server)) in (10_000..).zip(&connections) {
             tunnel.set(vec![(*carrier).clone()]);
             peers::curl(wire.client(), *server, 443, &["--local-port", &port.to_string()]);

@@ -1,8 +1,16 @@
 //! TLS between real programs, captured on interfaces that are not Ethernet devices: live output equals the replay of what
 //! tcpdump captures there. And the selection of interfaces.
 
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{MsgFlags, send};
+use tests::conversation::TcpConversation;
 use tests::events::by_connection;
+use tests::hello;
+use tests::outer_layer::{OuterLayer, TunnelKind};
+use tests::random::SplitMix64;
 use tests::tunnel::{self, Encapsulation, KernelInterface, LiveTunnel};
+use tests::vlan;
 
 use super::*;
 
@@ -40,6 +48,31 @@ fn connections_on_tun_interfaces_are_fingerprinted() {
     let Some(_exclusive) = exclusive() else { return };
     let wire = Wire::new();
     assert_fingerprinted_on(&wire, &LiveTunnel::new(&wire, Encapsulation::Gre), true, "tun");
+}
+
+/// Userspace decodes the second tunnel, and has to start where the kernel did.
+#[test]
+fn tunnels_in_tunnels_behind_an_mpls_label_are_decoded_on_tun_interfaces() {
+    const MPLS: u16 = 0x8847;
+    let Some(_exclusive) = exclusive() else { return };
+    let wire = Wire::new();
+    let _tunnel = LiveTunnel::new(&wire, Encapsulation::Gre);
+    let tunnel = |kind| OuterLayer::between("192.0.2.1", "192.0.2.2", kind);
+    let layers = vec![OuterLayer::Mpls(vec![16]), tunnel(TunnelKind::Vxlan(1)), tunnel(TunnelKind::Ip)];
+    let mut conversation = TcpConversation::new().through(layers);
+    let hello = Shape::Browser.client_hello("example.com", &mut SplitMix64::new(1));
+    conversation.handshake().client(&hello::records(&hello, usize::MAX));
+    let sensor = RunningSensor::start_on(Some(wire.client()), &[tunnel::NAME], &[]);
+    wire.client().with(|| {
+        let socket = vlan::raw_socket(tunnel::NAME, MPLS).unwrap();
+        for packet in conversation.packets() {
+            let label = &packet.frame[14..];
+            send(socket.as_raw_fd(), label, MsgFlags::empty()).unwrap();
+        }
+    });
+    let events = sensor.stop().ok().events();
+    let status = events::of_type(&events, "stats").pop();
+    assert_eq!(values(&events, "ja4"), [Shape::Browser.ja4()], "{status:?}");
 }
 
 #[test]

@@ -72,8 +72,9 @@ fn live_and_replay_on(host: &Namespace, interface: &str, options: &[&str], traff
     let recording = tcpdump.stop();
     let live = sensor.stop().ok().events();
     // A replay has no other options of the capture.
-    let ports = options.windows(2).find(|option| option[0] == "--vxlan-port").unwrap_or_default();
-    let arguments = [&["replay"], ports, &[recording.file().to_str().expect("temporary names are UTF-8")]].concat();
+    let ports = options.windows(2).filter(|option| option[0].ends_with("-port"));
+    let file = recording.file().to_str().expect("temporary names are UTF-8");
+    let arguments: Vec<_> = ["replay", file].into_iter().chain(ports.flatten().copied()).collect();
     let replayed = Sensor::new().run(&arguments).ok().events();
     assert_same_fingerprints(&live, &replayed, CLOCK_TOLERANCE);
     LiveAndReplay { live, replayed, recording }

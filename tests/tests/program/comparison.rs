@@ -9,7 +9,7 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::FlowEntry;
 use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS};
 use ja4_common::parse::{ParseStart, is_outer_ethernet};
-use ja4_common::record::{FrameInfo, HEADER, LinkHeader, RecordHeader};
+use ja4_common::record::{FirstHeader, FrameInfo, HEADER, LinkHeader, RecordHeader};
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use zerocopy::FromBytes;
 
@@ -155,7 +155,11 @@ impl FilterComparison {
             }
             _ => (LinkHeader::Present, ParseStart::Ethernet),
         };
-        let info = FrameInfo { ifindex: LOOPBACK, egress, link, ..FrameInfo::default() };
+        let first = match start {
+            ParseStart::Ethernet => FirstHeader::Ethernet,
+            ParseStart::Network { ethertype, .. } => FirstHeader::of(ethertype),
+        };
+        let info = FrameInfo { ifindex: LOOPBACK, egress, link, first: first as u8, ..FrameInfo::default() };
         let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
         let user = self.model.filter(&slice, start, info);
         self.kernel

@@ -134,7 +134,8 @@ fn frames_with_outer_headers_are_read_on_interfaces_without_link_headers() {
         return;
     }
     for program in [Program::TcIpIngress, Program::TcIpEgress] {
-        let mut comparison = FilterComparison::with_defaults();
+        let config = FilterConfig { tunnel_ports: OTHER_PORTS, ..FilterConfig::new(SEED) };
+        let mut comparison = FilterComparison::new(config);
         for carrier in carriers() {
             let frame = carrier.wrap(&syn());
             let is_ip = frame[12..14] == [0x08, 0x00] || frame[12..14] == [0x86, 0xdd];

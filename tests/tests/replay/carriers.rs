@@ -283,21 +283,17 @@ fn vxlan_and_geneve_on_configured_ports_are_decoded() {
     for (flag, key, kind) in
         [("--vxlan-port", "vxlan_ports", TunnelKind::Vxlan(42)), ("--geneve-port", "geneve_ports", geneve)]
     {
-        let layer = OuterLayer::between("192.0.2.1", "192.0.2.2", kind);
+        let layer = OuterLayer::between("192.0.2.1", "192.0.2.2", TunnelKind::OnPort(PORT, Box::new(kind)));
         let mut conversation = TcpConversation::new().through(vec![layer]);
         conversation.handshake().client(&client_hello(Shape::Browser));
-        let mut packets = conversation.packets().to_vec();
-        for packet in &mut packets {
-            // Ethernet header, IPv4 header, source port.
-            packet.frame[14 + 20 + 2..][..2].copy_from_slice(&PORT.to_be_bytes());
-        }
-        assert!(values(&replay_packets(&packets, &[]), "ja4").is_empty(), "{flag}");
-        let by_flag = replay_packets(&packets, &[flag, &PORT.to_string()]);
+        let packets = conversation.packets();
+        assert!(values(&replay_packets(packets, &[]), "ja4").is_empty(), "{flag}");
+        let by_flag = replay_packets(packets, &[flag, &PORT.to_string()]);
         assert_eq!(values(&by_flag, "ja4"), [Shape::Browser.ja4()], "{flag}");
         let folder = TempDir::new().unwrap();
         let config = folder.path().join("ja4sensor.toml");
         fs::write(&config, format!("[tunnels]\n{key} = [1, {PORT}]\n")).unwrap();
-        let by_key = replay_packets(&packets, &["--config", config.to_str().unwrap()]);
+        let by_key = replay_packets(packets, &["--config", config.to_str().unwrap()]);
         assert_eq!(values(&by_key, "ja4"), [Shape::Browser.ja4()], "{key}");
     }
 }

@@ -53,7 +53,18 @@ pub(crate) fn inner() -> Vec<Vec<u8>> {
 
 /// Returns every carrier that the filter decapsulates.
 pub(crate) fn carriers() -> Vec<OuterLayer> {
-    let mut kinds = vec![TunnelKind::Ip, TunnelKind::Erspan(0x123), TunnelKind::Vxlan(5)];
+    let geneve = TunnelKind::Geneve { vni: 5, options: Vec::new(), ethernet: true };
+    let mut kinds = vec![
+        TunnelKind::Ip,
+        TunnelKind::Erspan(0x123),
+        TunnelKind::ErspanOne,
+        TunnelKind::ErspanThree(0x123),
+        TunnelKind::Vxlan(5),
+        TunnelKind::VxlanGpe(5),
+        // Ports that one of the configurations names.
+        TunnelKind::OnPort(VXLAN_PORT, Box::new(TunnelKind::Vxlan(5))),
+        TunnelKind::OnPort(GENEVE_PORT, Box::new(geneve)),
+    ];
     for bits in 0..8 {
         let fields =
             Gre { checksum: bits & 1 != 0, key: (bits & 2 != 0).then_some(7), sequence: (bits & 4 != 0).then_some(8) };
@@ -101,23 +112,14 @@ pub(crate) const OTHER_PORTS: TunnelPorts = TunnelPorts::new([0, VXLAN_PORT], [G
 const VXLAN_PORT: u16 = 15_000;
 const GENEVE_PORT: u16 = 15_001;
 
-/// Returns tunnels that the crafted carriers do not support: older and newer kinds, by header and content.
+/// Returns forms of headers that [`carriers`] does not write.
 pub(crate) fn other_tunnels(frame: &[u8]) -> Vec<Vec<u8>> {
     let gre = |flags: u8, kind: [u8; 2], rest: &[u8]| raw(47, &[&[flags, 0], &kind[..], rest, frame].concat());
-    let mut erspan_iii = vec![0, 0, 0, 1, 0x20, 7, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
-    let short = gre(0x10, [0x22, 0xeb], &erspan_iii);
-    erspan_iii[15] = 1;
-    erspan_iii.extend([0; 8]);
     vec![
-        gre(0, [0x88, 0xbe], &[]),
         gre(0x20, [0x88, 0xbe], &[0; 4]),
-        short,
-        gre(0x10, [0x22, 0xeb], &erspan_iii),
+        // ERSPAN III without the subheader.
+        gre(0x10, [0x22, 0xeb], &[0, 0, 0, 1, 0x20, 7, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0]),
         over_udp(8472, &[8, 0, 0, 0, 0, 0, 5, 0], frame),
-        over_udp(4790, &[0x0c, 0, 0, 3, 0, 0, 5, 0], frame),
-        // Ports that one of the configurations names.
-        over_udp(VXLAN_PORT, &[8, 0, 0, 0, 0, 0, 5, 0], frame),
-        over_udp(GENEVE_PORT, &[0, 0, 0x65, 0x58, 0, 0, 5, 0], frame),
     ]
 }
 
