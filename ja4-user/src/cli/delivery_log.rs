@@ -1,4 +1,5 @@
-//! Logs delivery problems to standard error: an alert sink begins to fail or recovers, the database file was replaced.
+//! Logs delivery problems to standard error: an alert sink or an event file begins to fail or recovers, the database file
+//! was replaced.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::{io, mem, thread};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::output::alert::{AlertSinks, SinkStats};
+use crate::output::files::{EventFileStats, EventFiles};
 use crate::output::storage::WriterHandle;
 use crate::units::Counted;
 
@@ -18,20 +20,20 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// log.
 const COOLDOWN: Duration = Duration::from_secs(60);
 
-/// A thread that reads the counters of sinks and database, and logs what has changed. It ends when this is dropped.
+/// A thread that reads the counters of sinks, files and database, and logs what has changed. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct DeliveryLog {
-    sinks: Arc<Mutex<SinkStates>>,
+    states: Arc<Mutex<DeliveryStates>>,
     _end: Sender<()>,
 }
 
-/// What was logged about each sink.
+/// What was logged about each sink and each event file.
 #[derive(Debug, Default)]
-struct SinkStates(HashMap<String, SinkState>);
+struct DeliveryStates(HashMap<String, DeliveryState>);
 
 #[derive(Debug, Default)]
-struct SinkState {
-    /// When the sink began to fail, and its lost alerts at that time; `None`: it works.
+struct DeliveryState {
+    /// When it began to fail, and what it had lost at that time; `None`: it works.
     failing: Option<(Instant, u64)>,
     /// When its failure was last logged.
     logged: Option<Instant>,
@@ -44,30 +46,50 @@ const fn lost(sink: &SinkStats) -> u64 {
     sink.queue_full + sink.failed + sink.abandoned
 }
 
-impl SinkStates {
+/// The state of a sink or an event file.
+struct Delivery {
+    /// Kind and name, such as `alert sink soc`.
+    name: String,
+    /// What it delivers.
+    unit: &'static str,
+    lost: u64,
+    error: Option<String>,
+}
+
+impl From<&SinkStats> for Delivery {
+    fn from(sink: &SinkStats) -> Self {
+        let name = format!("alert sink {}", sink.name);
+        Self { name, unit: "alert", lost: lost(sink), error: sink.last_error.clone() }
+    }
+}
+
+impl From<&EventFileStats> for Delivery {
+    fn from(file: &EventFileStats) -> Self {
+        let name = format!("event file {}", file.path);
+        Self { name, unit: "line", lost: file.lost(), error: file.last_error.clone() }
+    }
+}
+
+impl DeliveryStates {
     /// Lines about changes since the last call.
-    fn changes(&mut self, sinks: &[SinkStats], now: Instant) -> Vec<String> {
+    fn changes(&mut self, deliveries: impl IntoIterator<Item = Delivery>, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
-        for sink in sinks {
-            let name = &sink.name;
+        for Delivery { name, unit, lost, error } in deliveries {
             let state = self.0.entry(name.clone()).or_default();
-            match &sink.last_error {
+            match error {
                 Some(error) => {
-                    state.failing.get_or_insert((now, lost(sink)));
+                    state.failing.get_or_insert((now, lost));
                     let is_due = state.logged.is_none_or(|logged| now.duration_since(logged) >= COOLDOWN);
                     if !state.is_open && is_due {
                         (state.is_open, state.logged) = (true, Some(now));
-                        lines.push(format!("alert sink {name} cannot deliver: {error}"));
+                        lines.push(format!("{name} cannot deliver: {error}"));
                     }
                 }
                 None => {
                     let failed = state.failing.take();
                     if let Some((since, before)) = failed.filter(|_| mem::take(&mut state.is_open)) {
-                        let (seconds, lost) = (now.duration_since(since).as_secs(), lost(sink).saturating_sub(before));
-                        lines.push(format!(
-                            "alert sink {name} delivers again after {seconds} s; {} lost",
-                            Counted(lost, "alert")
-                        ));
+                        let (seconds, lost) = (now.duration_since(since).as_secs(), lost.saturating_sub(before));
+                        lines.push(format!("{name} delivers again after {seconds} s; {} lost", Counted(lost, unit)));
                     }
                 }
             }
@@ -90,21 +112,32 @@ fn loss(sink: &SinkStats) -> Option<String> {
     })
 }
 
+/// A line about the lines that an event file has lost by its end, if any.
+pub(super) fn file_loss(file: &EventFileStats) -> Option<String> {
+    let error = file.last_error.as_ref().map(|error| format!("; last error: {error}")).unwrap_or_default();
+    let lost = Counted(file.lost(), "line");
+    (file.lost() > 0).then(|| format!("event file {} lost {lost}{error}", file.path))
+}
+
 impl DeliveryLog {
     /// Starts the thread.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub(super) fn start(alerts: Option<Arc<AlertSinks>>, storage: Option<WriterHandle>) -> io::Result<Self> {
-        let sinks = Arc::new(Mutex::new(SinkStates::default()));
+    pub(super) fn start(
+        alerts: Option<Arc<AlertSinks>>,
+        files: Arc<EventFiles>,
+        storage: Option<WriterHandle>,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Mutex::new(DeliveryStates::default()));
         let (end, ended) = bounded::<()>(0);
-        let states = Arc::clone(&sinks);
+        let states = Arc::clone(&shared);
         thread::Builder::new().name("delivery-log".to_owned()).spawn(move || {
             let mut replaced = 0;
             while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                if let Some(alerts) = &alerts {
-                    log(&changes(&states, &alerts.stats()));
-                }
+                let sinks = alerts.as_ref().map(|alerts| alerts.stats()).unwrap_or_default();
+                let files = files.stats();
+                log(&changes(&states, sinks.iter().map(Delivery::from).chain(files.iter().map(Delivery::from))));
                 if let Some(status) =
                     storage.as_ref().map(WriterHandle::status).filter(|now| now.file_replaced > replaced)
                 {
@@ -113,19 +146,19 @@ impl DeliveryLog {
                 }
             }
         })?;
-        Ok(Self { sinks, _end: end })
+        Ok(Self { states: shared, _end: end })
     }
 
     /// Logs the changes up to the end of the sinks, and the alerts that they have lost.
     pub(super) fn finish(self, last: &[SinkStats]) {
-        log(&changes(&self.sinks, last));
+        log(&changes(&self.states, last.iter().map(Delivery::from)));
         log(&last.iter().filter_map(loss).collect::<Vec<_>>());
     }
 }
 
 /// Returns the lines, so that the lock is released before they are written: the reader of standard error may block.
-fn changes(states: &Mutex<SinkStates>, sinks: &[SinkStats]) -> Vec<String> {
-    states.lock().unwrap_or_else(PoisonError::into_inner).changes(sinks, Instant::now())
+fn changes(states: &Mutex<DeliveryStates>, deliveries: impl IntoIterator<Item = Delivery>) -> Vec<String> {
+    states.lock().unwrap_or_else(PoisonError::into_inner).changes(deliveries, Instant::now())
 }
 
 fn log(lines: &[String]) {
@@ -150,9 +183,11 @@ mod tests {
 
     #[test]
     fn the_start_and_the_end_of_a_failure_are_logged_once() {
-        let mut states = SinkStates::default();
+        let mut states = DeliveryStates::default();
         let start = Instant::now();
-        let mut at = |seconds, sinks: &[SinkStats]| states.changes(sinks, start + Duration::from_secs(seconds));
+        let mut at = |seconds, sinks: &[SinkStats]| {
+            states.changes(sinks.iter().map(Delivery::from), start + Duration::from_secs(seconds))
+        };
         assert!(at(0, &sink(None, 1)).is_empty());
         assert_eq!(at(1, &sink(Some("refused"), 1)), ["alert sink hook cannot deliver: refused"]);
         assert!(at(2, &sink(Some("too slow"), 2)).is_empty());

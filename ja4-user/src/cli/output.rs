@@ -1,15 +1,21 @@
 //! Options of the output, shared by `run` and `replay`.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::encode::{Filter, Format};
 use crate::output::OutputSettings;
+use crate::output::files::EventFileSettings;
 
 /// Options of the output.
 #[derive(Debug, Args)]
 pub(super) struct OutputFlags {
+    /// File that lines are appended to, in place of standard output (repeatable); - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Vec<PathBuf>,
+
     /// Output format [default: json]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -41,6 +47,17 @@ impl OutputFlags {
         to.ssh_window = self.ssh_window.unwrap_or(to.ssh_window);
         if self.sensor.is_some() {
             to.sensor.clone_from(&self.sensor);
+        }
+        if !self.output.is_empty() {
+            let (stdout, files): (Vec<_>, Vec<_>) = self.output.iter().partition(|path| path.as_os_str() == "-");
+            let file = |path: &PathBuf| EventFileSettings {
+                path: Some(path.clone()),
+                format: to.format,
+                types: to.types,
+                ..EventFileSettings::default()
+            };
+            to.stdout = !stdout.is_empty();
+            to.files.extend(files.into_iter().map(file).collect::<Vec<_>>());
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::cli::delivery_log::DeliveryLog;
+use crate::cli::delivery_log::{self, DeliveryLog};
 use crate::cli::failure::Failure;
 use crate::config::{Config, LoadedFiles};
 use crate::detect::first_seen::FirstSeenSettings;
@@ -17,13 +17,15 @@ use crate::enrich::remote::Remote;
 use crate::model::{CounterGroup, CounterSet, Time};
 use crate::output::alert::{AlertSinks, SinkStats};
 use crate::output::attach::{AttachServer, ViewSource};
+use crate::output::files::EventFiles;
 use crate::output::storage::{
     DatabaseReader, RunEnd, SavedStateLimits, SensorRun, WriteOp, Writer, WriterHandle, WriterStatus,
 };
 use crate::runtime::engine::outputs::EngineOutputs;
 use crate::runtime::engine::{self, Engine, SavedState};
-use crate::runtime::sensor_stats::{ATTACH, SINKS, STORAGE};
+use crate::runtime::sensor_stats::{ATTACH, FILES, SINKS, STORAGE};
 use crate::system::clock::wall_clock;
+use crate::system::shutdown::ShutdownDeadline;
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::Counted;
 
@@ -36,6 +38,7 @@ pub(super) struct Outputs {
     storage: Option<(WriterHandle, Writer)>,
     alerts: Option<Arc<AlertSinks>>,
     attach: Option<Arc<AttachServer>>,
+    files: Arc<EventFiles>,
     log: Option<DeliveryLog>,
 }
 
@@ -120,12 +123,16 @@ pub(super) fn start(
         engine_outputs = engine_outputs.with_attach(Arc::clone(&server));
         outputs.attach = Some(server);
     }
-    let log = DeliveryLog::start(outputs.alerts.clone(), outputs.storage.as_ref().map(|(handle, _)| handle.clone()));
+    let files = EventFiles::start(&config.output.files, context, shutdown.deadline());
+    outputs.files = Arc::new(files.map_err(Failure::run)?);
+    engine_outputs = engine_outputs.with_files(Arc::clone(&outputs.files));
+    let storage = outputs.storage.as_ref().map(|(handle, _)| handle.clone());
+    let log = DeliveryLog::start(outputs.alerts.clone(), Arc::clone(&outputs.files), storage);
     outputs.log = Some(log.map_err(Failure::run)?);
     let remote = &config.lookup.remote;
     let remote = remote.enabled.then(|| Remote::start(remote.clone())).transpose().map_err(Failure::usage)?;
     let settings = engine::EngineSettings {
-        format: config.output.format,
+        format: config.output.stdout_format(),
         locals: config.network.local.clone(),
         first_seen,
         rule_groups,
@@ -175,6 +182,11 @@ impl Outputs {
         self.alerts.as_ref()
     }
 
+    /// The event files.
+    pub(super) const fn files(&self) -> &Arc<EventFiles> {
+        &self.files
+    }
+
     /// Lets attached readers, if there may be any, ask for views.
     pub(super) fn serve_views(&self, source: impl FnOnce() -> ViewSource) {
         if let Some(attach) = &self.attach {
@@ -183,8 +195,8 @@ impl Outputs {
     }
 
     /// Whether an output other than standard output needs the results.
-    pub(super) const fn need_results(&self) -> bool {
-        self.storage.is_some() || self.alerts.is_some()
+    pub(super) fn need_results(&self) -> bool {
+        self.storage.is_some() || self.alerts.is_some() || self.files.len() > 0
     }
 
     /// The status of the database writer, if any.
@@ -200,6 +212,7 @@ impl Outputs {
         if let Some(alerts) = &self.alerts {
             describe_sinks(&alerts.stats(), to);
         }
+        describe_files(&self.files, to);
         if let Some(attach) = &self.attach {
             attach.stats().write_group(ATTACH, to);
         }
@@ -208,7 +221,8 @@ impl Outputs {
     /// Ends all outputs after the engine has ended. `stats` are stored as the last counters of the run; the counters of the
     /// outputs are added to them. Returns a description of the rows that the database lost.
     pub(super) fn finish(self, context: &EncodeContext, at: Time, stats: &mut CounterGroup) -> Option<String> {
-        let Self { storage, alerts, attach, log } = self;
+        let Self { storage, alerts, attach, files, log } = self;
+        describe_files(&files, stats);
         // Attached readers, sinks and database finish concurrently.
         if let Some(attach) = &attach {
             attach.stats().write_group(ATTACH, stats);
@@ -239,6 +253,22 @@ fn counters(context: &EncodeContext, at: Time, stats: &CounterGroup) -> String {
     let mut line = Vec::new();
     Formatter::new(Format::Json, Arc::new(context)).stats(at, stats, &mut line);
     String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
+}
+
+/// Adds the counters of the event files.
+fn describe_files(files: &EventFiles, to: &mut CounterGroup) {
+    if files.len() > 0 {
+        let mut all = CounterGroup::default();
+        for file in files.stats() {
+            all.group(file.path.clone(), file.group());
+        }
+        to.group(FILES, all);
+    }
+}
+
+/// Ends the event files after the last line, within the shutdown. Returns a line about those that lost lines.
+pub(super) fn finish_files(files: &EventFiles, deadline: &ShutdownDeadline) -> Vec<String> {
+    files.finish(deadline).iter().filter_map(delivery_log::file_loss).collect()
 }
 
 fn describe_sinks(sinks: &[SinkStats], to: &mut CounterGroup) {

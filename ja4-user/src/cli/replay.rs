@@ -17,13 +17,13 @@ use super::settings::ConfigFlags;
 use crate::capture::{CaptureFile, ReadProgress, StopFlag, UnsupportedLinkNotice};
 use crate::config::OpenedConfig;
 use crate::detect::rules::GroupLimits;
-use crate::encode::Formatter;
 use crate::model::{CounterSet, Time};
 use crate::output::stdout::{ReplayOutput, is_closed};
-use crate::runtime::engine::Engine;
+use crate::runtime::engine::{Engine, Finished};
 use crate::runtime::replay::{LANES, ReplayOptions, ReplayReport, replay};
 use crate::runtime::sensor_stats::{SensorStats, ShardTotals};
 use crate::shard::{FilterStats, ShardLimits};
+use crate::system::shutdown::ShutdownDeadline;
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::HumanDuration;
 
@@ -75,7 +75,6 @@ impl ReplayCommand {
             },
             tunnel_ports: config.tunnels.ports(),
             forms: config.output.forms(),
-            format: config.output.format,
             context: Arc::new(config.output.context(Vec::new())),
             continue_without_output: false,
             stop: StopFlag::default(),
@@ -108,16 +107,16 @@ impl ReplayCommand {
         options.continue_without_output = pipeline_parts.1.need_results();
         let out = ReplayOutput::start(&shutdown).map_err(Failure::run)?;
         let on_progress = Box::new(|_, progress: ReadProgress| show(&mut lock(&bar), progress));
-        let replayed = replay_to(files, &options, pipeline_parts, out, on_progress);
+        let replayed = replay_to(files, &options, pipeline_parts, out, on_progress, shutdown.deadline());
         if let Some(bar) = lock(&bar).take() {
             bar.finish_and_clear();
         }
         let mut has_lost = false;
         let (write_error, stopped) = match replayed {
-            Ok((report, loss)) => {
+            Ok((report, losses)) => {
                 failures.extend(report.errors.into_iter().map(Error::from));
-                has_lost = loss.is_some();
-                failures.extend(loss.map(Error::msg));
+                has_lost = !losses.is_empty();
+                failures.extend(losses.into_iter().map(Error::msg));
                 (report.write_error, report.stopped)
             }
             Err(error) => (Some(error), false),
@@ -134,16 +133,17 @@ impl ReplayCommand {
     }
 }
 
-/// Replays the files and ends the output with the statistics. The second value describes rows that the database lost.
+/// Replays the files and ends the output with the statistics. The second value describes what database and
+/// event files lost.
 fn replay_to(
     files: Vec<CaptureFile>,
     options: &ReplayOptions,
     (engine, outputs): (Arc<Engine>, Outputs),
     out: ReplayOutput,
     on_progress: Box<dyn FnMut(usize, ReadProgress) + Send + '_>,
-) -> io::Result<(ReplayReport, Option<String>)> {
+    deadline: &ShutdownDeadline,
+) -> io::Result<(ReplayReport, Vec<String>)> {
     let (mut out, mut report) = replay(files, options, &engine, out, on_progress)?;
-    let mut line = Vec::new();
     let (start, end) = report.span.unwrap_or((Time(0), Time(0)));
     let mut stats = SensorStats {
         uptime_ms: end.0.saturating_sub(start.0) / 1_000_000,
@@ -154,14 +154,18 @@ fn replay_to(
     }
     .group();
     report.capture.write_group("capture", &mut stats);
-    let loss = outputs.finish(&options.context, end, &mut stats);
-    Formatter::new(options.format, Arc::clone(&options.context)).stats(end, &stats, &mut line);
+    let files = Arc::clone(outputs.files());
+    let mut losses: Vec<_> = outputs.finish(&options.context, end, &mut stats).into_iter().collect();
+    let mut finished = Finished::default();
+    engine.formatters().each(&mut finished, |formatter, text| formatter.stats(end, &stats, text));
+    engine.deliver_last(&mut finished);
     if report.write_error.is_none() {
-        report.write_error = out.write_all(&line).and_then(|()| out.finish()).err();
+        report.write_error = out.write_all(&finished.text).and_then(|()| out.finish()).err();
     }
+    losses.extend(pipeline::finish_files(&files, deadline));
     // The process ends: to free the tables of the engine one entry at a time takes some percent of a replay.
     std::mem::forget(engine);
-    Ok((report, loss))
+    Ok((report, losses))
 }
 
 /// Prints all errors but the last, which becomes the error of the command.

@@ -6,9 +6,13 @@ use super::sections::Config;
 use crate::api::ListenAddress;
 use crate::capture::TunnelSettings;
 use crate::document::{Diagnostic, KeyPositions, SettingType as _, shown};
+use crate::output::files::EventFileType;
 
 /// Longest path of a Unix socket, bytes (unix(7): `sun_path` without its terminating null byte).
 const MAX_SOCKET_PATH: usize = 107;
+
+/// Most event files: each has a thread.
+const MAX_EVENT_FILES: usize = 16;
 
 /// Returns all errors.
 pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnostic> {
@@ -28,6 +32,7 @@ pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnosti
         let message = format!("has {length} bytes; the path of a socket has at most {MAX_SOCKET_PATH}");
         report("attach.socket".to_owned(), message);
     }
+    check_event_files(config, &mut report);
     let TunnelSettings { vxlan_ports, geneve_ports } = &config.tunnels;
     for (key, ports) in [("tunnels.vxlan_ports", vxlan_ports), ("tunnels.geneve_ports", geneve_ports)] {
         if ports.len() > TunnelPorts::MAX {
@@ -51,6 +56,29 @@ pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnosti
         }
     }
     errors
+}
+
+/// Checks each `[[output.files]]`.
+fn check_event_files(config: &Config, report: &mut impl FnMut(String, String)) {
+    let files = &config.output.files;
+    if files.len() > MAX_EVENT_FILES {
+        report("output.files".to_owned(), format!("has {} files; name at most {MAX_EVENT_FILES}", files.len()));
+    }
+    for (place, file) in files.iter().enumerate() {
+        let key = format!("output.files {}", place + 1);
+        let Some(path) = file.path().filter(|path| !path.as_os_str().is_empty()) else {
+            report(key, "has no path; set `path` to a file or a Unix socket".to_owned());
+            continue;
+        };
+        if file.filetype != EventFileType::Regular && path.as_os_str().len() > MAX_SOCKET_PATH {
+            let length = path.as_os_str().len();
+            let message = format!("the path has {length} bytes; that of a socket has at most {MAX_SOCKET_PATH}");
+            report(key.clone(), message);
+        }
+        if files.iter().take(place).any(|other| other.path().as_ref() == Some(&path)) {
+            report(key, format!("{} is written to by another one already; name another path", path.display()));
+        }
+    }
 }
 
 /// Returns all warnings.

@@ -73,7 +73,8 @@ impl Config {
         let lists = [databases, known_bad_extra, &mut self.rules.files, &mut self.allowlist.files];
         let one = [known_bad, &mut self.storage.path, &mut self.attach.socket].into_iter().flatten();
         let sinks = self.alerts.sink.iter_mut().flat_map(|sink| sink.paths_mut());
-        for path in one.chain(sinks).chain(lists.into_iter().flatten()) {
+        let files = self.output.files.iter_mut().filter_map(|file| file.path.as_mut());
+        for path in one.chain(sinks).chain(files).chain(lists.into_iter().flatten()) {
             // `join` leaves an absolute path unchanged. An empty path is an error, not the folder.
             if !path.as_os_str().is_empty() {
                 *path = folder.join(&*path);

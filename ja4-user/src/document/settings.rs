@@ -172,6 +172,10 @@ macro_rules! settings {
                 Some(keys)
             }
 
+            fn keys_of_type(section: &str) -> Vec<$crate::document::KeyReference> {
+                $crate::document::SettingType::keys(&Self::default(), section).unwrap_or_default()
+            }
+
             fn check_ranges(&self, section: &str, report: &mut dyn FnMut(String, String)) {
                 let inner = |field: &str| match section {
                     "" => String::from(field),

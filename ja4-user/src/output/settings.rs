@@ -7,13 +7,16 @@ use ja4::Forms;
 use crate::document::{documented_type, settings};
 use crate::encode::{EncodeContext, Filter, Format};
 use crate::enrich::ssh_session::DEFAULT_WINDOW;
+use crate::output::files::EventFileSettings;
 use crate::units::HumanDuration;
 
 settings! {
     /// Section `[output]`: what is printed, in which format.
     #[derive(Eq)]
     pub struct OutputSettings {
-        /// Format of the lines.
+        /// Whether lines are printed to standard output.
+        pub stdout: bool = true;
+        /// Format of the lines of standard output.
         pub format: Format = Format::default();
         /// Event types and methods that are printed.
         pub types: Filter = Filter::default();
@@ -25,6 +28,8 @@ settings! {
         pub sensor: Option<String> = None;
         /// Interval of stats events of a live sensor; `"0"`: only at the end.
         pub stats_interval: HumanDuration = HumanDuration::seconds(60);
+        /// One `[[output.files]]` per file or socket that events are written to, besides standard output.
+        pub files: Vec<EventFileSettings> = Vec::new();
     }
 }
 
@@ -33,6 +38,12 @@ impl OutputSettings {
     #[must_use]
     pub fn forms(&self) -> Forms {
         if self.raw { Forms::All } else { Forms::Value }
+    }
+
+    /// Returns the format of standard output; `None`: nothing is printed.
+    #[must_use]
+    pub fn stdout_format(&self) -> Option<Format> {
+        self.stdout.then_some(self.format)
     }
 
     /// Returns what all lines share.

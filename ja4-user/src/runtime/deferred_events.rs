@@ -2,12 +2,8 @@
 
 use crate::detect::detectors::Signal;
 use crate::model::{
-    CertificateAttributes, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent,
-    FingerprintRecord, Time,
+    CertificateAttributes, ConnectionRecord, EndReason, EventContext, FingerprintEvent, FingerprintRecord, Time,
 };
-use crate::runtime::engine::EngineWorker;
-use crate::runtime::engine::worker::EventScope;
-use crate::runtime::lane_events::{LaneEvents, SightSignal};
 
 /// An event that is noted in the record of its connection, and not evaluated.
 #[derive(Debug)]
@@ -39,6 +35,21 @@ pub(super) struct DeferredDetails {
     original: Option<String>,
     raw_original: Option<String>,
     certificate: Option<CertificateAttributes>,
+}
+
+impl DeferredDetails {
+    /// The parts of an event, if it has any.
+    pub(super) fn of(event: &FingerprintEvent<'_>) -> Option<Box<Self>> {
+        let FingerprintEvent { original, raw_original, certificate, .. } = *event;
+        let has_details = original.is_some() || raw_original.is_some() || certificate.is_some();
+        has_details.then(|| {
+            Box::new(Self {
+                original: original.map(str::to_owned),
+                raw_original: raw_original.map(str::to_owned),
+                certificate: certificate.cloned(),
+            })
+        })
+    }
 }
 
 impl DeferredEvent {
@@ -74,54 +85,5 @@ impl DeferredEvent {
     /// The time of its evaluation.
     pub(super) fn now(&self) -> Time {
         if let DeferredKind::Open = self.kind { self.record.last } else { self.cause.time }
-    }
-}
-
-/// Notes events in the records of their connections, and keeps them for the next steps.
-pub(super) struct DeferringEvents<'a> {
-    pub(super) worker: &'a mut EngineWorker,
-    pub(super) scope: EventScope<'a>,
-    pub(super) lanes: &'a mut LaneEvents,
-}
-
-impl DeferringEvents<'_> {
-    fn begin(&mut self, cause: EventContext, record: &mut ConnectionRecord) -> Vec<Signal> {
-        let mut start = Vec::new();
-        self.worker.begin(self.scope.active, cause, record, |_, signal, _| start.push(signal));
-        start
-    }
-}
-
-impl EventHandler for DeferringEvents<'_> {
-    fn fingerprint(&mut self, event: &FingerprintEvent<'_>, record: &mut ConnectionRecord) {
-        let start = self.begin(event.cause, record);
-        self.worker.note(self.scope.active, event, record);
-        let FingerprintEvent { cause, count, original, raw_original, ttl, certificate, .. } = *event;
-        let has_details = original.is_some() || raw_original.is_some() || certificate.is_some();
-        let details = has_details.then(|| {
-            Box::new(DeferredDetails {
-                original: original.map(str::to_owned),
-                raw_original: raw_original.map(str::to_owned),
-                certificate: certificate.cloned(),
-            })
-        });
-        let kind = DeferredKind::Fingerprint { count, ttl, details };
-        let event = self.lanes.events.len() as u32;
-        self.worker.sightings(record, |part, host| {
-            if let Some(sightings) = self.lanes.sightings.get_mut(usize::from(part)) {
-                sightings.push(SightSignal { event, host });
-            }
-        });
-        self.lanes.events.push(DeferredEvent { cause, record: record.clone(), start, kind });
-    }
-
-    fn progress(&mut self, cause: EventContext, record: &mut ConnectionRecord) {
-        let start = self.begin(cause, record);
-        self.lanes.events.push(DeferredEvent { cause, record: record.clone(), start, kind: DeferredKind::Progress });
-    }
-
-    fn connection(&mut self, cause: EventContext, mut record: ConnectionRecord) {
-        let start = self.begin(cause, &mut record);
-        self.lanes.events.push(DeferredEvent { cause, record, start, kind: DeferredKind::End });
     }
 }

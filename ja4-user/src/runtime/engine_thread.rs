@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::model::EngineQuery;
+use crate::output::line_queue::LineQueue;
 use crate::runtime::connection_query::{self, ConnectionQuerySender};
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
-use crate::runtime::line_sender::LineSender;
 use crate::runtime::message::EngineMessage;
 use crate::runtime::run_state::RunState;
 use crate::system::clock::wall_clock;
+use crate::system::shutdown::ShutdownPhase;
 
 /// Interval at which old entries expire and counters are reported.
 const TICK: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ pub fn run(
     workers: &[Arc<Mutex<EngineWorker>>],
     shards: &[ConnectionQuerySender],
     queue: &Receiver<EngineMessage>,
-    lines: &LineSender,
+    lines: &LineQueue,
     shared: &RunState,
 ) {
     let mut finished = Finished::default();
@@ -62,6 +63,7 @@ pub fn run(
     }
     engine.finish(workers, &mut finished);
     // A blocked reader of the output delays nothing else now, and the deadline bounds the wait.
-    lines.finish(&mut finished.text);
+    engine.deliver_last(&mut finished);
+    lines.send_waiting(ShutdownPhase::Output, &mut finished.text);
     shared.engine.store(engine.stats(workers).into());
 }

@@ -25,13 +25,13 @@ use crate::model::{
     AddCounters, ConnectionRecord, ConnectionSelection, ConnectionSort, EndReason, EventContext, EventHandler,
     FingerprintEvent, Time,
 };
+use crate::output::line_queue::LineQueue;
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::runtime::connection_query::ConnectionQuery;
 use crate::runtime::engine::worker::WorkerEvents;
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
 use crate::runtime::handoff::{HandoffReceiver, HandoffSender};
-use crate::runtime::line_sender::LineSender;
 use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::shard::{
     Core, DecapStats, DecapTarget, Decapsulator, FlowLookup, Now, ReassembledDatagram, ReassemblyOutcome, ShardBuffers,
@@ -112,7 +112,7 @@ pub struct LiveShard {
     /// The shard's part of it.
     pub worker: Arc<Mutex<EngineWorker>>,
     /// Queue of standard output.
-    pub lines: LineSender,
+    pub lines: LineQueue,
     /// State shared with the control plane.
     pub shared: Arc<RunState>,
     /// Counters, reported to the control plane.
@@ -406,7 +406,7 @@ struct ShardOutput<'a> {
     /// together.
     held: Option<(MutexGuard<'a, EngineWorker>, RwLockReadGuard<'a, Arc<ActiveContent>>)>,
     finished: Finished,
-    lines: LineSender,
+    lines: LineQueue,
     /// Seed of the flow hash.
     seed: [u64; 2],
 }
@@ -477,7 +477,8 @@ impl ShardOutput<'_> {
     /// Sends the last lines. They wait for room until the shutdown's deadline.
     fn finish(&mut self, core: &mut Core) {
         self.flush(core);
-        self.lines.finish(&mut self.finished.text);
+        self.engine.deliver_last(&mut self.finished);
+        self.lines.send_waiting(ShutdownPhase::Output, &mut self.finished.text);
     }
 
     fn deliver(&mut self) {
@@ -489,8 +490,8 @@ impl ShardOutput<'_> {
     /// needs the rest of the shutdown to store its state.
     fn deliver_last(&mut self) -> bool {
         self.release();
-        self.engine.deliver(&mut self.finished);
-        self.lines.finish(&mut self.finished.text);
+        self.engine.deliver_last(&mut self.finished);
+        self.lines.send_waiting(ShutdownPhase::Output, &mut self.finished.text);
         let phase = if self.engine.stores() { ShutdownPhase::Sinks } else { ShutdownPhase::Output };
         !self.lines.deadline.has_passed(phase)
     }

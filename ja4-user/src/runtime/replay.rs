@@ -12,7 +12,7 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::tunnel::TunnelPorts;
 
 use crate::capture::{CaptureError, CaptureFile, FrameRef, StopFlag};
-use crate::encode::{EncodeContext, Format, Formatter};
+use crate::encode::EncodeContext;
 use crate::model::{AddCounters, Time};
 use crate::runtime::batches::{Batches, DealtBatch, OnProgress, ReadSummary, captured};
 use crate::runtime::connection_limit::{self, ConnectionLimit};
@@ -56,8 +56,6 @@ pub struct ReplayOptions {
     pub tunnel_ports: TunnelPorts,
     /// Forms of the fingerprints.
     pub forms: Forms,
-    /// Format of the lines.
-    pub format: Format,
     /// Context of all lines.
     pub context: Arc<EncodeContext>,
     /// Whether the replay continues after a write error, because other outputs need the results.
@@ -103,7 +101,7 @@ pub fn replay<W: Write + Send>(
     // Rules about alerts are evaluated with those of the same connection: one event after another.
     let threads = if engine.active().matcher.has_alert_rules() { 1 } else { options.threads.clamp(1, LANES as usize) };
     let mut header = Vec::new();
-    Formatter::new(options.format, Arc::clone(&options.context)).header(&mut header);
+    engine.formatters().header(&mut header);
     out.write_all(&header)?;
     let batches = Batches::new(files, threads, LANES, &filter_config, on_progress, options.stop.clone());
     let limit = ConnectionLimit::new(threads, LANES as usize, options.limits.connections.max(1));
@@ -156,6 +154,7 @@ pub fn replay<W: Write + Send>(
     if write_error.is_none() {
         write_error = out.write_all(&finished.text).err();
     }
+    engine.deliver_last(&mut finished);
     report.engine = engine.stats(&workers);
     report.write_error = write_error;
     Ok((out, report))

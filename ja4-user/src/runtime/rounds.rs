@@ -22,7 +22,8 @@ use crate::detect::detectors::{ActiveContent, Evaluation, Signal};
 use crate::detect::first_seen::{FirstSeenFact, Sighting};
 use crate::model::{ConnectionRecord, Method, Time};
 use crate::runtime::batches::Batches;
-use crate::runtime::deferred_events::{DeferredEvent, DeferredKind, DeferringEvents};
+use crate::runtime::deferred_events::{DeferredEvent, DeferredKind};
+use crate::runtime::deferring_events::DeferringEvents;
 use crate::runtime::engine::finished::Sighted;
 use crate::runtime::engine::worker::{EventScope, WorkerStats, connection_event, fingerprint_event, open_order};
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
@@ -71,9 +72,20 @@ struct PartReplies {
 #[derive(Debug, Default)]
 struct ThreadOutput {
     finished: Finished,
-    /// Ends of lines, rows and alerts.
-    runs: Vec<(LineKey, [usize; 3])>,
+    runs: Vec<RunEnds>,
+    /// Ends of the lines of each event file, for one run after the other.
+    file_ends: Vec<usize>,
     stats: WorkerStats,
+}
+
+/// What one run has added to the output of its thread.
+#[derive(Clone, Copy, Debug)]
+struct RunEnds {
+    key: LineKey,
+    /// Its number in the thread.
+    number: usize,
+    /// Ends of lines, rows and alerts.
+    ends: [usize; 3],
 }
 
 /// The output, used by one thread at a time.
@@ -263,6 +275,8 @@ impl<W: Write> BatchRounds<W> {
         let ThreadBatch { lanes: taken, sighted, .. } = batch;
         let (mut number, mut events) = (0, taken.events.iter_mut().zip(sighted.drain(..)));
         output.runs.clear();
+        output.file_ends.clear();
+        output.finished.files.resize_with(self.engine.event_files(), Vec::new);
         for run in &taken.runs {
             let scope = EventScope { active, lane: run.key.lane as usize };
             if let Some(time) = run.tick {
@@ -274,8 +288,10 @@ impl<W: Write> BatchRounds<W> {
                 report_event(worker, scope, event, rows, of_event, &mut output.finished);
                 number += 1;
             }
-            let Finished { text, rows, alerts } = &output.finished;
-            output.runs.push((run.key, [text.len(), rows.len(), alerts.len()]));
+            let Finished { text, files, rows, alerts } = &output.finished;
+            let ends = [text.len(), rows.len(), alerts.len()];
+            output.file_ends.extend(files.iter().map(Vec::len));
+            output.runs.push(RunEnds { key: run.key, number: output.runs.len(), ends });
         }
         drop(events);
         output.stats = worker.stats().0;
@@ -537,23 +553,34 @@ fn merge_runs(results: &mut [MutexGuard<'_, ThreadOutput>], merged: &mut Finishe
             (std::mem::take(rows).into_iter(), std::mem::take(alerts).into_iter())
         })
         .unzip();
-    let mut done = vec![[0; 3]; results.len()];
+    let files = results.iter().map(|result| result.finished.files.len()).max().unwrap_or_default();
+    merged.files.resize_with(files, Vec::new);
+    let mut done = vec![([0; 3], vec![0; files]); results.len()];
     in_order(
         results.iter().map(|result| &*result.runs).collect(),
-        |_, (key, _)| *key,
-        |thread, (_, ends)| {
-            let (Some(result), Some(done)) = (results.get(thread), done.get_mut(thread)) else { return };
-            let [text, rows_before, alerts_before] = *done;
-            let [text_end, rows_end, alerts_end] = *ends;
-            merged.text.extend_from_slice(result.finished.text.get(text..text_end).unwrap_or_default());
+        |_, run| run.key,
+        |thread, run| {
+            let (Some(result), Some((done, files_done))) = (results.get(thread), done.get_mut(thread)) else { return };
+            let Finished { text, files: texts, .. } = &result.finished;
+            let [text_begin, rows_before, alerts_before] = *done;
+            let [text_end, rows_end, alerts_end] = run.ends;
+            merged.text.extend_from_slice(text.get(text_begin..text_end).unwrap_or_default());
+            let file_ends = result.file_ends.iter().skip(run.number * files);
+            for (((text, merged), begin), end) in texts.iter().zip(&mut merged.files).zip(files_done).zip(file_ends) {
+                merged.extend_from_slice(text.get(*begin..*end).unwrap_or_default());
+                *begin = *end;
+            }
             if let Some(rows) = rows.get_mut(thread) {
                 merged.rows.extend(rows.take(rows_end - rows_before));
             }
             if let Some(alerts) = alerts.get_mut(thread) {
                 merged.alerts.extend(alerts.take(alerts_end - alerts_before));
             }
-            *done = *ends;
+            *done = run.ends;
         },
     );
-    results.iter_mut().for_each(|result| result.finished.text.clear());
+    for result in results {
+        result.finished.text.clear();
+        result.finished.files.iter_mut().for_each(Vec::clear);
+    }
 }

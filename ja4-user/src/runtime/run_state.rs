@@ -1,5 +1,6 @@
 //! The state that the threads of a live run share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ pub struct RunState {
     /// Asks the shards to drain, flush and stop.
     pub stop: AtomicBool,
     /// See [`OutputStats::lines_dropped`].
-    pub lines_dropped: AtomicU64,
+    pub lines_dropped: Arc<AtomicU64>,
     /// Counters of the engine, at most one second old.
     pub engine: ArcSwap<EngineStats>,
     /// When the engine last reported its counters.

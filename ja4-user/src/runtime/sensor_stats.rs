@@ -6,6 +6,7 @@ use crate::api::HttpStats;
 use crate::model::{CounterDeclaration, CounterDeclarations, CounterGroup, CounterKind, CounterSet, counter_set};
 use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
+use crate::output::files::EventFileStats;
 use crate::output::storage::WriterStatus;
 use crate::runtime::engine::stats::EngineStats;
 use crate::runtime::run_state::{OutputStats, RingStats};
@@ -16,6 +17,9 @@ pub(crate) const STORAGE: &str = "storage";
 
 /// Key of the counters of the alert sinks.
 pub(crate) const SINKS: &str = "sinks";
+
+/// Key of the counters of the event files.
+pub(crate) const FILES: &str = "files";
 
 /// Key of the counters of the attach socket.
 pub(crate) const ATTACH: &str = "attach";
@@ -89,6 +93,7 @@ pub fn declarations() -> Vec<CounterDeclaration> {
     SensorStats::declare(&mut all);
     all.group(STORAGE, WriterStatus::declare);
     all.group(SINKS, |to| to.group("{sink}", SinkStats::declare));
+    all.group(FILES, |to| to.group("{path}", EventFileStats::declare));
     all.group(ATTACH, AttachStats::declare);
     all.into_vec()
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow, ensure};
 use ja4_user::config;
 use ja4_user::detect::first_seen::{FirstSeen, FirstSeenSettings};
 use ja4_user::detect::local_networks::LocalNetworks;
-use ja4_user::encode::EncodeContext;
+use ja4_user::encode::{EncodeContext, Format};
 use ja4_user::model::{EndReason, EventContext, EventHandler, FingerprintEvent, Method, Side, Time};
 use ja4_user::runtime::engine::outputs::EngineOutputs;
 use ja4_user::runtime::engine::{Engine, EngineSettings, Finished, SavedState};
@@ -58,7 +58,8 @@ fn first_seen(scale: Scale) -> f64 {
 fn whole(scale: Scale) -> Result<f64> {
     let context = Arc::new(EncodeContext::default());
     let opened = config::open(None, |_| {}).map_err(|report| anyhow!("{report}"))?;
-    let (settings, outputs) = (EngineSettings::default(), EngineOutputs::new(false));
+    let settings = EngineSettings { format: Some(Format::Json), ..EngineSettings::default() };
+    let outputs = EngineOutputs::new(false);
     let engine =
         Arc::new(Engine::new(&settings, opened.loaded.content, SavedState::default(), None, &context, outputs));
     let (mut worker, active) = (engine.worker(1), engine.active());

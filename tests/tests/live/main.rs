@@ -4,6 +4,7 @@ mod capture_points;
 mod carriers;
 mod counters;
 mod detaching;
+mod event_files;
 mod every_method;
 mod floods;
 mod fragments;

@@ -11,6 +11,7 @@ use crate::enrich::remote::RemoteStats;
 use crate::model::CounterSet;
 use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
+use crate::output::files::EventFileStats;
 use crate::output::storage::WriterStatus;
 use crate::runtime::engine::stats::{AllowlistStats, EngineStats};
 use crate::runtime::run_state::{OutputStats, RingStats};
@@ -46,6 +47,11 @@ fn everything() -> CounterGroup {
     let error = Some("refused".to_owned());
     let mut sinks = CounterGroup::default();
     sinks.group("siem", SinkStats { last_error: error.clone(), sent: 5, ..SinkStats::default() }.group());
+    let mut files = CounterGroup::default();
+    files.group(
+        "/var/log/events.json",
+        EventFileStats { last_error: error.clone(), ..EventFileStats::default() }.group(),
+    );
     let mut stats = SensorStats {
         uptime_ms: 61_007,
         kernel: FilterStats { total: FilterCounters::default(), hooks: Some([hook; 2]) },
@@ -62,6 +68,7 @@ fn everything() -> CounterGroup {
     stats
         .group("storage", WriterStatus { failing: true, last_error: error, ..WriterStatus::default() }.group())
         .group("sinks", sinks)
+        .group("files", files)
         .group("attach", AttachStats::default().group());
     stats
 }

@@ -6,8 +6,10 @@ use std::{io, thread};
 use crossbeam_channel::{Sender, bounded};
 
 use super::args::RunCommand;
+use crate::cli::pipeline::Outputs;
 use crate::config::Config;
 use crate::output::alert::AlertSinks;
+use crate::output::files::EventFiles;
 use crate::runtime::message::EngineMessage;
 
 /// The thread that reloads the configuration. Reloads run one after the other, so the last one applies in the end. The
@@ -44,16 +46,19 @@ pub(super) struct Reloader {
     /// The configuration at the start.
     config: Arc<Config>,
     alerts: Option<Arc<AlertSinks>>,
+    files: Arc<EventFiles>,
 }
 
 impl Reloader {
-    pub(super) fn new(run: Arc<RunCommand>, config: Config, alerts: Option<Arc<AlertSinks>>) -> Self {
-        Self { run, config: Arc::new(config), alerts }
+    pub(super) fn new(run: Arc<RunCommand>, config: Config, outputs: &Outputs) -> Self {
+        let (alerts, files) = (outputs.alerts().cloned(), Arc::clone(outputs.files()));
+        Self { run, config: Arc::new(config), alerts, files }
     }
 
-    /// Reads the configuration and all files, and applies them if there is no error; else nothing changes. Logs the outcome
-    /// to standard error. Reads files, and may wait for room in the engine's queue.
+    /// Opens the event files again. Reads the configuration and all files, and applies them if there is no error; else
+    /// nothing else changes. Logs the outcome to standard error. Reads files, and may wait for room in the engine's queue.
     pub(super) fn run(&self, engine: &Sender<EngineMessage>) {
+        self.files.reopen();
         let opened = match self.run.open() {
             Ok(opened) => opened,
             Err(failure) => return eprintln!("ja4sensor: {failure}; configuration not reloaded"),

@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -19,10 +18,13 @@ use crate::api::{Liveness, SensorSnapshot, SnapshotRequest};
 use crate::capture::attach::Attachment;
 use crate::capture::ebpf::Kernel;
 use crate::cli::failure::Failure;
-use crate::cli::pipeline::Outputs;
-use crate::encode::{EncodeContext, Formatter};
+use crate::cli::pipeline::{self, Outputs};
+use crate::encode::EncodeContext;
 use crate::model::{AddCounters, CounterGroup, CounterSet};
+use crate::output::line_queue::LineQueue;
 use crate::output::stdout::{StdoutError, StdoutWriter, is_closed};
+use crate::runtime::engine::Finished;
+use crate::runtime::engine::line_formatters::LineFormatters;
 use crate::runtime::message::EngineMessage;
 use crate::runtime::overload::{OverloadController, ShardLoad};
 use crate::runtime::run_state::{RingStats, RunState, ShardStatus};
@@ -49,11 +51,13 @@ pub(super) struct LiveSensor {
     pub(super) engine: Sender<EngineMessage>,
     pub(super) engine_thread: Option<JoinHandle<()>>,
     /// Queue of standard output.
-    pub(super) lines: Sender<Bytes>,
+    pub(super) lines: LineQueue,
     pub(super) writer: StdoutWriter,
     /// Resolves when standard output is closed.
     pub(super) gone: tokio::sync::oneshot::Receiver<()>,
-    pub(super) formatter: Formatter,
+    /// Encoders and buffers of the statistics.
+    pub(super) formatters: LineFormatters,
+    pub(super) finished: Finished,
     pub(super) context: Arc<EncodeContext>,
     pub(super) outputs: Outputs,
     pub(super) shutdown: Shutdown,
@@ -112,10 +116,7 @@ impl LiveSensor {
                 }
                 _ = watchdog.tick(), if alive.is_some() => self.watchdog(),
                 _ = stats.tick(), if !stats_interval.is_zero() => {
-                    let line = self.stats(attachments)?;
-                    if self.lines.try_send(line).is_err() {
-                        self.shared.lines_dropped.fetch_add(1, Ordering::Relaxed);
-                    }
+                    self.print_stats(attachments)?;
                 }
             }
         }
@@ -171,19 +172,25 @@ impl LiveSensor {
         });
         let all_joined = all_joined && joined.await.unwrap_or(false);
         let mut stats = self.gather(modes)?;
-        let Self { lines, writer, outputs, context, mut formatter, .. } = self;
+        let Self { lines, writer, outputs, context, mut formatters, mut finished, .. } = self;
+        let files = Arc::clone(outputs.files());
         let ended = tokio::task::spawn_blocking(move || {
             if let Some(loss) = outputs.finish(&context, wall_clock(), &mut stats) {
                 eprintln!("ja4sensor: {loss}");
             }
             stats
         });
-        let mut line = Vec::new();
-        formatter.stats(wall_clock(), &ended.await.unwrap_or_default(), &mut line);
+        let (now, stats) = (wall_clock(), ended.await.unwrap_or_default());
+        formatters.each(&mut finished, |formatter, text| formatter.stats(now, &stats, text));
         let written = tokio::task::spawn_blocking(move || {
-            let _queued = deadline.send(ShutdownPhase::LastLine, &lines, line.into());
+            lines.send_waiting(ShutdownPhase::LastLine, &mut finished.text);
+            files.send_waiting(ShutdownPhase::LastLine, &mut finished.files);
             drop(lines);
-            writer.finish(&deadline, ShutdownPhase::LastLine)
+            let written = writer.finish(&deadline, ShutdownPhase::LastLine);
+            for loss in pipeline::finish_files(&files, &deadline) {
+                eprintln!("ja4sensor: {loss}");
+            }
+            written
         });
         match written.await {
             Ok(Err(StdoutError::Io(error))) if is_closed(&error) => {}
@@ -197,12 +204,14 @@ impl LiveSensor {
         if all_joined { Ok(()) } else { Err(Failure::run(anyhow!(DEFECT))) }
     }
 
-    fn stats(&mut self, attachments: &[Attachment]) -> Result<Bytes, Failure> {
+    fn print_stats(&mut self, attachments: &[Attachment]) -> Result<(), Failure> {
         let mut stats = self.gather(interface_modes(attachments))?;
         self.outputs.describe(&mut stats);
-        let mut line = Vec::new();
-        self.formatter.stats(wall_clock(), &stats, &mut line);
-        Ok(line.into())
+        let now = wall_clock();
+        self.formatters.each(&mut self.finished, |formatter, text| formatter.stats(now, &stats, text));
+        self.lines.send(&mut self.finished.text);
+        self.outputs.files().send(&mut self.finished.files);
+        Ok(())
     }
 
     /// Creates the snapshot for the HTTP server.

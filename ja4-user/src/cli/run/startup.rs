@@ -26,10 +26,10 @@ use crate::capture::object;
 use crate::cli::failure::Failure;
 use crate::cli::pipeline::{self, Outputs, PipelineMode};
 use crate::config::{Config, LoadedFiles};
-use crate::encode::{EncodeContext, Formatter};
+use crate::encode::EncodeContext;
+use crate::output::line_queue::LineQueue;
 use crate::output::stdout::StdoutWriter;
-use crate::runtime::engine::Engine;
-use crate::runtime::line_sender::LineSender;
+use crate::runtime::engine::{Engine, Finished};
 use crate::runtime::live::LiveShard;
 use crate::runtime::memory_plan::MemoryPlan;
 use crate::runtime::overload::{self, OverloadController};
@@ -153,12 +153,13 @@ impl SensorSetup {
         shared.clock_offset.store(wall_clock().0.wrapping_sub(boot_clock()), Ordering::Relaxed);
         let (gone_sender, gone) = tokio::sync::oneshot::channel();
         let mut header = Vec::new();
-        Formatter::new(self.config.output.format, Arc::clone(&context)).header(&mut header);
+        engine.formatters().header(&mut header);
         let (lines, writer) = StdoutWriter::start(header, self.plan.chunks, Some(gone_sender)).map_err(Failure::run)?;
         shutdown.on_overdue(writer.on_overdue());
         let shards = filter_config.shards;
         let workers: Vec<_> = (0..shards).map(|_| Arc::new(Mutex::new(engine.worker(1)))).collect();
-        let line_sender = LineSender::new(lines.clone(), Arc::clone(&shared), shutdown.deadline().clone());
+        let dropped = Arc::clone(&shared.lines_dropped);
+        let lines = LineQueue::new(lines, dropped, shutdown.deadline().clone());
         let (requests, requested) = bounded(REQUESTS);
         let queues = (0..shards).map(|_| handoff::channel()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
         let (handoff, receivers): (Vec<_>, Vec<_>) = queues.into_iter().unzip();
@@ -168,7 +169,7 @@ impl SensorSetup {
             .name("engine".to_owned())
             .spawn({
                 let (engine, workers) = (Arc::clone(&engine), workers.clone());
-                let (lines, shared) = (line_sender.clone(), Arc::clone(&shared));
+                let (lines, shared) = (lines.clone(), Arc::clone(&shared));
                 move || engine_thread::run(&engine, &workers, &query_senders, &requested, &lines, &shared)
             })
             .map_err(Failure::run)?;
@@ -199,7 +200,7 @@ impl SensorSetup {
                 queries,
                 engine: Arc::clone(&engine),
                 worker,
-                lines: line_sender.clone(),
+                lines: lines.clone(),
                 shared: Arc::clone(&shared),
                 status,
             };
@@ -212,9 +213,9 @@ impl SensorSetup {
                 .map_err(Failure::run)?;
             threads.push(thread);
         }
+        let formatters = engine.formatters();
         outputs.serve_views(|| queries::view_source(requests.clone()));
-        let formatter = Formatter::new(self.config.output.format, Arc::clone(&context));
-        let reload = Reloader::new(Arc::clone(&self.run), self.config.clone(), outputs.alerts().cloned());
+        let reload = Reloader::new(Arc::clone(&self.run), self.config.clone(), &outputs);
         let reloads = ReloadThread::start(reload, requests.clone()).map_err(Failure::run)?;
         Ok(LiveSensor {
             kernel,
@@ -227,7 +228,8 @@ impl SensorSetup {
             lines,
             writer,
             gone,
-            formatter,
+            formatters,
+            finished: Finished::default(),
             context,
             outputs,
             shutdown,

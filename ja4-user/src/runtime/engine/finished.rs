@@ -11,6 +11,8 @@ use crate::output::storage::WriteOp;
 pub struct Finished {
     /// Lines for standard output.
     pub text: Vec<u8>,
+    /// Lines for each event file; empty if there is none.
+    pub(crate) files: Vec<Vec<u8>>,
     /// Rows for the database.
     pub(crate) rows: Vec<WriteOp>,
     /// Alerts for the sinks, each with its line in JSON.

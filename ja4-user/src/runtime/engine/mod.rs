@@ -10,6 +10,7 @@ pub mod active_rules;
 pub(crate) mod finished;
 mod inference;
 mod json_lines;
+pub(crate) mod line_formatters;
 pub mod outputs;
 mod persist;
 mod restore;

@@ -1,4 +1,4 @@
-//! The outputs of the engine other than standard output: alert sinks, storage, attached readers.
+//! The outputs of the engine other than standard output: event files, alert sinks, storage, attached readers.
 //!
 //! A live run never waits for an output: a full queue drops and counts. A replay waits, so nothing is dropped.
 
@@ -11,9 +11,12 @@ use bytes::Bytes;
 
 use super::finished::Finished;
 use super::json_lines::JsonLines;
+use crate::encode::Formatter;
 use crate::output::alert::AlertSinks;
 use crate::output::attach::AttachServer;
+use crate::output::files::EventFiles;
 use crate::output::storage::{MAX_BATCH, WriteOp, WriterHandle, WriterStatus};
+use crate::system::shutdown::ShutdownPhase;
 
 /// Total time that a replay waits for an alert sink that delivers nothing.
 const SINK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,6 +30,7 @@ pub struct EngineOutputs {
     alerts: Option<Arc<AlertSinks>>,
     storage: Option<WriterHandle>,
     attach: Option<Arc<AttachServer>>,
+    files: Arc<EventFiles>,
     waits: bool,
     storage_waits: AtomicBool,
     /// Lines of the latest alerts, the newest last.
@@ -41,6 +45,7 @@ impl EngineOutputs {
             alerts: None,
             storage: None,
             attach: None,
+            files: Arc::default(),
             waits,
             storage_waits: AtomicBool::new(waits),
             recent: Mutex::default(),
@@ -65,8 +70,34 @@ impl EngineOutputs {
         Self { attach: Some(attach), ..self }
     }
 
-    /// Sends finished alerts and rows to their outputs; the lines stay.
+    /// Adds event files.
+    #[must_use]
+    pub(crate) fn with_files(self, files: Arc<EventFiles>) -> Self {
+        Self { files, ..self }
+    }
+
+    /// Number of event files.
+    pub(super) fn event_files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Encoders of the event files.
+    pub(super) fn file_formatters(&self) -> Vec<Formatter> {
+        self.files.formatters()
+    }
+
+    /// Sends all lines to the event files that they have room for in time.
+    pub(super) fn finish_files(&self, finished: &mut Finished) {
+        self.files.send_waiting(ShutdownPhase::Output, &mut finished.files);
+    }
+
+    /// Sends finished alerts, rows and lines of event files to their outputs; the lines of standard output stay.
     pub(super) fn deliver(&self, finished: &mut Finished) {
+        if self.waits {
+            self.finish_files(finished);
+        } else {
+            self.files.send(&mut finished.files);
+        }
         self.send_rows(&mut finished.rows);
         for (alert, line) in finished.alerts.drain(..) {
             self.remember(line);

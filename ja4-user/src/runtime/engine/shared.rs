@@ -8,6 +8,7 @@ use arcstr::ArcStr;
 use crossbeam_channel::Receiver;
 
 use super::finished::{Finished, Sighted};
+use super::line_formatters::LineFormatters;
 use super::outputs::EngineOutputs;
 use super::restore::SavedState;
 use super::state_keeper::StateKeeper;
@@ -23,8 +24,8 @@ use crate::model::{ConnectionRecord, FingerprintRecord, Label, Method, Side, Tim
 /// Settings of an engine.
 #[derive(Clone, Debug, Default)]
 pub struct EngineSettings {
-    /// Format of the lines.
-    pub format: Format,
+    /// Format of the lines of standard output; `None`: nothing is printed.
+    pub format: Option<Format>,
     /// Local networks.
     pub locals: LocalNetworks,
     /// Settings of first-seen.
@@ -41,7 +42,7 @@ pub struct Engine {
     pub(super) remote: Option<Mutex<Remote>>,
     pub(super) outputs: EngineOutputs,
     pub(super) keeper: Mutex<StateKeeper>,
-    pub(super) format: Format,
+    pub(super) format: Option<Format>,
     pub(super) context: Arc<EncodeContext>,
     /// Start of the learning period, as stored; `u64::MAX`: none.
     pub(super) learning_stored: AtomicU64,
@@ -66,7 +67,8 @@ impl Engine {
             let firsts = memory.first_seen.iter().map(|row| row.first);
             firsts.min().filter(|_| is_replay)
         });
-        let keeper = StateKeeper::new(&settings.first_seen, settings.format, &content, context);
+        let formatters = LineFormatters::new(settings.format, context, outputs.file_formatters());
+        let keeper = StateKeeper::new(&settings.first_seen, formatters, &content, context);
         let (detectors, active) = Detectors::new(
             (&settings.first_seen, settings.rule_groups),
             settings.locals.clone(),
@@ -106,6 +108,16 @@ impl Engine {
     /// The content in force, which no reload replaces until the guard is dropped.
     pub(crate) fn read_active(&self) -> RwLockReadGuard<'_, Arc<ActiveContent>> {
         self.active.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Encoders for a thread.
+    pub(crate) fn formatters(&self) -> LineFormatters {
+        LineFormatters::new(self.format, &self.context, self.outputs.file_formatters())
+    }
+
+    /// Number of event files.
+    pub(crate) fn event_files(&self) -> usize {
+        self.outputs.event_files()
     }
 
     pub(crate) const fn detectors(&self) -> &Detectors {
@@ -196,6 +208,12 @@ impl Engine {
     /// Sends finished rows and alerts to their outputs.
     pub(crate) fn deliver(&self, finished: &mut Finished) {
         self.outputs.deliver(finished);
+    }
+
+    /// The same at the end of a thread: event files get all lines that they have room for in time.
+    pub(crate) fn deliver_last(&self, finished: &mut Finished) {
+        self.outputs.deliver(finished);
+        self.outputs.finish_files(finished);
     }
 
     /// Receives responses of the remote lookup; they are in the cache from then on.

@@ -1,16 +1,15 @@
 //! The state of the engine's work of each second.
 
-use std::sync::Arc;
-
 use crossbeam_channel::Receiver;
 
 use super::finished::Finished;
 use super::json_lines::JsonLines;
+use super::line_formatters::LineFormatters;
 use super::restore::SavedState;
 use crate::detect::DetectionContent;
 use crate::detect::cooldown::Cooldowns;
 use crate::detect::first_seen::FirstSeenSettings;
-use crate::encode::{EncodeContext, Format, Formatter};
+use crate::encode::EncodeContext;
 use crate::model::{Alert, Severity, Time};
 use crate::output::alert::AlertLine;
 use crate::output::storage::SavedStateLimits;
@@ -34,7 +33,7 @@ pub(super) struct StateKeeper {
     /// How often the database file was replaced: as reported by alerts, and as far as the saved state was stored again.
     pub(super) files_replaced: u64,
     pub(super) files_filled: u64,
-    formatter: Formatter,
+    formatters: LineFormatters,
     pub(super) json: JsonLines,
     pub(super) cooldowns: Cooldowns,
     /// Alerts about the database, by severity.
@@ -44,9 +43,9 @@ pub(super) struct StateKeeper {
 impl StateKeeper {
     pub(super) fn new(
         first_seen: &FirstSeenSettings,
-        format: Format,
+        formatters: LineFormatters,
         content: &DetectionContent,
-        context: &Arc<EncodeContext>,
+        context: &EncodeContext,
     ) -> Self {
         Self {
             restored: None,
@@ -57,7 +56,7 @@ impl StateKeeper {
             saved_state_lost: 0,
             files_replaced: 0,
             files_filled: 0,
-            formatter: Formatter::new(format, Arc::clone(context)),
+            formatters,
             json: JsonLines::new(context),
             cooldowns: Cooldowns::new(1),
             alerts: Default::default(),
@@ -73,7 +72,7 @@ impl StateKeeper {
         if let Some(count) = self.alerts.get_mut(alert.severity as usize) {
             *count += 1;
         }
-        self.formatter.alert(&alert, None, &mut out.text);
+        self.formatters.each(out, |formatter, text| formatter.alert(&alert, None, text));
         let line = self.json.alert(&alert, has_readers);
         out.alerts.push((AlertLine { alert, raw: None }, line));
     }

@@ -15,7 +15,7 @@ use super::outputs::EngineOutputs;
 use super::*;
 use crate::detect::DetectionContent;
 use crate::detect::profile::PairKind;
-use crate::encode::EncodeContext;
+use crate::encode::{EncodeContext, Format};
 use crate::enrich::remote;
 use crate::enrich::remote::Remote;
 use crate::model::{
@@ -40,7 +40,8 @@ fn begin(path: &Path) -> (Arc<Engine>, Writer) {
 }
 
 fn engine(outputs: EngineOutputs, remote: Option<Remote>) -> Arc<Engine> {
-    let (context, settings) = (Arc::new(EncodeContext::default()), EngineSettings::default());
+    let context = Arc::new(EncodeContext::default());
+    let settings = EngineSettings { format: Some(Format::Json), ..EngineSettings::default() };
     let content = DetectionContent::default();
     Arc::new(Engine::new(&settings, content, SavedState::default(), remote, &context, outputs))
 }

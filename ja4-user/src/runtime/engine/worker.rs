@@ -18,12 +18,12 @@ use thin_vec::ThinVec;
 use super::finished::{Finished, Sighted};
 use super::inference;
 use super::json_lines::JsonLines;
+use super::line_formatters::LineFormatters;
 use super::shared::Engine;
 use super::value_cache::ValueCache;
 use crate::detect::builtin::{BuiltinEvent, BuiltinOutcome, PendingAlerts};
 use crate::detect::detectors::{ActiveContent, Detectors, Signal};
 use crate::detect::first_seen::{FirstSeenFact, Sighting};
-use crate::encode::Formatter;
 use crate::model::{
     AddCounters, Alert, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent, FingerprintRecord,
     FlowIdentity, Method, Severity, Time, note_fired,
@@ -74,7 +74,7 @@ pub struct EngineWorker {
     open: Vec<(Box<ConnectionRecord>, EventContext)>,
     /// Connections that have not ended.
     connections: u64,
-    formatter: Formatter,
+    formatters: LineFormatters,
     /// Lines for attached readers and the API.
     json: JsonLines,
     /// Connections that have changed since their last snapshot.
@@ -185,7 +185,7 @@ impl EngineWorker {
             fired: HashMap::new(),
             open: Vec::new(),
             connections: 0,
-            formatter: Formatter::new(engine.format, Arc::clone(&engine.context)),
+            formatters: engine.formatters(),
             json: JsonLines::new(&engine.context),
             changed: HashMap::new(),
             outcomes: Vec::new(),
@@ -308,7 +308,7 @@ impl EngineWorker {
         self.raise_due(scope, Some(record.identity.id), event.cause.time, out);
         self.engine.store_first_seen(rows, &mut out.rows);
         let seen = record.history.last();
-        self.formatter.fingerprint(event, record, seen, &mut out.text);
+        self.formatters.each(out, |formatter, text| formatter.fingerprint(event, record, seen, text));
         if let Some(seen) = seen.filter(|_| self.engine.outputs.stores()) {
             let (flow, interface) = (record.identity, record.interface);
             let at = SeenAt { time: event.cause.time, packet: event.cause.packet, count: event.count };
@@ -410,7 +410,7 @@ impl EngineWorker {
             late.iter().for_each(|alert| record.note_fired(&alert.description));
             alerts.append(&mut late);
         }
-        self.formatter.connection(&cause, record, &mut out.text);
+        self.formatters.each(out, |formatter, text| formatter.connection(&cause, record, text));
         if let Some((alert, raw)) = first_seen {
             self.emit_alert(alert, raw.as_ref(), out);
         }
@@ -508,7 +508,8 @@ impl EngineWorker {
         if let Some(count) = self.stats.alerts.get_mut(alert.severity as usize) {
             *count += 1;
         }
-        self.formatter.alert(&alert, raw.as_deref(), &mut out.text);
+        let raw_form = raw.as_deref();
+        self.formatters.each(out, |formatter, text| formatter.alert(&alert, raw_form, text));
         let line = self.json.alert(&alert, self.engine.outputs.has_readers());
         out.alerts.push((AlertLine { alert, raw }, line));
     }

@@ -1,18 +1,39 @@
 //! Alert transports: webhook, syslog, file and journald.
 
 mod error;
-mod file;
 mod journald;
 mod stream;
 mod syslog;
 mod tls;
 mod webhook;
 
+use std::path::PathBuf;
+
 pub(super) use self::error::DeliveryError;
-pub(super) use self::file::AlertFile;
 pub(super) use self::journald::JournaldClient;
 pub(super) use self::syslog::SyslogClient;
 pub(super) use self::webhook::WebhookClient;
+use crate::output::append_file::AppendFile;
+
+/// A file with a line for each alert.
+#[derive(Debug)]
+pub(super) struct AlertFile {
+    file: AppendFile,
+    line: Vec<u8>,
+}
+
+impl AlertFile {
+    pub(super) const fn new(path: PathBuf) -> Self {
+        Self { file: AppendFile::new(path, Vec::new()), line: Vec::new() }
+    }
+
+    fn deliver(&mut self, message: &[u8]) -> Result<(), DeliveryError> {
+        self.line.clear();
+        self.line.extend_from_slice(message);
+        self.line.push(b'\n');
+        self.file.append(&self.line).map_err(|error| DeliveryError::io(error.reason, &error.source))
+    }
+}
 
 /// The transport of a sink.
 #[derive(Debug)]
@@ -37,7 +58,7 @@ impl AlertTransport {
     /// Reopens a file. The other transports reconnect by themselves.
     pub(super) fn reopen(&mut self) {
         if let Self::File(file) = self {
-            file.reopen();
+            file.file.reopen();
         }
     }
 }
