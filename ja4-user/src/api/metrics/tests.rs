@@ -48,10 +48,7 @@ fn everything() -> CounterGroup {
     let mut sinks = CounterGroup::default();
     sinks.group("siem", SinkStats { last_error: error.clone(), sent: 5, ..SinkStats::default() }.group());
     let mut files = CounterGroup::default();
-    files.group(
-        "/var/log/events.json",
-        EventFileStats { last_error: error.clone(), ..EventFileStats::default() }.group(),
-    );
+    files.group("events.json", EventFileStats { last_error: error.clone(), ..EventFileStats::default() }.group());
     let mut stats = SensorStats {
         uptime_ms: 61_007,
         kernel: FilterStats { total: FilterCounters::default(), hooks: Some([hook; 2]) },

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::settings::EventFileType;
 use crate::output::append_file::{AppendError, AppendFile};
 
-/// Time to wait for a reader of a socket whose buffer is full.
+/// Time to wait for the reader of a socket with a full buffer.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Priority of a syslog message (RFC 5424, section 6.2.1): facility local0, severity informational; and its tag.
