@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::time::timeout;
 
+use super::access::{self, ApiAccess};
 use super::counters::HttpCounters;
 use super::host::{self, AllowedHosts};
 use super::state::ApiState;
@@ -28,15 +29,19 @@ const BODY_TIME: Duration = Duration::from_millis(500);
 /// The paths, for error messages.
 const PATHS: &str = "/metrics, /healthz and /api/v1/ with connections, alerts, stats, rules and first-seen";
 
-pub(super) fn router(state: ApiState, hosts: AllowedHosts, counters: &Arc<HttpCounters>) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
+/// The routes for clients with this access to the API.
+pub(super) fn router(state: ApiState, hosts: AllowedHosts, access: ApiAccess, counters: &Arc<HttpCounters>) -> Router {
+    let api = Router::new()
         .route("/api/v1/connections", get(endpoints::connections))
         .route("/api/v1/alerts", get(endpoints::alerts))
         .route("/api/v1/stats", get(endpoints::stats))
         .route("/api/v1/rules", get(endpoints::rules))
         .route("/api/v1/first-seen", get(endpoints::first_seen))
+        .route_layer(from_fn_with_state(access, access::check));
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .merge(api)
         .fallback(unknown)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -18,6 +19,12 @@ settings! {
         pub listen: ListenAddress = ListenAddress::default();
         /// Accepted host names of requests, besides addresses and `localhost`.
         pub hosts: Vec<String> = Vec::new();
+        /// File with the bearer token of the API over TCP; without it, TCP has `/metrics` and `/healthz` alone.
+        pub token_file: Option<PathBuf> = None;
+        /// Unix socket of the server, with the API, for the sensor's user.
+        pub socket: Option<PathBuf> = None;
+        /// Group that may connect to `socket` too.
+        pub socket_group: Option<String> = None;
     }
 }
 

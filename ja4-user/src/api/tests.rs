@@ -15,6 +15,9 @@ use super::*;
 use crate::model::{ConnectionSelection, CounterGroup, EngineQuery};
 use crate::runtime::sensor_stats::declarations;
 
+/// The token of the server.
+const TOKEN: &str = "correct-horse-battery";
+
 /// A running server with a simulated engine.
 struct TestServer {
     address: SocketAddr,
@@ -49,8 +52,11 @@ fn answer(queue: &Receiver<(EngineQuery, oneshot::Sender<Vec<Bytes>>)>) {
 impl TestServer {
     fn new(engine: EngineBehavior, snapshot: SensorSnapshot) -> Self {
         let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let server = server.with_hosts(vec!["sensor.example".to_owned()]);
-        let address = server.address();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
+        let server = server.with_hosts(vec!["sensor.example".to_owned()]).with_token(&file).unwrap();
+        let address = server.address().unwrap();
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
             let (messages, queue) = bounded(if matches!(engine, EngineBehavior::Full) { 0 } else { 16 });
@@ -93,7 +99,7 @@ impl TestServer {
 
     /// Status and body.
     fn get(&self, path: &str) -> (u16, Json) {
-        let answer = self.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+        let answer = self.ask(with_token(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).as_bytes());
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.contains("content-type: application/json\r\n"), "{head}");
         assert!(!head.to_lowercase().contains("access-control"), "{head}");
@@ -107,6 +113,11 @@ impl TestServer {
         drop(self.end.take());
         self.thread.take().unwrap().join().unwrap();
     }
+}
+
+/// Adds the token to a request.
+fn with_token(request: &str) -> String {
+    request.replacen("\r\n\r\n", &format!("\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"), 1)
 }
 
 fn snapshot() -> SensorSnapshot {
@@ -159,7 +170,7 @@ fn errors_are_json() {
         "DELETE /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "OPTIONS /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ] {
-        let answer = stage.ask(request.as_bytes());
+        let answer = stage.ask(with_token(request).as_bytes());
         assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
         assert_eq!(answer.matches("allow: GET, HEAD\r\n").count(), 1, "{answer}");
         assert_eq!(answer.to_lowercase().matches("\r\nallow:").count(), 1, "{answer}");
@@ -192,7 +203,7 @@ fn requests_for_another_host_are_rejected() {
 fn head_has_the_length_and_no_body() {
     let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     for (path, status) in [("/metrics", 200), ("/api/v1/connections?limit=3", 200), ("/nothing", 404)] {
-        let answer = stage.ask(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+        let answer = stage.ask(with_token(&format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).as_bytes());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
         assert!(answer.ends_with("\r\n\r\n") && answer.contains("content-length: "), "{answer}");
     }
@@ -272,7 +283,7 @@ fn a_connection_carries_one_request_and_may_be_half_closed() {
 fn shutdown_does_not_wait_for_clients() {
     let stage = TestServer::new(EngineBehavior::Hangs, snapshot());
     let mut waiting = TcpStream::connect(stage.address).unwrap();
-    waiting.write_all(b"GET /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    waiting.write_all(with_token("GET /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
     let _silent = TcpStream::connect(stage.address).unwrap();
     thread::sleep(Duration::from_millis(100));
     let before = Instant::now();
@@ -283,8 +294,8 @@ fn shutdown_does_not_wait_for_clients() {
 #[test]
 fn a_port_in_use_is_reported_with_the_fix() {
     let first = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let error = HttpServer::bind(first.address()).unwrap_err();
-    let address = first.address();
+    let address = first.address().unwrap();
+    let error = HttpServer::bind(address).unwrap_err();
     let wanted = format!(
         "cannot serve HTTP on {address}: another process listens there; name another port, or stop that process"
     );

@@ -21,16 +21,22 @@ pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnosti
         errors.push(positions.diagnostic(&key, format!("{key}: {message}")));
     };
     config.check_ranges("", &mut report);
-    for (key, path) in [("storage.path", &config.storage.path), ("attach.socket", &config.attach.socket)] {
+    let http = &config.http;
+    let sockets = [("attach.socket", &config.attach.socket), ("http.socket", &http.socket)];
+    for (key, path) in
+        [("storage.path", &config.storage.path), ("http.token_file", &http.token_file)].iter().chain(&sockets)
+    {
         if path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
-            report(key.to_owned(), "is empty; name a file, or remove the key".to_owned());
+            report((*key).to_owned(), "is empty; name a file, or remove the key".to_owned());
         }
     }
-    if let Some(length) = config.attach.socket.as_ref().map(|path| path.as_os_str().len())
-        && length > MAX_SOCKET_PATH
-    {
-        let message = format!("has {length} bytes; the path of a socket has at most {MAX_SOCKET_PATH}");
-        report("attach.socket".to_owned(), message);
+    for (key, path) in sockets {
+        if let Some(length) =
+            path.as_ref().map(|path| path.as_os_str().len()).filter(|length| *length > MAX_SOCKET_PATH)
+        {
+            let message = format!("has {length} bytes; the path of a socket has at most {MAX_SOCKET_PATH}");
+            report(key.to_owned(), message);
+        }
     }
     check_event_files(config, &mut report);
     let TunnelSettings { vxlan_ports, geneve_ports } = &config.tunnels;
@@ -86,8 +92,8 @@ pub(super) fn warnings(config: &Config, positions: &KeyPositions) -> Vec<Diagnos
     match config.http.listen {
         ListenAddress::Configured(address) if !address.ip().is_loopback() => {
             let message = format!(
-                "http.listen: {address} is not a loopback address: every client that reaches it can read the sensor's \
-                 data; use 127.0.0.1 behind a proxy with authentication"
+                "http.listen: {address} is not a loopback address: every client that reaches it can read metrics and \
+                 health, and see the token of the API on its way; use 127.0.0.1 behind a proxy with TLS"
             );
             vec![positions.diagnostic("http.listen", message)]
         }

@@ -8,3 +8,4 @@ pub mod privilege;
 pub mod shutdown;
 pub(crate) mod shutdown_watch;
 pub(crate) mod signals;
+pub mod unix_socket;

@@ -99,7 +99,10 @@ fn clients_that_do_not_read_are_disconnected() {
     served.wait_connections(300);
     let mut unread: Vec<TcpStream> = (0..8).map(|_| served.connect()).collect();
     for stream in &mut unread {
-        stream.write_all(b"GET /api/v1/connections?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let request = format!(
+            "GET /api/v1/connections?limit=1000 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
     }
     // Responses that fit into the kernel's buffers are sent at once; the server aborts the others.
     let ended = until(SOON, || stats_u64(&served.json("/api/v1/stats"), &["http", "open"]) <= 1);

@@ -28,21 +28,18 @@ fn the_later_of_two_reloads_is_active_even_if_the_first_is_slow() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let configure = |file: &str| {
-        fs::write(path("sensor.toml"), format!("[rules]\nbuiltin = false\nfiles = [\"{file}\"]\n")).unwrap();
-    };
+    let config = |file: &str| format!("[rules]\nbuiltin = false\nfiles = [{:?}]\n", path(file));
     fs::write(path("first.toml"), rules("first")).unwrap();
     fs::write(path("later.toml"), rules("later")).unwrap();
-    configure("first.toml");
     assert!(Command::new("mkfifo").arg(path("slow.toml")).status().unwrap().success());
-    let served = HttpSensor::with(&["--config", path("sensor.toml").to_str().unwrap()], &[]);
+    let served = HttpSensor::with(&config("first.toml"), &[]);
     let reload = || kill(Pid::from_raw(served.sensor.id().cast_signed()), Signal::SIGHUP).unwrap();
 
-    configure("slow.toml");
+    served.configure(&config("slow.toml"));
     reload();
     // Blocks until the sensor opens the FIFO for reading.
     let mut slow = OpenOptions::new().write(true).open(path("slow.toml")).unwrap();
-    configure("later.toml");
+    served.configure(&config("later.toml"));
     reload();
     thread::sleep(Duration::from_millis(500));
     slow.write_all(rules("slow").as_bytes()).unwrap();
@@ -113,7 +110,7 @@ fn no_watchdog_message_is_sent_while_a_thread_hangs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    let served = HttpSensor::with(&[], &[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")]);
+    let served = HttpSensor::with("", &[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")]);
     let watchdog_messages = |messages: Vec<String>| messages.iter().filter(|message| *message == "WATCHDOG=1").count();
     for thread in ["engine", "shard-0"] {
         assert!(watchdog_messages(receive_all(&socket, Duration::from_secs(3))) >= 3, "{}", served.sensor.stderr());

@@ -1,16 +1,20 @@
 //! `ja4sensor run --http`: the responses for a scraper, a load balancer and an analyst, and robustness against clients
 //! that misbehave.
+mod access;
 mod hostile_clients;
 mod lifetime;
 mod metrics;
 mod requests;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tests::process::until;
 use tests::{Namespace, RunningSensor, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
 
@@ -29,7 +33,12 @@ struct HttpSensor {
     wire: Wire,
     sensor: RunningSensor,
     address: SocketAddr,
+    /// Configuration and token.
+    folder: TempDir,
 }
+
+/// The token of the API.
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A parsed HTTP response.
 #[derive(Debug)]
@@ -41,15 +50,18 @@ struct HttpResponse {
 
 impl HttpSensor {
     fn start() -> Self {
-        Self::with(&[], &[])
+        Self::with("", &[])
     }
 
-    /// Starts a sensor with additional options and environment variables.
-    fn with(options: &[&str], environment: &[(&str, &str)]) -> Self {
-        let wire = Wire::new();
+    /// Starts a sensor with further keys of the section `[http]` and the sections after it, and environment variables.
+    fn with(config: &str, environment: &[(&str, &str)]) -> Self {
+        let (wire, folder) = (Wire::new(), TempDir::new().unwrap());
+        fs::write(folder.path().join("token"), format!("{TOKEN}\n")).unwrap();
+        let file = write_config(&folder, config);
         let host = wire.server();
-        let run = ["run", "-i", host.interface(), "--http", "127.0.0.1:0", "--stats-interval", "1"];
-        let mut command = Sensor::new().command(&[&run[..], options].concat());
+        let config = file.to_str().unwrap();
+        let run = ["run", "-i", host.interface(), "--http", "127.0.0.1:0", "--stats-interval", "1", "--config", config];
+        let mut command = Sensor::new().command(&run);
         command.envs(environment.iter().copied());
         let sensor = RunningSensor::spawn(host.enter(&command));
         let mut address = None;
@@ -59,7 +71,12 @@ impl HttpSensor {
             address.is_some()
         });
         assert!(serves, "{}", sensor.stderr());
-        Self { address: address.unwrap(), wire, sensor }
+        Self { address: address.unwrap(), wire, sensor, folder }
+    }
+
+    /// Replaces the configuration, except for the token.
+    fn configure(&self, config: &str) {
+        write_config(&self.folder, config);
     }
 
     fn host(&self) -> &Namespace {
@@ -80,7 +97,8 @@ impl HttpSensor {
     }
 
     fn request(&self, method: &str, path: &str) -> HttpResponse {
-        HttpResponse::of(&self.raw(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()))
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+        HttpResponse::of(&self.raw(head.as_bytes()))
     }
 
     /// Returns the JSON body of a path. The status must be 200.
@@ -111,6 +129,13 @@ impl HttpSensor {
         assert!(listed, "{list:#}\n{}", self.sensor.stderr());
         list
     }
+}
+
+/// Writes the configuration with further keys of `[http]` and the sections after it.
+fn write_config(folder: &TempDir, config: &str) -> PathBuf {
+    let file = folder.path().join("sensor.toml");
+    fs::write(&file, format!("[http]\ntoken_file = \"token\"\n{config}")).unwrap();
+    file
 }
 
 /// Reads a stream until it ends or fails.

@@ -102,7 +102,9 @@ fn curl_accepts_the_responses_of_a_healthy_sensor() {
     assert_eq!(curl(&["--fail"], "/healthz"), "{\"status\":\"ok\"}\n");
     assert!(curl(&["--head"], "/metrics").starts_with("HTTP/1.1 200 OK\r\n"));
     assert!(curl(&["--http1.0", "--fail"], "/metrics").contains("ja4sensor_build_info"));
-    assert_eq!(curl(&["-o", "/dev/null", "-w", "%{http_code}", "-d", "x=1"], "/api/v1/rules"), "405");
+    let authorization = format!("Authorization: Bearer {TOKEN}");
+    let rejected = ["-o", "/dev/null", "-w", "%{http_code}", "-H", &authorization, "-d", "x=1"];
+    assert_eq!(curl(&rejected, "/api/v1/rules"), "405");
     assert_eq!(curl(&["-o", "/dev/null", "-w", "%{http_code}"], "/nothing"), "404");
     // Two consecutive requests, each on a connection of its own.
     let twice = served.host().run(&["curl", "-sS", "--fail", &url("/healthz"), &url("/healthz")]).ok();

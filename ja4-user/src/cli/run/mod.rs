@@ -70,7 +70,7 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
         eprintln!("{}", attachment.describe());
     }
     if let Some(server) = server {
-        eprintln!("http: serving on {}", server.address());
+        server.listens_on().for_each(|place| eprintln!("http: serving on {place}"));
         let (web, requests) = HttpTask::start(server, queries::api_client(sensor.engine.clone()));
         (sensor.web, sensor.requests) = (Some(web), requests);
     }

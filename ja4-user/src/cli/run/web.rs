@@ -43,21 +43,35 @@ impl HttpTask {
     }
 }
 
-/// Binds the port. If the default address is in use, the sensor runs without an HTTP server.
+/// Binds port and socket. If the default address is in use, the sensor runs without HTTP over TCP.
 pub(in super::super) fn bind(http: &HttpSettings) -> Result<Option<HttpServer>, Failure> {
-    let HttpSettings { listen, hosts } = http;
-    let Some(address) = listen.address() else {
-        return Ok(None);
-    };
-    match HttpServer::bind(address) {
-        Ok(server) => Ok(Some(server.with_hosts(hosts.clone()))),
-        Err(error) if !listen.is_configured() => {
-            eprintln!("ja4sensor: warning: {error} with --http or http.listen; the sensor continues without HTTP");
-            Ok(None)
+    let HttpSettings { listen, hosts, token_file, socket, socket_group } = http;
+    let mut server = None;
+    if let Some(address) = listen.address() {
+        match HttpServer::bind(address) {
+            Ok(bound) => server = Some(bound),
+            Err(error) if !listen.is_configured() => {
+                eprintln!("ja4sensor: warning: {error} with --http or http.listen; the sensor continues without HTTP");
+            }
+            Err(error) => return Err(failure(error)),
         }
-        Err(error @ HttpError::Privilege(_)) => Err(Failure::system(error)),
-        Err(error @ HttpError::NotHere(_)) => Err(Failure::usage(error)),
-        Err(error) => Err(Failure::run(error)),
+    }
+    if let Some(path) = socket {
+        let with_socket = server.unwrap_or_default().with_socket(path, socket_group.as_deref());
+        server = Some(with_socket.map_err(failure)?);
+    }
+    let Some(mut server) = server else { return Ok(None) };
+    if let Some(path) = token_file {
+        server = server.with_token(path).map_err(failure)?;
+    }
+    Ok(Some(server.with_hosts(hosts.clone())))
+}
+
+fn failure(error: HttpError) -> Failure {
+    match error {
+        HttpError::Privilege(_) => Failure::system(error),
+        HttpError::NotHere(_) | HttpError::Group(_) | HttpError::Token { .. } => Failure::usage(error),
+        _ => Failure::run(error),
     }
 }
 

@@ -1,24 +1,17 @@
-//! The socket: binding, permissions and accepted readers.
+//! Accepted readers of the socket.
 
-use std::io::{self, ErrorKind, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::io::{ErrorKind, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind as bind_socket, connect, getsockopt, listen, socket,
-    sockopt,
-};
-use nix::sys::stat::{Mode, fchmod};
+use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::geteuid;
 
-use super::error::AttachSocketError;
 use super::reader::{self, AttachedReader};
 use super::registry::{MAX_READERS, ReaderRegistry};
 
@@ -29,69 +22,9 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 const STOP_CHECK: u16 = 200;
 /// Pause after a failed accept: no file descriptor may be left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Length of the accept queue.
-const BACKLOG: i32 = 16;
 
 /// The line for a rejected reader.
 const TOO_MANY: &[u8] = b"{\"event_type\":\"refused\",\"reason\":\"64 readers are already attached\"}\n";
-
-/// The path of the socket, removed when this is dropped, unless another process has replaced the socket.
-#[derive(Debug)]
-pub(super) struct BoundSocket {
-    path: PathBuf,
-    /// Device and inode.
-    identity: Option<(u64, u64)>,
-}
-
-impl Drop for BoundSocket {
-    fn drop(&mut self) {
-        if self.identity.is_some() && identity(&self.path) == self.identity {
-            let _removed = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
-}
-
-/// Binds the path. A stale socket is removed.
-pub(super) fn bind(path: &Path) -> Result<(UnixListener, BoundSocket), AttachSocketError> {
-    let failed = |source: io::Error| AttachSocketError::Io { path: path.to_owned(), source };
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-        Ok(file) if !file.file_type().is_socket() => return Err(AttachSocketError::NotASocket(path.to_owned())),
-        Ok(_) => match probe(path) {
-            // EAGAIN: a process listens but does not accept.
-            Ok(()) | Err(nix::Error::EAGAIN) => return Err(AttachSocketError::InUse(path.to_owned())),
-            Err(nix::Error::ECONNREFUSED) => fs::remove_file(path).map_err(failed)?,
-            Err(error) => return Err(failed(error.into())),
-        },
-    }
-    let listener = listener(path).map_err(|error| match error {
-        nix::Error::EADDRINUSE => AttachSocketError::InUse(path.to_owned()),
-        error => failed(error.into()),
-    })?;
-    Ok((listener, BoundSocket { path: path.to_owned(), identity: identity(path) }))
-}
-
-/// Connects without blocking.
-fn probe(path: &Path) -> nix::Result<()> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    connect(socket.as_raw_fd(), &UnixAddr::new(path)?)
-}
-
-fn listener(path: &Path) -> nix::Result<UnixListener> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    // The file gets the mode of the socket at bind time, less the umask: no other user can connect in between.
-    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    bind_socket(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
-    listen(&socket, Backlog::new(BACKLOG)?)?;
-    Ok(socket.into())
-}
 
 /// Accepts readers until the server stops, then waits for the attached readers.
 pub(super) fn accept(listener: &UnixListener, shared: &Arc<ReaderRegistry>) {

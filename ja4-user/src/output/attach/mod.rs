@@ -4,7 +4,6 @@
 //! `AttachServer::broadcast` never waits: lines for a slow reader are dropped, and the reader receives their number at
 //! that position: `{"event_type":"lost","lost":12}`.
 
-mod error;
 mod listen;
 mod reader;
 mod registry;
@@ -21,12 +20,12 @@ use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 
-pub use self::error::AttachSocketError;
-use self::listen::{BoundSocket, accept};
+use self::listen::accept;
 pub use self::registry::AttachStats;
 use self::registry::ReaderRegistry;
 pub use self::settings::AttachSettings;
 pub(crate) use self::view::{ViewError, ViewSource};
+use crate::system::unix_socket::{self, BoundSocket, UnixSocketError};
 
 /// A running server. Dropping it ends the server and removes the socket.
 #[derive(Debug)]
@@ -39,10 +38,10 @@ impl AttachServer {
     /// Serves a socket at `path`, accessible to the sensor's user only. A stale socket is replaced.
     ///
     /// # Errors
-    /// See [`AttachSocketError`].
-    pub fn start(path: &Path) -> Result<Self, AttachSocketError> {
-        let failed = |source| AttachSocketError::Io { path: path.to_owned(), source };
-        let (listener, bound): (UnixListener, BoundSocket) = listen::bind(path)?;
+    /// See [`UnixSocketError`].
+    pub fn start(path: &Path) -> Result<Self, UnixSocketError> {
+        let failed = |source| UnixSocketError::Io { path: path.to_owned(), source };
+        let (listener, bound): (UnixListener, BoundSocket) = unix_socket::bind(path, None)?;
         let shared = Arc::new(ReaderRegistry::default());
         let for_thread = Arc::clone(&shared);
         let thread = thread::Builder::new().name("attach".to_owned()).spawn(move || {

@@ -203,7 +203,7 @@ fn only_stale_sockets_are_replaced() {
     assert!(path.exists(), "a listener leaves its socket behind");
     let server = AttachServer::start(&path).unwrap();
     let error = AttachServer::start(&path).unwrap_err();
-    assert!(matches!(error, AttachSocketError::InUse(_)), "{error}");
+    assert!(matches!(error, UnixSocketError::InUse(_)), "{error}");
     assert!(attach(&server, &path).peer_addr().is_ok());
 
     // The socket of another process at the path stays.
@@ -216,8 +216,8 @@ fn only_stale_sockets_are_replaced() {
     let file = folder.path().join("file");
     fs::write(&file, "precious").unwrap();
     let error = AttachServer::start(&file).unwrap_err();
-    assert!(matches!(error, AttachSocketError::NotASocket(_)), "{error}");
+    assert!(matches!(error, UnixSocketError::NotASocket(_)), "{error}");
     assert_eq!(fs::read(&file).unwrap(), b"precious");
     let nowhere = AttachServer::start(&folder.path().join("no/such")).unwrap_err();
-    assert!(matches!(nowhere, AttachSocketError::Io { .. }), "{nowhere}");
+    assert!(matches!(nowhere, UnixSocketError::Io { .. }), "{nowhere}");
 }
