@@ -104,6 +104,7 @@ fn write(value: FieldValue<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
             escape::csv(&tags.collect::<Vec<_>>().join(SEPARATOR), out);
         }
         FieldValue::Texts(texts) => escape::csv(&texts.join(SEPARATOR), out),
+        FieldValue::MethodValues(values) => escape::csv(&values.iter().collect::<Vec<_>>().join(SEPARATOR), out),
         FieldValue::Pairs(pairs) => {
             let pairs = pairs.iter().map(|(name, value)| format!("{name}={value}"));
             escape::csv(&pairs.collect::<Vec<_>>().join(SEPARATOR), out);

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::tests::samples::{alert, certificate, context, end, fingerprint, known, record, seen};
 use super::{Format, Formatter};
 use crate::model::field::{Field, place};
-use crate::model::{Attributes, CertificateAttributes, ConnectionRecord, CowArc, FingerprintEvent, Latency};
+use crate::model::{
+    Attributes, CertificateAttributes, ConnectionRecord, CowArc, FingerprintEvent, FingerprintRecord, Latency, Method,
+};
 
 /// The reference of the output, which `cargo xtask docs` generates.
 const REFERENCE: &str = include_str!("../../../docs/output.md");
@@ -31,7 +33,8 @@ fn lines(format: Format) -> [String; 3] {
     let latency =
         Latency { client: Some(1), server: Some(2), client_application: Some(3), server_application: Some(4) };
     let (latency, hops) = (Some(Box::new(latency)), [Some(3), Some(4)].into());
-    let record = ConnectionRecord { attributes, latency, hops, ..record() };
+    let history = Method::ALL.map(|method| FingerprintRecord::example(method, method.name()));
+    let record = ConnectionRecord { attributes, latency, hops, history: history.into_iter().collect(), ..record() };
     let mut formatter = Formatter::new(format, Arc::new(context()));
     let mut lines = [Vec::new(), Vec::new(), Vec::new()];
     let [first, second, third] = &mut lines;
@@ -55,7 +58,8 @@ fn a_row_is_found_in_json_csv_sql_rules_and_docs() {
             let found = line.pointer(&format!("/{}", name.replace('.', "/"))).is_some();
             let expected = field.is_in(event) && !(event == place::CONNECTION && *field == Field::PcapCnt);
             // Rules have a field with the name of the object that output has.
-            assert!(found == expected || *field == Field::KnownBadFlag, "{name}: {line:#}");
+            let is_object = matches!(field, Field::KnownBadFlag | Field::Ja4);
+            assert!(found == expected || is_object, "{name}: {line:#}");
         }
         let is_output = field.is_in(place::FINGERPRINT | place::CONNECTION | place::ALERT);
         assert_eq!(columns.contains(name), is_output, "{name} in {header}");

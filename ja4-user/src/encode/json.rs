@@ -250,6 +250,7 @@ fn write(key: &str, value: FieldValue<'_>, clock: &mut Clock, out: &mut Vec<u8>)
         FieldValue::UtcDate(seconds) => text(out, |out| date_time(seconds, out)),
         FieldValue::Tags(tags) => list(tags.iter(), out, number),
         FieldValue::Texts(texts) => list(texts, out, |text, out| quoted(text, out)),
+        FieldValue::MethodValues(values) => list(values.iter(), out, quoted),
         FieldValue::Pairs(pairs) => {
             out.push(b'{');
             for (name, value) in pairs {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::csv::tests::by_column;
 use super::tests::samples::{attributes, connection, context, end, fingerprint, flow, record, seen, tls};
 use super::{Format, Formatter};
-use crate::model::{ConnectionRecord, FingerprintRecord, KnownBad, Label, SharedAttributes};
+use crate::model::{ConnectionRecord, FingerprintRecord, KnownBad, Label, Method, SharedAttributes};
 
 /// The lines of a fingerprint and of a connection.
 fn lines(format: Format, seen: Option<&FingerprintRecord>, record: &ConnectionRecord) -> [String; 2] {
@@ -40,9 +40,28 @@ fn json_has_a_field_for_all_that_is_known() {
         r#","os":"Linux","hops":{"client":3},"mss":1380,"path":{"name":"wireguard","confidence":80,"mtu":1420},"tunnel":{"name":"wireguard","confidence":80,"mtu":1420},"#,
         r#""ssh_session":"interactive","#,
         r#""primary":{"type":"ja4","value":"t13d1516h2_8daaf6152771_e5627efa2ab1"},"#,
-        r#""alerts":["a fingerprint is known to be bad","a value was never seen"]}"#,
+        r#""alerts":["a fingerprint is known to be bad","a value was never seen"],"#,
+        r#""ja4":{"ja4":["t13d1516h2_8daaf6152771_e5627efa2ab1"]}}"#,
     );
     assert!(second.ends_with(&format!(",\"app\":{label},\"first_seen\":true,{bad}{rest}\n")), "{second}");
+}
+
+#[test]
+fn a_connection_has_the_values_of_each_method_in_their_order() {
+    let values = [(Method::Ja4ssh, "b"), (Method::Ja4t, "x_\"y\""), (Method::Ja4ssh, "a"), (Method::Ja4ssh, "b")];
+    let mut record = connection(flow(), SharedAttributes::default());
+    record.history = values.map(|(method, value)| FingerprintRecord::example(method, value)).into_iter().collect();
+    let [_, line] = lines(Format::Json, None, &record);
+    assert!(line.ends_with(",\"ja4\":{\"ja4t\":[\"x_\\\"y\\\"\"],\"ja4ssh\":[\"b\",\"a\",\"b\"]}}\n"), "{line}");
+    let mut snapshot = Vec::new();
+    Formatter::new(Format::Json, Arc::new(context())).snapshot(&end(), &record, &mut snapshot);
+    let snapshot: Value = serde_json::from_slice(&snapshot).unwrap();
+    assert_eq!(snapshot["ja4"]["ja4ssh"], serde_json::json!(["b", "a", "b"]));
+    assert_eq!(snapshot["fingerprints"].as_array().unwrap().len(), 4);
+
+    let [fingerprint, line] = lines(Format::Csv, None, &record).map(|line| by_column(&line));
+    assert_eq!([&*line["ja4.ja4"], &*line["ja4.ja4t"], &*line["ja4.ja4ssh"]], ["", "x_\"y\"", "b;a;b"]);
+    assert_eq!(fingerprint["ja4.ja4ssh"], "");
 }
 
 #[test]

@@ -30,9 +30,19 @@ fn the_database_has_every_connection_after_shutdown() {
     for row in &rows {
         let line =
             reported.iter().find(|line| line["flow_id"] == row["flow_id"]).unwrap_or_else(|| panic!("no line: {row}"));
-        for at in
-            ["/src_ip", "/src_port", "/connection", "/tls", "/app", "/primary", "/mss", "/hops", "/sensor", "/in_iface"]
-        {
+        for at in [
+            "/src_ip",
+            "/src_port",
+            "/connection",
+            "/tls",
+            "/app",
+            "/primary",
+            "/mss",
+            "/hops",
+            "/sensor",
+            "/in_iface",
+            "/ja4",
+        ] {
             assert_eq!(row.pointer(at), line.pointer(at), "{at}");
         }
     }

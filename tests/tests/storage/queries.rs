@@ -287,6 +287,7 @@ fn an_export_has_all_rows_and_overwrites_no_file() {
     assert_eq!(hundred["fingerprints"][0]["value"], "common");
     assert_eq!(hundred["fingerprints"][0]["pcap_cnt"], 7);
     assert_eq!(hundred["fingerprints"][1]["timestamp"], "2026-11-23T08:00:00.000000000Z");
+    assert_eq!(hundred["ja4"]["ja4"][0], "common");
     let ends: Vec<&str> = rows.iter().map(|row| row["timestamp"].as_str().unwrap()).collect();
     assert!(ends.is_sorted());
 

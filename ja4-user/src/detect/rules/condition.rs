@@ -176,6 +176,7 @@ impl RuleCondition {
             FieldValue::Absent => false,
             FieldValue::Tags(tags) => tags.iter().any(|tag| self.matches(&FieldValue::Number(tag.into()))),
             FieldValue::Texts(texts) => texts.iter().any(|text| self.matches(&FieldValue::Text(text))),
+            FieldValue::MethodValues(values) => values.iter().any(|value| self.matches(&FieldValue::Text(value))),
             single => self.matches(single),
         }
     }

@@ -79,6 +79,8 @@ pub enum Section {
     KnownBad,
     /// `tunnel`
     Tunnel,
+    /// `ja4`
+    Ja4,
     /// Another.
     Other,
 }
@@ -96,6 +98,7 @@ impl Section {
             b"app" => Self::App,
             b"known_bad" => Self::KnownBad,
             b"tunnel" => Self::Tunnel,
+            b"ja4" => Self::Ja4,
             _ => Self::Other,
         }
     }

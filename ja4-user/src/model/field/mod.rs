@@ -9,8 +9,9 @@ mod value;
 pub use handshake::HandshakeState;
 pub use kind::{FieldKind, Known, Section};
 pub use subject::{EventRef, Subject};
+pub(crate) use table::VALUES;
 pub use table::{Field, FieldKey, FieldRow, bit, place};
-pub use value::FieldValue;
+pub use value::{FieldValue, MethodValues};
 
 use crate::document::suggestion;
 use crate::model::FlowIdentity;

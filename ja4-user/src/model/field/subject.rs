@@ -1,7 +1,7 @@
 //! What fields are read from.
 
 use super::kind::Section;
-use super::value::FieldValue;
+use super::value::{FieldValue, MethodValues};
 use crate::model::{
     Alert, Attributes, CertificateAttributes, ConnectionRecord, DhcpAttributes, EndReason, EventContext,
     FingerprintEvent, FingerprintRecord, FlowIdentity, HttpAttributes, KnownBad, Label, Latency, Method, Side, Time,
@@ -239,6 +239,11 @@ impl<'a> Subject<'a> {
     pub(super) fn newest(&self, method: Method) -> Option<FieldValue<'a>> {
         text(self.record?.newest(method).map(|seen| &*seen.value.text))
     }
+
+    /// Every value of a method.
+    pub(super) fn values(&self, method: Method) -> Option<FieldValue<'a>> {
+        MethodValues::of(&self.record?.history, method).map(FieldValue::MethodValues)
+    }
 }
 
 impl Subject<'_> {
@@ -256,6 +261,7 @@ impl Subject<'_> {
             Section::Label => self.label().is_some(),
             Section::App => self.app().is_some(),
             Section::KnownBad => self.known_bad().is_some(),
+            Section::Ja4 => self.record.is_some_and(|record| !record.history.is_empty()),
             Section::Tunnel => self.record.is_some_and(|record| record.tunnel().is_some()),
             Section::Top | Section::Other => true,
         }

@@ -485,7 +485,34 @@ fields! {
     alert.ja4sensor.suppressed => AlertSuppressed FieldKind::Number, EVENT, ALERT,
         "Matches of the same rule and group that the cooldown of the previous alert suppressed.",
         |s| count(Some(s.alert()?.suppressed));
+
+    ja4.ja4 => Ja4Values FieldKind::Text, END, CONNECTION, "Every JA4 of the connection, in order.", |s| s.values(Method::Ja4);
+    ja4.ja4s => Ja4sValues FieldKind::Text, END, CONNECTION, "Every JA4S of the connection, in order.", |s| s.values(Method::Ja4s);
+    ja4.ja4t => Ja4tValues FieldKind::Text, END, CONNECTION, "Every JA4T of the connection, in order.", |s| s.values(Method::Ja4t);
+    ja4.ja4ts => Ja4tsValues FieldKind::Text, END, CONNECTION, "Every JA4TS of the connection, in order.", |s| s.values(Method::Ja4ts);
+    ja4.ja4l => Ja4lValues FieldKind::Text, END, CONNECTION, "Every JA4L of the connection, in order.", |s| s.values(Method::Ja4l);
+    ja4.ja4ls => Ja4lsValues FieldKind::Text, END, CONNECTION, "Every JA4LS of the connection, in order.", |s| s.values(Method::Ja4ls);
+    ja4.ja4h => Ja4hValues FieldKind::Text, END, CONNECTION, "Every JA4H of the connection, in order.", |s| s.values(Method::Ja4h);
+    ja4.ja4x => Ja4xValues FieldKind::Text, END, CONNECTION, "Every JA4X of the connection, in order.", |s| s.values(Method::Ja4x);
+    ja4.ja4ssh => Ja4sshValues FieldKind::Text, END, CONNECTION, "Every JA4SSH of the connection, in order.", |s| s.values(Method::Ja4ssh);
+    ja4.ja4d => Ja4dValues FieldKind::Text, END, CONNECTION, "Every JA4D of the connection, in order.", |s| s.values(Method::Ja4d);
+    ja4.ja4d6 => Ja4d6Values FieldKind::Text, END, CONNECTION, "Every JA4D6 of the connection, in order.", |s| s.values(Method::Ja4d6);
 }
+
+/// The fields that have every value of a method.
+pub(crate) const VALUES: [(Method, Field); 11] = [
+    (Method::Ja4, Field::Ja4Values),
+    (Method::Ja4s, Field::Ja4sValues),
+    (Method::Ja4t, Field::Ja4tValues),
+    (Method::Ja4ts, Field::Ja4tsValues),
+    (Method::Ja4l, Field::Ja4lValues),
+    (Method::Ja4ls, Field::Ja4lsValues),
+    (Method::Ja4h, Field::Ja4hValues),
+    (Method::Ja4x, Field::Ja4xValues),
+    (Method::Ja4ssh, Field::Ja4sshValues),
+    (Method::Ja4d, Field::Ja4dValues),
+    (Method::Ja4d6, Field::Ja4d6Values),
+];
 
 impl Field {
     /// The field's row.

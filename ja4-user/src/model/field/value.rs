@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arcstr::ArcStr;
 
-use crate::model::{Time, VlanTags};
+use crate::model::{FingerprintRecord, Method, Time, VlanTags};
 
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,30 @@ pub enum FieldValue<'a> {
     Texts(&'a [ArcStr]),
     /// Names and their values, at least one. They may come from the wire.
     Pairs(&'a [(Arc<str>, Arc<str>)]),
+    /// Every value of a method.
+    MethodValues(MethodValues<'a>),
+}
+
+/// The values of one method among the fingerprints of a connection, in their order; at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MethodValues<'a> {
+    history: &'a [FingerprintRecord],
+    method: Method,
+}
+
+impl<'a> MethodValues<'a> {
+    /// Returns those of a method, if there are any.
+    #[inline]
+    pub(super) fn of(history: &'a [FingerprintRecord], method: Method) -> Option<Self> {
+        let first = history.iter().position(|seen| seen.method == method)?;
+        Some(Self { history: history.get(first..)?, method })
+    }
+
+    /// Returns the values.
+    #[inline]
+    pub fn iter(self) -> impl Iterator<Item = &'a str> {
+        self.history.iter().filter(move |seen| seen.method == self.method).map(|seen| &*seen.value.text)
+    }
 }
 
 impl FieldValue<'_> {
@@ -79,6 +103,7 @@ impl Hash for FieldValue<'_> {
             Self::Text(text) => text.hash(state),
             Self::Texts(texts) => texts.hash(state),
             Self::Pairs(pairs) => pairs.hash(state),
+            Self::MethodValues(values) => values.iter().for_each(|value| value.hash(state)),
         }
     }
 }
@@ -96,6 +121,7 @@ impl fmt::Display for FieldValue<'_> {
             Self::Text(text) => f.write_str(text),
             Self::Texts(texts) => list(texts.iter(), f),
             Self::Pairs(pairs) => pairs.iter().try_for_each(|(name, value)| write!(f, "{name}={value} ")),
+            Self::MethodValues(values) => list(values.iter(), f),
             Self::Hex(_) | Self::QuicVersion(_) | Self::Timestamp(_) | Self::UtcDate(_) => Ok(()),
         }
     }

@@ -5,14 +5,15 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, params_from_iter};
 
 use super::filter::HistoryFilter;
-use super::stored::{CONNECTION, StoredConnection};
+use super::stored::{CONNECTION, ColumnReader, StoredConnection};
 use super::{DatabaseReader, QueryOutcome};
+use crate::model::Method;
 use crate::output::storage::StorageError;
 use crate::output::storage::columns::MAX_FINGERPRINTS;
 use crate::output::storage::sql::Sql;
 
 impl DatabaseReader {
-    /// Visits the connections that match a filter, ordered by their end.
+    /// Visits the connections that match a filter, with the values of their fingerprints, ordered by their end.
     ///
     /// # Errors
     /// If the time limit is exceeded, or the file is damaged.
@@ -21,7 +22,25 @@ impl DatabaseReader {
         filter: &HistoryFilter,
         mut each: impl FnMut(StoredConnection) -> ControlFlow<()>,
     ) -> Result<QueryOutcome, StorageError> {
-        self.limited(|database| walk(database, filter, &CONNECTION, |row| Ok(each(StoredConnection::read(row)?))))
+        self.limited(|database| {
+            let mut values = database.prepare(
+                "SELECT v.method, v.value FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
+                 WHERE f.id >= ?1 AND f.id < ?2 ORDER BY f.id",
+            )?;
+            let mut fingerprints: Vec<(Method, String)> = Vec::new();
+            walk(database, filter, &CONNECTION, |row| {
+                let mut connection = StoredConnection::read(row)?;
+                let mut rows =
+                    values.query([connection.id * MAX_FINGERPRINTS, (connection.id + 1) * MAX_FINGERPRINTS])?;
+                fingerprints.clear();
+                while let Some(row) = rows.next()? {
+                    let mut columns = ColumnReader::from(row, 0);
+                    fingerprints.extend(columns.method()?.zip(columns.text()?));
+                }
+                connection.add_fingerprints(fingerprints.iter().map(|(method, value)| (*method, &**value)));
+                Ok(each(connection))
+            })
+        })
     }
 }
 

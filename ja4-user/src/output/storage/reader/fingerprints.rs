@@ -44,13 +44,14 @@ impl DatabaseReader {
                  WHERE f.id >= ?1 AND f.id < ?2 ORDER BY f.id"
             ))?;
             walk(database, filter, &CONNECTION, |row| {
-                let connection = StoredConnection::read(row)?;
+                let mut connection = StoredConnection::read(row)?;
                 let mut fingerprints = Vec::new();
                 let mut rows =
                     timeline.query([connection.id * MAX_FINGERPRINTS, (connection.id + 1) * MAX_FINGERPRINTS])?;
                 while let Some(row) = rows.next()? {
                     fingerprints.extend(StoredFingerprint::read(row, 0)?);
                 }
+                connection.add_fingerprints(fingerprints.iter().map(|seen| (seen.method, &*seen.value)));
                 Ok(each(connection, fingerprints))
             })
         })

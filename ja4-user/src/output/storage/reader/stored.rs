@@ -8,7 +8,7 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde_json::{Map, Value as Json};
 
-use crate::model::field::{Field, FieldKind, FieldSource, FieldValue, place};
+use crate::model::field::{Field, FieldKind, FieldSource, FieldValue, VALUES, place};
 use crate::model::path::NetworkPath;
 use crate::model::{Alert, CommunityId, EndReason, FlowIdentity, Method, Side, Time};
 use crate::output::storage::columns::{self, number, text};
@@ -307,6 +307,14 @@ impl StoredConnection {
             }
         }
         Ok(Self { id, run, flow, interface, start, last, sensor: None, in_iface: None, values })
+    }
+
+    /// Adds the values of its fingerprints, which are in order.
+    pub(super) fn add_fingerprints<'a>(&mut self, fingerprints: impl Iterator<Item = (Method, &'a str)> + Clone) {
+        for (method, field) in VALUES {
+            let values = fingerprints.clone().filter(|(of, _)| *of == method).map(|(_, value)| value.into());
+            self.values.0.extend(StoredValue::texts(values.collect()).map(|values| (field, values)));
+        }
     }
 
     /// Returns the text of a field.
