@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::encode::{Filter, Format};
+use crate::encode::{Filter, Format, LineUnit};
 use crate::output::OutputSettings;
 use crate::output::files::EventFileSettings;
 
@@ -19,6 +19,10 @@ pub(super) struct OutputFlags {
     /// Output format [default: json]
     #[arg(long, value_enum)]
     format: Option<Format>,
+
+    /// Print a line for each event, or for each connection at its end [default: event]
+    #[arg(long, value_enum, value_name = "UNIT")]
+    by: Option<LineUnit>,
 
     /// Event types (fingerprint, connection, alert, stats) or methods (ja4, ja4s, ...) to print
     /// [default: fingerprint,connection,alert,stats]
@@ -42,6 +46,7 @@ impl OutputFlags {
     /// Overrides the configuration.
     pub(super) fn apply(&self, to: &mut OutputSettings) {
         to.format = self.format.unwrap_or(to.format);
+        to.by = self.by.unwrap_or(to.by);
         to.types = self.types.unwrap_or(to.types);
         to.raw |= self.raw;
         to.ssh_window = self.ssh_window.unwrap_or(to.ssh_window);

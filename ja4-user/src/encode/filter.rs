@@ -25,6 +25,12 @@ impl Filter {
     /// Every method's bit.
     const EVERY_METHOD: u32 = u32::MAX;
 
+    /// Returns the filter of a run that prints a line for each connection: connections in place of fingerprints.
+    #[must_use]
+    pub(super) const fn by_connection(self) -> Self {
+        Self { methods: 0, connection: self.connection || self.methods != 0, ..self }
+    }
+
     /// Whether fingerprints of this method are printed.
     #[inline]
     #[must_use]
@@ -142,6 +148,13 @@ mod tests {
         assert_eq!(passes("ja4t,stats"), ["ja4t", "stats"]);
         assert_eq!(passes("alert"), ["alert"]);
         assert_eq!(passes("connection,alert"), ["connection", "alert"]);
+    }
+
+    #[test]
+    fn by_connection_replaces_fingerprints() {
+        let by_connection = |list: &str| list.parse::<Filter>().unwrap().by_connection();
+        assert_eq!(by_connection("ja4,stats"), "connection,stats".parse().unwrap());
+        assert_eq!(by_connection("alert"), "alert".parse().unwrap());
     }
 
     #[test]

@@ -35,6 +35,17 @@ impl Format {
     }
 }
 
+/// What a line is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LineUnit {
+    /// An event: a fingerprint, the end of a connection, an alert, statistics.
+    #[default]
+    Event,
+    /// A connection, when it has ended. Its fingerprints have no lines of their own.
+    Connection,
+}
+
 /// A word that names no format.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("'{0}' is no output format; there are json, csv and table")]

@@ -5,6 +5,7 @@
 
 pub(crate) mod address;
 pub(crate) mod clock;
+mod connection_table;
 mod csv;
 pub(crate) mod escape;
 #[cfg(test)]
@@ -21,9 +22,9 @@ mod table;
 use std::sync::Arc;
 
 pub use self::filter::{Filter, FilterError};
-pub use self::format::{Format, FormatError};
+pub use self::format::{Format, FormatError, LineUnit};
 pub(crate) use self::json::{attributes as attributes_json, group as group_json};
-use self::{csv::Csv, json::Json, table::Table};
+use self::{connection_table::ConnectionTable, csv::Csv, json::Json, table::Table};
 use crate::model::field::{EventRef, FieldSource, Subject, place};
 use crate::model::{Alert, ConnectionRecord, EventContext, FingerprintEvent, FingerprintRecord, StatsRecord, Time};
 
@@ -36,6 +37,8 @@ pub struct EncodeContext {
     pub interfaces: Vec<String>,
     /// Which events are printed.
     pub filter: Filter,
+    /// What a line is about.
+    pub by: LineUnit,
 }
 
 impl EncodeContext {
@@ -64,17 +67,22 @@ enum Form {
     Json(Json),
     Csv(Csv),
     Table(Table),
+    ConnectionTable(ConnectionTable),
 }
 
 impl Formatter {
     /// Creates a formatter.
     #[must_use]
     pub fn new(format: Format, context: Arc<EncodeContext>) -> Self {
-        let filter = context.filter;
-        let form = match format {
-            Format::Json => Form::Json(Json::new(context.sensor.clone())),
-            Format::Csv => Form::Csv(Csv::new()),
-            Format::Table => Form::Table(Table::new()),
+        let filter = match context.by {
+            LineUnit::Event => context.filter,
+            LineUnit::Connection => context.filter.by_connection(),
+        };
+        let form = match (format, context.by) {
+            (Format::Json, _) => Form::Json(Json::new(context.sensor.clone())),
+            (Format::Csv, _) => Form::Csv(Csv::new()),
+            (Format::Table, LineUnit::Event) => Form::Table(Table::new()),
+            (Format::Table, LineUnit::Connection) => Form::ConnectionTable(ConnectionTable::new()),
         };
         Self { filter, form, context }
     }
@@ -85,6 +93,7 @@ impl Formatter {
             Form::Json(_) => {}
             Form::Csv(_) => csv::header(out),
             Form::Table(_) => table::header(out),
+            Form::ConnectionTable(_) => connection_table::header(out),
         }
     }
 
@@ -106,6 +115,7 @@ impl Formatter {
             Form::Json(json) => json.event::<{ place::FINGERPRINT }>(at, &subject, out),
             Form::Csv(csv) => csv.row(place::FINGERPRINT, at, &subject, out),
             Form::Table(table) => table.fingerprint(event, record, seen, out),
+            Form::ConnectionTable(_) => {}
         }
     }
 
@@ -120,6 +130,7 @@ impl Formatter {
             Form::Json(json) => json.event::<{ place::CONNECTION }>(at, &subject, out),
             Form::Csv(csv) => csv.row(place::CONNECTION, at, &subject, out),
             Form::Table(table) => table.connection(at, record, out),
+            Form::ConnectionTable(table) => table.connection(record, out),
         }
     }
 
@@ -143,6 +154,7 @@ impl Formatter {
             Form::Json(json) => json.event::<{ place::ALERT }>(alert.time, &subject, out),
             Form::Csv(csv) => csv.row(place::ALERT, alert.time, &subject, out),
             Form::Table(table) => table.alert(alert, out),
+            Form::ConnectionTable(_) => {}
         }
     }
 
@@ -154,7 +166,7 @@ impl Formatter {
                 json::end(out);
             }
             Form::Csv(csv) => csv.row(event, at, row, out),
-            Form::Table(_) => {}
+            Form::Table(_) | Form::ConnectionTable(_) => {}
         }
     }
 
@@ -184,7 +196,7 @@ impl Formatter {
         }
         match &mut self.form {
             Form::Json(json) => json.stats(time, record, out),
-            Form::Csv(_) => {}
+            Form::Csv(_) | Form::ConnectionTable(_) => {}
             Form::Table(table) => table.stats(time, record, out),
         }
     }

@@ -13,10 +13,10 @@ use crate::model::{
 };
 
 /// Widths of the columns in characters. What is longer pushes the rest of its line to the right.
-const TIME: usize = "07:00:00.123".len();
+pub(super) const TIME: usize = "07:00:00.123".len();
 const TYPE: usize = CONNECTION.len();
-const ENDPOINT: usize = "255.255.255.255:65535".len();
-const VALUE: usize = "t13d1516h2_8daaf6152771_e5627efa2ab1".len();
+pub(super) const ENDPOINT: usize = "255.255.255.255:65535".len();
+pub(super) const VALUE: usize = "t13d1516h2_8daaf6152771_e5627efa2ab1".len();
 /// Both endpoints and the arrow between them, less the gap behind them.
 const NO_ENDS: usize = ENDPOINT + GAP.len() + "-> ".len() + ENDPOINT;
 /// Between two columns.
@@ -24,9 +24,9 @@ const GAP: &[u8] = b"  ";
 
 /// Characters of a name that are shown: a longer one is no name of a host (RFC 1035 section 2.3.4 has
 /// 255 octets), and none should push the lines around it off the screen.
-const NAME_SHOWN: usize = 255;
+pub(super) const NAME_SHOWN: usize = 255;
 /// Characters of a value that are shown; raw forms are not, so this is far from all of them.
-const VALUE_SHOWN: usize = 255;
+pub(super) const VALUE_SHOWN: usize = 255;
 /// Characters of an alert's reason that are shown: it may name all values that a handshake shows.
 const REASON_SHOWN: usize = 2048;
 /// Characters of an application's name that are shown.
@@ -85,10 +85,7 @@ impl Table {
             let packets = format_args!("{}+{} packets", packets.client, packets.server);
             write(out, format_args!("{state} {packets} {}+{} bytes", bytes.client, bytes.server));
         });
-        marks(record.app.as_deref(), record.is_new, record.known_bad.as_deref(), out);
-        if !record.fired.is_empty() {
-            write(out, format_args!("  {} alerts", record.fired.len()));
-        }
+        connection_marks(record, out);
         out.push(b'\n');
     }
 
@@ -155,7 +152,7 @@ impl Table {
 
 /// Returns the most descriptive name: the server name that the client requests, else the banner of the server, else the
 /// name of a DHCP client, else the subject of `certificate` or of the server's certificate.
-fn name<'a>(known: &'a Attributes, certificate: Option<&'a CertificateAttributes>) -> Option<&'a str> {
+pub(super) fn name<'a>(known: &'a Attributes, certificate: Option<&'a CertificateAttributes>) -> Option<&'a str> {
     let tls = known.tls.as_deref();
     let asked = tls.and_then(|tls| tls.sni.as_deref());
     asked
@@ -197,8 +194,16 @@ fn marks(label: Option<&Label>, new: bool, bad: Option<&KnownBad>, out: &mut Vec
     }
 }
 
+/// What is known of a connection: `{curl}  new  !c2  2 alerts`.
+pub(super) fn connection_marks(record: &ConnectionRecord, out: &mut Vec<u8>) {
+    marks(record.app.as_deref(), record.is_new, record.known_bad.as_deref(), out);
+    if !record.fired.is_empty() {
+        write(out, format_args!("  {} alerts", record.fired.len()));
+    }
+}
+
 /// Both endpoints, the client's first.
-fn ends(flow: &FlowIdentity, out: &mut Vec<u8>) {
+pub(super) fn ends(flow: &FlowIdentity, out: &mut Vec<u8>) {
     column(ENDPOINT, out, |out| endpoint(flow.client, out));
     // The arrow is one character in three bytes.
     out.extend_from_slice("→  ".as_bytes());
@@ -220,7 +225,7 @@ fn endpoint((host, port): (IpAddr, u16), out: &mut Vec<u8>) {
 }
 
 /// What `write` appends, filled up with spaces to `width` characters, and the gap after it.
-fn column(width: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn column(width: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     /// Mask and value of the bits of a UTF-8 continuation byte.
     const KIND: u8 = 0b1100_0000;
     const CONTINUES: u8 = 0b1000_0000;
@@ -233,13 +238,13 @@ fn column(width: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Takes back the spaces that would trail a line.
-fn trim(out: &mut Vec<u8>) {
+pub(super) fn trim(out: &mut Vec<u8>) {
     while out.last() == Some(&b' ') {
         out.pop();
     }
 }
 
-fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+pub(super) fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing to a vector does not fail.
     let _ = out.write_fmt(text);
 }

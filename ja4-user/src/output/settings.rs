@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use ja4::Forms;
 
 use crate::document::{documented_type, settings};
-use crate::encode::{EncodeContext, Filter, Format};
+use crate::encode::{EncodeContext, Filter, Format, LineUnit};
 use crate::enrich::ssh_session::DEFAULT_WINDOW;
 use crate::output::files::EventFileSettings;
 use crate::units::HumanDuration;
@@ -18,6 +18,8 @@ settings! {
         pub stdout: bool = true;
         /// Format of the lines of standard output.
         pub format: Format = Format::default();
+        /// Lines of events or of connections. A table of connections has no other lines.
+        pub by: LineUnit = LineUnit::default();
         /// Event types and methods that are printed.
         pub types: Filter = Filter::default();
         /// Whether raw and original-order forms are printed too.
@@ -49,12 +51,13 @@ impl OutputSettings {
     /// Returns what all lines share.
     #[must_use]
     pub fn context(&self, interfaces: Vec<String>) -> EncodeContext {
-        EncodeContext { sensor: self.sensor.clone(), interfaces, filter: self.types }
+        EncodeContext { sensor: self.sensor.clone(), interfaces, filter: self.types, by: self.by }
     }
 }
 
 documented_type! {
     Format: "json, csv or table", |value| Some(format!("\"{value:?}\"").to_lowercase());
+    LineUnit: "event or connection", |value| Some(format!("\"{value:?}\"").to_lowercase());
     Filter: "array of event types and methods", |value| {
         let all = *value == Self::default();
         all.then(|| r#"["fingerprint", "connection", "alert", "stats"]"#.to_owned())

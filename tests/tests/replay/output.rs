@@ -139,6 +139,23 @@ fn table_output_is_text_without_json() {
 }
 
 #[test]
+fn by_connection_prints_one_line_for_each_connection() {
+    let outcome = run(&plain(), &["--format", "table", "--by", "connection"]).ok();
+    let lines: Vec<_> = outcome.stdout().lines().collect();
+    assert_eq!(lines.len(), 2, "not a header and one connection:\n{}", outcome.stdout());
+    let offset = |line: &str, part: &str| line.find(part).map(|at| line[..at].chars().count());
+    for (column, value) in [("ja4, ", Shape::Browser.ja4()), ("ja4t", JA4T), ("name", "example.org")] {
+        let [of_column, of_value] = [offset(lines[0], column), offset(lines[1], value)];
+        assert!(of_column.is_some() && of_column == of_value, "{column}:\n{}", outcome.stdout());
+    }
+    let kinds = |arguments: &[&str]| -> Vec<_> {
+        run(&plain(), arguments).events().iter().map(|event| event["event_type"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(kinds(&["--by", "connection"]), ["connection", "stats"]);
+    assert_eq!(kinds(&["--by", "connection", "--types", "ja4"]), ["connection"]);
+}
+
+#[test]
 fn version_reports_the_embedded_kernel_programs() {
     let short = Sensor::new().run(&["-V"]).ok();
     assert_eq!(short.stdout().lines().count(), 1);
