@@ -1,5 +1,5 @@
 //! Python interpreter with the packages of some tests: aioquic for QUIC peers, ja4plus as an independent JA4
-//! implementation, `prometheus_client` for metrics.
+//! implementation, `prometheus_client` for metrics, `jsonschema` for EVE.
 //!
 //! [`PYTHON`] sets the path. The default is `target/test-python/bin/python`, which `.ci/run` creates:
 //! `python3 -m venv target/test-python && target/test-python/bin/pip install -r tests/requirements.txt`.

@@ -94,7 +94,7 @@ fn an_unknown_key_is_reported_with_its_line_and_a_suggestion() {
 fn run_and_replay_reject_what_check_rejects() {
     let folder = ConfigFolder::new("[output]\nformat = \"xml\"\n[rules]\nfiles = [\"mine.toml\"]\n");
     let expected = [
-        "sensor.toml:2:10: output.format: unknown value 'xml': expected json, csv or table",
+        "sensor.toml:2:10: output.format: unknown value 'xml': expected json, eve, csv or table",
         "sensor.toml:4:10: rules.files: mine.toml: cannot open the file: No such file or directory (os error 2)",
     ];
     for outcome in [folder.check(), folder.run(&["run", "-i", "lo"]), folder.replay(&[])] {

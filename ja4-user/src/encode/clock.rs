@@ -38,6 +38,16 @@ impl Clock {
         out.extend_from_slice(&[a, b, c, d, e, f, g, h, i, b'Z']);
     }
 
+    /// Appends `2026-11-23T07:00:00.123456+0000`, as Suricata does.
+    pub(super) fn offset_timestamp(&mut self, at: Time, out: &mut Vec<u8>) {
+        let [a, b, _] = self.turn(at);
+        out.extend_from_slice(&self.date);
+        out.extend_from_slice(&self.time);
+        out.extend_from_slice(&three(a));
+        out.extend_from_slice(&three(b));
+        out.extend_from_slice(b"+0000");
+    }
+
     /// Appends `07:00:00.123`.
     pub(crate) fn time_of_day(&mut self, at: Time, out: &mut Vec<u8>) {
         let [milliseconds, ..] = self.turn(at);

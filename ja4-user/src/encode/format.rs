@@ -12,6 +12,9 @@ pub enum Format {
     /// string are escaped, those that JSON would let through (DEL, C1) too.
     #[default]
     Json,
+    /// One JSON object a line, in the event types and shapes of Suricata's EVE. What Suricata has no field for is in
+    /// the object `ja4plus`.
+    Eve,
     /// RFC 4180 with a header line, ended by a bare line feed. Text that a spreadsheet would take
     /// for a formula gets a `'` in front, and so does text that starts with `'`: a reader that takes
     /// one leading `'` off has the text of the wire. Statistics are left out.
@@ -22,13 +25,14 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Table];
+    pub const ALL: [Self; 4] = [Self::Json, Self::Eve, Self::Csv, Self::Table];
 
     /// The name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
+            Self::Eve => "eve",
             Self::Csv => "csv",
             Self::Table => "table",
         }
@@ -48,7 +52,7 @@ pub enum LineUnit {
 
 /// A word that names no format.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("'{0}' is no output format; there are json, csv and table")]
+#[error("'{0}' is no output format; there are json, eve, csv and table")]
 pub struct FormatError(String);
 
 impl FromStr for Format {

@@ -180,7 +180,7 @@ pub(super) fn end(out: &mut Vec<u8>) {
 }
 
 /// Writes fields with a comma behind each, and opens and closes the objects that contain them.
-struct FieldWriter<'o> {
+pub(super) struct FieldWriter<'o> {
     out: &'o mut Vec<u8>,
     clock: &'o mut Clock,
     /// The object that is open, as in [`FieldKey`], and its path.
@@ -201,6 +201,24 @@ impl<'o> FieldWriter<'o> {
             #[inline(always)]
             |key, value| writer.field(key, value),
         );
+        if writer.object != 0 {
+            writer.enter(0, &[]);
+        }
+    }
+
+    /// Writes these fields of a source, those of one object next to each other.
+    pub(super) fn write_list(
+        source: &impl FieldSource,
+        fields: impl IntoIterator<Item = Field>,
+        clock: &'o mut Clock,
+        out: &'o mut Vec<u8>,
+    ) {
+        let mut writer = Self { out, clock, object: 0, open: &[] };
+        for field in fields.into_iter().filter(|field| source.has(field.row().section())) {
+            if let Some(value) = source.value(field) {
+                writer.field(field.key(), value);
+            }
+        }
         if writer.object != 0 {
             writer.enter(0, &[]);
         }
@@ -236,7 +254,7 @@ impl<'o> FieldWriter<'o> {
 
 /// Writes a field and a comma.
 #[inline(always)]
-fn write(key: &str, value: FieldValue<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
+pub(super) fn write(key: &str, value: FieldValue<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
     out.extend_from_slice(key.as_bytes());
     match value {
         FieldValue::Absent => out.extend_from_slice(b"null"),
@@ -267,7 +285,7 @@ fn write(key: &str, value: FieldValue<'_>, clock: &mut Clock, out: &mut Vec<u8>)
 }
 
 /// A list of at least one item.
-fn list<T>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, mut write: impl FnMut(T, &mut Vec<u8>)) {
+pub(super) fn list<T>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, mut write: impl FnMut(T, &mut Vec<u8>)) {
     out.push(b'[');
     for item in items {
         write(item, out);
@@ -279,7 +297,7 @@ fn list<T>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, mut write: imp
 
 /// A text that needs no escaping.
 #[inline]
-fn text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'"');
     write(out);
     out.push(b'"');
@@ -294,7 +312,7 @@ pub(super) fn quoted(text: &str, out: &mut Vec<u8>) {
 }
 
 #[inline]
-fn number(value: impl itoa::Integer, out: &mut Vec<u8>) {
+pub(super) fn number(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 

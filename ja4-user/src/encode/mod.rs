@@ -8,6 +8,7 @@ pub(crate) mod clock;
 mod connection_table;
 mod csv;
 pub(crate) mod escape;
+mod eve;
 #[cfg(test)]
 mod every_field;
 mod filter;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 pub use self::filter::{Filter, FilterError};
 pub use self::format::{Format, FormatError, LineUnit};
 pub(crate) use self::json::{attributes as attributes_json, group as group_json};
-use self::{connection_table::ConnectionTable, csv::Csv, json::Json, table::Table};
+use self::{connection_table::ConnectionTable, csv::Csv, eve::Eve, json::Json, table::Table};
 use crate::model::field::{EventRef, FieldSource, Subject, place};
 use crate::model::{Alert, ConnectionRecord, EventContext, FingerprintEvent, FingerprintRecord, StatsRecord, Time};
 
@@ -65,6 +66,7 @@ pub struct Formatter {
 #[allow(clippy::large_enum_variant, reason = "there is one for each shard, which uses it for every event")]
 enum Form {
     Json(Json),
+    Eve(Eve),
     Csv(Csv),
     Table(Table),
     ConnectionTable(ConnectionTable),
@@ -80,6 +82,7 @@ impl Formatter {
         };
         let form = match (format, context.by) {
             (Format::Json, _) => Form::Json(Json::new(context.sensor.clone())),
+            (Format::Eve, _) => Form::Eve(Eve::new(filter, context.sensor.clone())),
             (Format::Csv, _) => Form::Csv(Csv::new()),
             (Format::Table, LineUnit::Event) => Form::Table(Table::new()),
             (Format::Table, LineUnit::Connection) => Form::ConnectionTable(ConnectionTable::new()),
@@ -90,7 +93,7 @@ impl Formatter {
     /// Appends the header of a stream; JSON has none.
     pub fn header(&self, out: &mut Vec<u8>) {
         match &self.form {
-            Form::Json(_) => {}
+            Form::Json(_) | Form::Eve(_) => {}
             Form::Csv(_) => csv::header(out),
             Form::Table(_) => table::header(out),
             Form::ConnectionTable(_) => connection_table::header(out),
@@ -113,6 +116,7 @@ impl Formatter {
         let (at, subject) = (event.cause.time, context.subject(EventRef::Fingerprint(event), Some(record), seen));
         match form {
             Form::Json(json) => json.event::<{ place::FINGERPRINT }>(at, &subject, out),
+            Form::Eve(eve) => eve.fingerprint(event, &subject, out),
             Form::Csv(csv) => csv.row(place::FINGERPRINT, at, &subject, out),
             Form::Table(table) => table.fingerprint(event, record, seen, out),
             Form::ConnectionTable(_) => {}
@@ -121,12 +125,12 @@ impl Formatter {
 
     /// Appends the line of a connection's end, unless the filter excludes it.
     pub fn connection(&mut self, cause: &EventContext, record: &ConnectionRecord, out: &mut Vec<u8>) {
-        if !self.filter.connection() {
-            return;
-        }
-        let Self { form, context, .. } = self;
+        let Self { form, context, filter } = self;
         let (at, subject) = (cause.time, context.subject(EventRef::Connection(cause), Some(record), None));
         match form {
+            // The events of its protocol are selected by their methods.
+            Form::Eve(eve) => eve.connection(cause, &subject, record, out),
+            _ if !filter.connection() => {}
             Form::Json(json) => json.event::<{ place::CONNECTION }>(at, &subject, out),
             Form::Csv(csv) => csv.row(place::CONNECTION, at, &subject, out),
             Form::Table(table) => table.connection(at, record, out),
@@ -152,13 +156,14 @@ impl Formatter {
         let subject = context.subject(EventRef::Alert(alert, raw), None, None);
         match form {
             Form::Json(json) => json.event::<{ place::ALERT }>(alert.time, &subject, out),
+            Form::Eve(eve) => eve.alert(alert, &subject, out),
             Form::Csv(csv) => csv.row(place::ALERT, alert.time, &subject, out),
             Form::Table(table) => table.alert(alert, out),
             Form::ConnectionTable(_) => {}
         }
     }
 
-    /// Appends the line of a stored row, an event of this [`place`]. A table has no such lines.
+    /// Appends the line of a stored row, an event of this [`place`], as JSON or CSV.
     pub(crate) fn row(&mut self, event: u8, at: Time, row: &impl FieldSource, out: &mut Vec<u8>) {
         match &mut self.form {
             Form::Json(json) => {
@@ -166,7 +171,7 @@ impl Formatter {
                 json::end(out);
             }
             Form::Csv(csv) => csv.row(event, at, row, out),
-            Form::Table(_) | Form::ConnectionTable(_) => {}
+            Form::Eve(_) | Form::Table(_) | Form::ConnectionTable(_) => {}
         }
     }
 
@@ -196,6 +201,7 @@ impl Formatter {
         }
         match &mut self.form {
             Form::Json(json) => json.stats(time, record, out),
+            Form::Eve(eve) => eve.stats(time, record, out),
             Form::Csv(_) | Form::ConnectionTable(_) => {}
             Form::Table(table) => table.stats(time, record, out),
         }
@@ -217,13 +223,13 @@ mod tests {
             assert_eq!(<Format as ValueEnum>::from_str(format.name(), false), Ok(format));
         }
         let error = "xml".parse::<Format>().unwrap_err().to_string();
-        assert_eq!(error, "'xml' is no output format; there are json, csv and table");
+        assert_eq!(error, "'xml' is no output format; there are json, eve, csv and table");
     }
 
     #[test]
     fn the_filter_holds_in_every_format() {
         for format in Format::ALL {
-            let context = EncodeContext { filter: "ja4s".parse().unwrap(), ..context() };
+            let context = EncodeContext { filter: "ja4h".parse().unwrap(), ..context() };
             let mut formatter = Formatter::new(format, Arc::new(context));
             let (record, mut out) = (connection(flow(), attributes(tls())), Vec::new());
 
@@ -231,8 +237,8 @@ mod tests {
             formatter.stats(Time(0), &StatsRecord::default(), &mut out);
             formatter.fingerprint(&fingerprint(), &record, None, &mut out);
             assert!(out.is_empty(), "{format:?}");
-            let ja4s = FingerprintEvent { method: Method::Ja4s, ..fingerprint() };
-            formatter.fingerprint(&ja4s, &record, None, &mut out);
+            let ja4h = FingerprintEvent { method: Method::Ja4h, ..fingerprint() };
+            formatter.fingerprint(&ja4h, &record, None, &mut out);
             assert_eq!(out.last(), Some(&b'\n'), "{format:?}");
         }
     }
@@ -367,6 +373,7 @@ mod tests {
                 time: TIME,
                 packet: Some(12),
                 rule: "known_bad".into(),
+                sid: None,
                 description: "a fingerprint is known to be bad".into(),
                 severity: Severity::High,
                 group: vec![("src_ip".into(), "10.0.0.1".into())],

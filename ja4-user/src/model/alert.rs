@@ -1,6 +1,7 @@
 //! Alerts.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -75,6 +76,8 @@ pub struct Alert {
     pub packet: Option<u64>,
     /// Name of the rule, `known_bad`, `port_scan`; a stable word.
     pub rule: Arc<str>,
+    /// The number that the rule sets, see [`signature_id`](super::signature_id).
+    pub sid: Option<NonZeroU32>,
     /// What the rule detects.
     pub description: ArcStr,
     /// Severity.

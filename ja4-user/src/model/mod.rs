@@ -17,6 +17,7 @@ pub mod os;
 pub mod path;
 mod per_side;
 mod query;
+pub mod signature_id;
 mod vlan;
 
 pub(crate) use self::alert::STORAGE_FAILURE;

@@ -56,7 +56,7 @@ impl OutputSettings {
 }
 
 documented_type! {
-    Format: "json, csv or table", |value| Some(format!("\"{value:?}\"").to_lowercase());
+    Format: "json, eve, csv or table", |value| Some(format!("\"{value:?}\"").to_lowercase());
     LineUnit: "event or connection", |value| Some(format!("\"{value:?}\"").to_lowercase());
     Filter: "array of event types and methods", |value| {
         let all = *value == Self::default();

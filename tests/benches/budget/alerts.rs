@@ -106,6 +106,7 @@ fn alert() -> Arc<AlertLine> {
         time: Time(crate::sqlite::EPOCH),
         packet: None,
         rule: "known_bad".into(),
+        sid: None,
         description: "a fingerprint is known to be bad".into(),
         severity: Severity::High,
         group: vec![("src_ip".into(), "10.0.0.1".into())],

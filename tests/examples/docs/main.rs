@@ -17,9 +17,10 @@ use anyhow::{Context, Result};
 /// A table's name in the marks, and its function.
 type DocTable = (&'static str, fn() -> Result<String>);
 
-const TABLES: [DocTable; 4] = [
+const TABLES: [DocTable; 5] = [
     ("keys", configuration::keys),
     ("rules", rules::rules),
+    ("signature_ids", rules::signature_ids),
     ("fields", fields::fields),
     ("counters", counters::counters),
 ];

@@ -37,6 +37,7 @@ fn alert(reason: &str) -> Arc<AlertLine> {
         time: Time(1_795_417_200_123_456_789),
         packet: None,
         rule: "known_bad".into(),
+        sid: None,
         description: "a fingerprint is known to be bad".into(),
         severity: Severity::High,
         group: vec![("sni".into(), reason.into())],

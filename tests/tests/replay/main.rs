@@ -7,6 +7,7 @@ mod cleartext_dialogues;
 mod conformance;
 mod determinism;
 mod dhcp_values;
+mod eve;
 mod event_files;
 mod framings;
 mod handshakes;

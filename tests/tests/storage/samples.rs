@@ -74,6 +74,7 @@ pub(crate) fn alert(number: u64, severity: Severity, time: u64) -> WriteOp {
         time: Time(time),
         packet: None,
         rule: "known_bad".into(),
+        sid: None,
         description: "a fingerprint is known to be bad".into(),
         severity,
         group: vec![("src_ip".into(), flow(number).client.0.to_string().into())],

@@ -4,9 +4,8 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::times::window;
-use super::{Source, csv, json, stdout, table};
+use super::{RowFormat, Source, csv, json, stdout, table};
 use crate::cli::failure::Failure;
-use crate::encode::Format;
 use crate::model::Method;
 use crate::output::storage::{DiffOptions, DiffWindow};
 
@@ -38,7 +37,7 @@ pub(in crate::cli) struct Diff {
 
     /// Format of the rows
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: RowFormat,
 }
 
 impl Diff {
@@ -57,15 +56,15 @@ impl Diff {
         }
         let mut out = stdout()?;
         match self.format {
-            Format::Json => {}
-            Format::Csv => out.buffer.extend_from_slice(csv::DIFFERENCES.as_bytes()),
-            Format::Table => table::difference_header(&mut out.buffer),
+            RowFormat::Json => {}
+            RowFormat::Csv => out.buffer.extend_from_slice(csv::DIFFERENCES.as_bytes()),
+            RowFormat::Table => table::difference_header(&mut out.buffer),
         }
         for difference in &diff.differences {
             match self.format {
-                Format::Json => json::difference(difference, &mut out.buffer),
-                Format::Csv => csv::difference(difference, &mut out.buffer),
-                Format::Table => table::difference(difference, &mut out.buffer),
+                RowFormat::Json => json::difference(difference, &mut out.buffer),
+                RowFormat::Csv => csv::difference(difference, &mut out.buffer),
+                RowFormat::Table => table::difference(difference, &mut out.buffer),
             }
             if !out.line() {
                 break;

@@ -6,9 +6,8 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 
-use super::{Source, csv, json, network, report_migration, stdout, table};
+use super::{RowFormat, Source, csv, json, network, report_migration, stdout, table};
 use crate::cli::failure::Failure;
-use crate::encode::Format;
 use crate::model::Method;
 use crate::output::storage::FirstSeenRow;
 use crate::output::storage::delete::delete_first_seen;
@@ -54,7 +53,7 @@ struct ListFirstSeen {
 
     /// Format of the rows
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: RowFormat,
 }
 
 #[derive(Debug, Args)]
@@ -92,14 +91,14 @@ impl ListFirstSeen {
         let rows = self.source.open()?.first_seen(&filter).map_err(Failure::run)?;
         let mut out = stdout()?;
         match self.format {
-            Format::Json => {}
-            Format::Csv => out.buffer.extend_from_slice(csv::FIRST_SEEN.as_bytes()),
-            Format::Table => table::first_seen_header(&mut out.buffer),
+            RowFormat::Json => {}
+            RowFormat::Csv => out.buffer.extend_from_slice(csv::FIRST_SEEN.as_bytes()),
+            RowFormat::Table => table::first_seen_header(&mut out.buffer),
         }
         let write: fn(&FirstSeenRow, &mut Vec<u8>) = match self.format {
-            Format::Json => json::first_seen,
-            Format::Csv => csv::first_seen,
-            Format::Table => table::first_seen,
+            RowFormat::Json => json::first_seen,
+            RowFormat::Csv => csv::first_seen,
+            RowFormat::Table => table::first_seen,
         };
         for row in &rows {
             write(row, &mut out.buffer);

@@ -7,6 +7,7 @@ mod first_seen;
 mod json;
 mod profiles;
 mod query;
+mod row_format;
 mod table;
 mod times;
 
@@ -24,6 +25,7 @@ pub(super) use self::export::Export;
 pub(super) use self::first_seen::FirstSeenCommand;
 pub(super) use self::profiles::ProfilesCommand;
 pub(super) use self::query::Query;
+use self::row_format::RowFormat;
 use self::times::time;
 use super::failure::Failure;
 use crate::model::field::{EventRef, Field, FieldSource, FieldValue, Subject};

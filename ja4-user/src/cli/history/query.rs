@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::{FilterFlags, LineWriter, Runs, Source, report_more, stdout, table};
+use super::{FilterFlags, LineWriter, RowFormat, Runs, Source, report_more, stdout, table};
 use crate::cli::failure::Failure;
-use crate::encode::{Format, Formatter};
+use crate::encode::Formatter;
 use crate::model::field::place;
 use crate::output::storage::reader::{FingerprintWithConnection, QueryOutcome};
 use crate::output::storage::{DatabaseReader, HistoryFilter, StorageError};
@@ -31,7 +31,7 @@ pub(in crate::cli) struct Query {
 
     /// Format of the rows
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: RowFormat,
 }
 
 /// Kind of rows.
@@ -53,7 +53,7 @@ impl Query {
         let reader = self.source.open()?;
         let runs = Runs::load(&reader).map_err(Failure::run)?;
         let mut out = stdout()?;
-        let mut formatter = Formatter::new(self.format, Arc::default());
+        let mut formatter = Formatter::new(self.format.into(), Arc::default());
         header(self.kind, self.format, &formatter, &mut out.buffer);
         let outcome = rows(self.kind, self.format, &reader, &filter, &runs, &mut formatter, &mut out);
         // Rows before an error are written.
@@ -65,25 +65,25 @@ impl Query {
     }
 }
 
-fn header(kind: QueryKind, format: Format, formatter: &Formatter, out: &mut Vec<u8>) {
+fn header(kind: QueryKind, format: RowFormat, formatter: &Formatter, out: &mut Vec<u8>) {
     match (format, kind) {
-        (Format::Json | Format::Csv, _) => formatter.header(out),
-        (Format::Table, QueryKind::Connections) => table::connection_header(out),
-        (Format::Table, QueryKind::Fingerprints) => table::fingerprint_header(out),
-        (Format::Table, QueryKind::Alerts) => table::alert_header(out),
+        (RowFormat::Json | RowFormat::Csv, _) => formatter.header(out),
+        (RowFormat::Table, QueryKind::Connections) => table::connection_header(out),
+        (RowFormat::Table, QueryKind::Fingerprints) => table::fingerprint_header(out),
+        (RowFormat::Table, QueryKind::Alerts) => table::alert_header(out),
     }
 }
 
 fn rows(
     kind: QueryKind,
-    format: Format,
+    format: RowFormat,
     reader: &DatabaseReader,
     filter: &HistoryFilter,
     runs: &Runs,
     formatter: &mut Formatter,
     out: &mut LineWriter<std::fs::File>,
 ) -> Result<QueryOutcome, StorageError> {
-    let is_table = matches!(format, Format::Table);
+    let is_table = matches!(format, RowFormat::Table);
     match kind {
         QueryKind::Connections => reader.connections(filter, |mut row| {
             runs.name(&mut row);

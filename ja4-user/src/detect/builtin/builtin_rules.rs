@@ -422,6 +422,7 @@ impl BuiltinRules {
             time: context.now,
             packet: context.packet,
             rule: name,
+            sid: None,
             description,
             severity: self.settings.common(rule).severity,
             group: group.iter().map(|&(name, value)| (name.into(), value.into())).collect(),

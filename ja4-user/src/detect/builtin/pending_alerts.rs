@@ -160,6 +160,7 @@ impl PendingAlerts {
             time: alert.due().min(now.max(alert.since)),
             packet: alert.packet,
             rule: rule.name().into(),
+            sid: None,
             description: rule.description().into(),
             severity: settings.severity,
             group: vec![("src_ip".into(), client.into()), ("dest_ip".into(), server.into())],

@@ -306,6 +306,7 @@ impl Profiles {
             time: now,
             packet: None,
             rule: Arc::clone(&self.rule),
+            sid: None,
             description: ArcStr::clone(&self.description),
             severity: self.settings.severity,
             group: vec![("pair".into(), pair.name().into()), ("key".into(), key.into())],

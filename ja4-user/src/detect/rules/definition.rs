@@ -1,5 +1,6 @@
 //! The definition of a threshold rule.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ pub enum WindowMode {
 pub struct RuleDefinition {
     /// The name, unique among all rules.
     pub name: Arc<str>,
+    /// The number of its alerts in EVE; default: derived from the name.
+    pub sid: Option<NonZeroU32>,
     /// The description in alerts; default: the name.
     pub description: ArcStr,
     /// The severity of alerts.

@@ -1,6 +1,7 @@
 //! Rule files: TOML to rules, all errors at once.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::document::{
 };
 use crate::model::Severity;
 use crate::model::field::{Field, FieldKind, Known};
+use crate::model::signature_id::{BUILTIN, OWN};
 use crate::units::HumanDuration;
 
 /// Longest name of a rule, bytes: it is a label of metrics and a key of the database.
@@ -52,6 +54,7 @@ pub(super) struct RuleFile<'a> {
 #[serde(deny_unknown_fields)]
 struct RuleTable {
     name: Option<Located<RuleName>>,
+    sid: Option<Located<i64>>,
     description: Option<Description>,
     severity: Option<Severity>,
     on: Option<RuleEvent>,
@@ -301,6 +304,10 @@ impl RuleCompiler<'_, '_> {
             Some(cooldown) => self.duration(&cooldown, "cooldown", &COOLDOWN),
             None => window.map(|window| window.max(*COOLDOWN.start())),
         };
+        let sid = match table.sid {
+            Some(sid) => self.sid(&sid).map(Some),
+            None => Some(None),
+        };
         let name = self.document.required(table.name, "name", header)?;
         let position = self.document.position(name.at);
         let RuleName(name) = name.value;
@@ -308,6 +315,7 @@ impl RuleCompiler<'_, '_> {
         let rule = (|| {
             Some(RuleDefinition {
                 name: Arc::clone(&name),
+                sid: sid?,
                 description,
                 severity: table.severity.unwrap_or(Severity::Medium),
                 on: self.on?,
@@ -326,6 +334,20 @@ impl RuleCompiler<'_, '_> {
     fn error(&mut self, at: usize, message: fmt::Arguments<'_>) {
         let label = &self.header.label;
         self.document.error(at, format!("{label}: {message}"));
+    }
+
+    fn sid(&mut self, sid: &Located<i64>) -> Option<NonZeroU32> {
+        let number = u32::try_from(sid.value).ok().filter(|number| OWN.contains(number) && !BUILTIN.contains(number));
+        if number.is_none() {
+            let (of_own, of_builtin) = (range_text(&OWN), range_text(&BUILTIN));
+            let message = format_args!(
+                "sid: {} is out of range; expected a value {of_own} that is not {of_builtin}, the numbers of built-in \
+                 rules",
+                sid.value
+            );
+            self.error(sid.at, message);
+        }
+        number.and_then(NonZeroU32::new)
     }
 
     fn duration(

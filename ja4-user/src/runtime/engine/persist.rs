@@ -213,6 +213,7 @@ fn storage_failure(now: Time, why: String, suppressed: u64) -> Alert {
         time: now,
         packet: None,
         rule: STORAGE_FAILURE.into(),
+        sid: None,
         description: "the database cannot be written".into(),
         severity: Severity::High,
         group: Vec::new(),

@@ -187,7 +187,7 @@ impl RuleMatcher {
         (measured, suppressed): (WindowMeasure, u64),
     ) -> Option<Alert> {
         let rule = self.rules.get(usize::from(rule))?;
-        let RuleDefinition { name, description, severity, group_by, on, .. } = &*rule.definition;
+        let RuleDefinition { name, sid, description, severity, group_by, on, .. } = &*rule.definition;
         let event = event.filter(|_| *on == RuleEvent::Fingerprint);
         let subject = &Subject::of_record(record, event, &self.interfaces);
         let text = |field: &Field| Arc::from(field.get(subject).to_string());
@@ -195,6 +195,7 @@ impl RuleMatcher {
             time: now,
             packet,
             rule: Arc::clone(name),
+            sid: *sid,
             description: ArcStr::clone(description),
             severity: *severity,
             group: rule.names.iter().cloned().zip(group_by.iter().map(text)).collect(),

@@ -139,6 +139,12 @@ impl RuleSet {
             }
             None => {}
         }
+        if let Some(sid) = rule.as_ref().and_then(|rule| rule.sid)
+            && let Some(other) = self.rules.iter().find(|other| other.sid == Some(sid))
+        {
+            let message = format!("rule '{name}': sid {sid} is that of rule '{}'; choose another number", other.name);
+            errors.push(diagnostic(message));
+        }
         origins.insert(name, Origin::File(format!("{}:{position}", path.display())));
         self.rules.extend(rule);
     }

@@ -1,6 +1,8 @@
 use std::fs;
+use std::num::NonZeroU32;
 
 use super::*;
+use crate::model::signature_id::BUILTIN_RULES;
 
 /// The errors of a file with this text.
 fn report(text: &str) -> String {
@@ -50,6 +52,27 @@ fn optional_keys_have_defaults() {
     let rule = set.iter().next().unwrap();
     assert_eq!((&*rule.description, rule.severity.name(), rule.cooldown), ("a", "medium", rule.window));
     assert!(rule.conditions.is_empty() && rule.group_by.is_empty());
+    assert_eq!(rule.sid, None);
+}
+
+#[test]
+fn a_sid_belongs_to_one_rule() {
+    let [first, second] = ["a", "b"].map(|name| rule(&[("name", &format!("name = \"{name}\"\nsid = 4_000_000"))]));
+    let set = RuleSet::parse(Path::new("r.toml"), &first).unwrap();
+    assert_eq!(set.iter().next().unwrap().sid, NonZeroU32::new(4_000_000));
+    assert_eq!(
+        report(&format!("{first}{second}")),
+        "r.toml:13:8: rule 'b': sid 4000000 is that of rule 'a'; choose another number"
+    );
+}
+
+#[test]
+fn every_builtin_rule_has_a_signature_id() {
+    let (set, _) = RuleSet::load(true, &[]).unwrap();
+    let builtin = BuiltinRule::ALL.map(BuiltinRule::name).into_iter().chain([profile::RULE, STORAGE_FAILURE]);
+    let names: Vec<_> = builtin.chain(set.iter().map(|rule| &*rule.name)).collect();
+    let numbered: Vec<_> = BUILTIN_RULES.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, numbered);
 }
 
 #[test]
@@ -138,6 +161,11 @@ fn each_error_has_its_position_and_message() {
         (
             rule(&[("measure", "measure = \"sum\"")]),
             "r.toml:6:11: rule 'a': measure: expected \"count\" or { count_distinct = \"…\" }, found string \"sum\"",
+        ),
+        (
+            rule(&[("on", "on = \"connection\"\nsid = 1_400_001")]),
+            "r.toml:4:7: rule 'a': sid: 1400001 is out of range; expected a value from 1 to 999999999 that is not from \
+             1400000 to 1499999, the numbers of built-in rules",
         ),
         (
             rule(&[("threshold", "threshold = { op = \"lt\", value = 5 }")]),

@@ -20,6 +20,7 @@ fn line(text: &str) -> AlertLine {
             time: TIME,
             packet: None,
             rule: text.into(),
+            sid: None,
             description: text.into(),
             severity: Severity::Critical,
             group: vec![("sni".into(), text.into())],

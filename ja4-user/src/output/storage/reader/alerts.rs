@@ -95,6 +95,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
         time,
         packet,
         rule: rule.into(),
+        sid: None,
         description: description.into(),
         severity: level,
         group: group.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
