@@ -58,6 +58,7 @@ impl OutputFlags {
             let file = |path: &PathBuf| EventFileSettings {
                 path: Some(path.clone()),
                 format: to.format,
+                by: to.by,
                 types: to.types,
                 ..EventFileSettings::default()
             };

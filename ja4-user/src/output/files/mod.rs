@@ -124,9 +124,9 @@ impl EventFiles {
 
 impl EventFile {
     fn start(settings: &EventFileSettings, context: &EncodeContext, deadline: &ShutdownDeadline) -> io::Result<Self> {
-        let EventFileSettings { filetype, format, types, .. } = *settings;
+        let EventFileSettings { filetype, format, by, types, .. } = *settings;
         let path = settings.path().unwrap_or_default();
-        let context = Arc::new(EncodeContext { filter: types, ..context.clone() });
+        let context = Arc::new(EncodeContext { filter: types, by, ..context.clone() });
         let mut header = Vec::new();
         Formatter::new(format, Arc::clone(&context)).header(&mut header);
         let counters = Arc::new(EventFileCounters::new(path.display().to_string()));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::document::{documented_type, settings};
-use crate::encode::{Filter, Format};
+use crate::encode::{Filter, Format, LineUnit};
 
 settings! {
     /// One `[[output.files]]`: a file or socket that events are written to, besides standard output.
@@ -17,6 +17,8 @@ settings! {
         pub filetype: EventFileType = EventFileType::Regular;
         /// Format of the lines.
         pub format: Format = Format::default();
+        /// Lines of events or of connections. A table of connections has no other lines.
+        pub by: LineUnit = LineUnit::default();
         /// Event types and methods that are written.
         pub types: Filter = Filter::default();
     }
