@@ -77,6 +77,7 @@ const TEST: &[Package] = &[
     program(&["systemd"], "journalctl"),
     program(&["python3"], "python3"),
     package(&["python3-venv"]),
+    program(&["prometheus"], "prometheus"),
     // Recording and replaying traffic, measuring throughput, compressing captures.
     program(&["tcpdump"], "tcpdump"),
     program(&["tcpreplay"], "tcpreplay"),
@@ -349,7 +350,7 @@ mod tests {
     const ESSENTIAL: [&str; 7] = ["mkfifo", "mount", "nsenter", "setpriv", "taskset", "umount", "unshare"];
 
     /// Programs of a package that another program represents in [`TEST`].
-    const SAME_PACKAGE: [&str; 4] = ["ss", "tc", "scp", "ssh-keygen"];
+    const SAME_PACKAGE: [&str; 5] = ["promtool", "ss", "tc", "scp", "ssh-keygen"];
 
     fn sources(folder: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {

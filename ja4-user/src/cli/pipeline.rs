@@ -21,6 +21,7 @@ use crate::output::files::EventFiles;
 use crate::output::storage::{
     DatabaseReader, RunEnd, SavedStateLimits, SensorRun, WriteOp, Writer, WriterHandle, WriterStatus,
 };
+use crate::runtime::drops::add_drops;
 use crate::runtime::engine::outputs::EngineOutputs;
 use crate::runtime::engine::{self, Engine, SavedState};
 use crate::runtime::sensor_stats::{ATTACH, FILES, SINKS, STORAGE};
@@ -216,6 +217,7 @@ impl Outputs {
         if let Some(attach) = &self.attach {
             attach.stats().write_group(ATTACH, to);
         }
+        add_drops(to);
     }
 
     /// Ends all outputs after the engine has ended. `stats` are stored as the last counters of the run; the counters of the
@@ -243,6 +245,7 @@ impl Outputs {
             lost = (last.lost() > 0).then(|| format!("the database is incomplete: {}", last.loss()));
         }
         drop(attach);
+        add_drops(stats);
         lost
     }
 }

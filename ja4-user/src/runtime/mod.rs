@@ -5,6 +5,7 @@ mod connection_limit;
 pub mod connection_query;
 mod deferred_events;
 mod deferring_events;
+pub(crate) mod drops;
 pub mod engine;
 pub mod engine_thread;
 pub mod handoff;

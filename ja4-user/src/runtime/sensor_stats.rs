@@ -8,6 +8,7 @@ use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
 use crate::output::files::EventFileStats;
 use crate::output::storage::WriterStatus;
+use crate::runtime::drops::declare_drops;
 use crate::runtime::engine::stats::EngineStats;
 use crate::runtime::run_state::{OutputStats, RingStats};
 use crate::shard::{FilterStats, ShardStats};
@@ -95,5 +96,6 @@ pub fn declarations() -> Vec<CounterDeclaration> {
     all.group(SINKS, |to| to.group("{sink}", SinkStats::declare));
     all.group(FILES, |to| to.group("{path}", EventFileStats::declare));
     all.group(ATTACH, AttachStats::declare);
+    declare_drops(&mut all);
     all.into_vec()
 }

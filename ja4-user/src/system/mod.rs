@@ -5,6 +5,7 @@ pub(crate) mod loopback_host;
 pub(crate) mod memory;
 pub mod notify;
 pub mod privilege;
+pub(crate) mod process;
 pub mod shutdown;
 pub(crate) mod shutdown_watch;
 pub(crate) mod signals;

@@ -4,6 +4,7 @@ mod access;
 mod hostile_clients;
 mod lifetime;
 mod metrics;
+mod prometheus;
 mod requests;
 
 use std::fs;

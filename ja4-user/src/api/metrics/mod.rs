@@ -1,7 +1,8 @@
 //! `/metrics`: the `stats` event for Prometheus.
 //!
 //! Text exposition format 0.0.4. Names and help texts are those of the declarations of the counters;
-//! [`MetricTable::reference`] returns them for docs/. Numbers without a metric are counted by
+//! [`MetricTable::reference`] returns them for docs/. The metrics of the process have the names that client libraries of
+//! Prometheus use. Numbers without a metric are counted by
 //! `ja4sensor_stats_without_metric`.
 
 mod family;
@@ -14,6 +15,7 @@ use self::family::{MetricFamily, PathSegment};
 pub use self::reference::CounterReference;
 use self::write::Samples;
 use crate::model::{CounterDeclaration, CounterGroup, CounterKind, CounterValue};
+use crate::system::process::ProcessUsage;
 
 /// The media type of [`MetricTable::text`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -40,6 +42,9 @@ impl MetricTable {
         out.push_str(concat!("ja4sensor_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"));
         for (family, samples) in self.0.iter().zip(&walk.samples) {
             samples.write(family, &mut out);
+        }
+        if let Some(usage) = ProcessUsage::read() {
+            write::process(&usage, &mut out);
         }
         let help = "Numbers of the stats event without a metric; a bug.";
         write::head(&mut out, "ja4sensor_stats_without_metric", "gauge", help);

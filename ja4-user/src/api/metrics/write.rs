@@ -2,6 +2,7 @@
 
 use super::family::MetricFamily;
 use crate::model::CounterKind;
+use crate::system::process::ProcessUsage;
 
 /// The samples of one family, one per line, without the metric name.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,26 @@ impl Samples {
             }
         }
     }
+}
+
+/// Writes the metrics of the process.
+pub(super) fn process(usage: &ProcessUsage, out: &mut String) {
+    let ProcessUsage { cpu, open_files, max_files, virtual_bytes, resident_bytes, threads, started } = *usage;
+    let mut write = |name: &str, kind: &str, help: &str, value: String| {
+        let name = format!("process_{name}");
+        head(out, &name, kind, help);
+        for part in [&name, " ", &value, "\n"] {
+            out.push_str(part);
+        }
+    };
+    let cpu = cpu.as_secs_f64().to_string();
+    write("cpu_seconds_total", "counter", "CPU time, user and system.", cpu);
+    write("open_fds", "gauge", "Open file descriptors.", open_files.to_string());
+    write("max_fds", "gauge", "Limit of open file descriptors.", max_files.to_string());
+    write("virtual_memory_bytes", "gauge", "Virtual memory.", virtual_bytes.to_string());
+    write("resident_memory_bytes", "gauge", "Resident memory.", resident_bytes.to_string());
+    write("threads", "gauge", "Threads.", threads.to_string());
+    write("start_time_seconds", "gauge", "Start of the process since the Unix epoch.", started.to_string());
 }
 
 /// Writes the help and type lines of a metric with its full name.

@@ -6,7 +6,7 @@ use crate::detect::first_seen::FirstSeenStats;
 use crate::detect::profile::ProfileStats;
 use crate::detect::rules::RuleEngineStats;
 use crate::enrich::remote::RemoteStats;
-use crate::model::{CounterDeclarations, CounterGroup, CounterKind, CounterSet, Severity, counter_set};
+use crate::model::{CounterDeclarations, CounterGroup, CounterKind, CounterSet, Method, Severity, counter_set};
 
 counter_set! {
     /// Counters of the engine.
@@ -22,6 +22,8 @@ counter_set! {
         counter end_lost as engine_connections_end_lost,
         /// Reloads of rules and labels.
         counter reloads,
+        /// Fingerprints, by type.
+        counter fingerprints by type of Method as fingerprints,
         /// Alerts, by severity.
         counter alerts by severity of Severity as alerts,
         /// Matches suppressed by the allowlists.

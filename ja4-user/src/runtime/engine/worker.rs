@@ -42,6 +42,8 @@ pub(crate) struct WorkerStats {
     pub(crate) observations: u64,
     pub(crate) ended: u64,
     pub(crate) alerts: [u64; Severity::ALL.len()],
+    /// Fingerprints, by type.
+    pub(crate) fingerprints: [u64; Method::ALL.len()],
     /// Latest event time.
     pub(crate) now: Time,
     /// Latest event time not ahead of the wall clock at the last tick.
@@ -54,6 +56,7 @@ impl WorkerStats {
         self.observations += other.observations;
         self.ended += other.ended;
         self.alerts.add(&other.alerts);
+        self.fingerprints.add(&other.fingerprints);
         self.now = self.now.max(other.now);
         self.past = self.past.max(other.past);
     }
@@ -239,6 +242,9 @@ impl EngineWorker {
         }
         let content = &active.content;
         let FingerprintEvent { cause, method, side, count, value, raw, ttl, .. } = *event;
+        if let Some(number) = self.stats.fingerprints.get_mut(method as usize) {
+            *number += 1;
+        }
         let mut value = self.values.get(method, value, raw, |value| {
             (content.labels.lookup(method, value), content.known_bad.check(method, value))
         });

@@ -73,6 +73,7 @@ impl Engine {
             ended: sum.ended,
             end_lost: self.end_lost.load(Ordering::Relaxed),
             reloads: self.reloads.load(Ordering::Relaxed),
+            fingerprints: sum.fingerprints,
             alerts,
             allowlisted: allowlist.suppressed(),
             first_seen,
