@@ -13,6 +13,7 @@ use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
 use crate::output::files::EventFileStats;
 use crate::output::storage::WriterStatus;
+use crate::runtime::drops::add_drops;
 use crate::runtime::engine::stats::{AllowlistStats, EngineStats};
 use crate::runtime::run_state::{OutputStats, RingStats};
 use crate::runtime::sensor_stats::{self, InterfaceModes, SensorStats, ShardTotals};
@@ -67,6 +68,7 @@ fn everything() -> CounterGroup {
         .group("sinks", sinks)
         .group("files", files)
         .group("attach", AttachStats::default().group());
+    add_drops(&mut stats);
     stats
 }
 
@@ -102,7 +104,8 @@ fn read(text: &str) -> Metrics {
     }
     for (name, (_, samples)) in &metrics {
         assert!(!samples.is_empty(), "{name}");
-        assert!(name.strip_prefix(PREFIX).is_some_and(is_name), "{name}");
+        let rest = name.strip_prefix(PREFIX).or_else(|| name.strip_prefix("process_"));
+        assert!(rest.is_some_and(is_name), "{name}");
     }
     metrics
 }
@@ -198,7 +201,8 @@ fn every_row_of_the_table_has_a_number() {
     for name in &names {
         assert!(metrics.contains_key(name), "{name}: no number of the stats event matches");
     }
-    assert_eq!(metrics.len(), names.len() + 2);
+    let of_process = metrics.keys().filter(|name| name.starts_with("process_")).count();
+    assert_eq!((metrics.len(), of_process), (names.len() + 2 + of_process, 7));
 }
 
 #[test]
