@@ -5,6 +5,7 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_user::capture::attach::{AttachError, Attachment, DirectionChoice, HookChoice, IngressMode, Policy, TcMode};
 use ja4_user::capture::ebpf::{Kernel, KernelSettings};
 use ja4_user::capture::interface::{Interface, InterfaceError};
+use ja4_user::capture::link_socket::LinkSocket;
 use tests::{Namespace, Wire, privilege, require_bpf, require_tools};
 
 /// Returns the loaded eBPF programs, or `None` if the test cannot run.
@@ -16,13 +17,18 @@ fn kernel() -> Option<Kernel> {
     Some(Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap())
 }
 
+/// Returns an interface of the namespace of the thread.
+fn interface(name: &str) -> Result<Interface, InterfaceError> {
+    LinkSocket::interfaces()?.named(name).cloned()
+}
+
 fn policy(hook: HookChoice) -> Policy {
     Policy { hook, ..Policy::default() }
 }
 
 /// Attaches to an interface of `host`.
 fn attach_to(kernel: &mut Kernel, host: &Namespace, name: &str, policy: Policy) -> Result<Attachment, AttachError> {
-    host.with(|| Attachment::new(kernel, Interface::find(name).unwrap(), policy))
+    host.with(|| Attachment::new(kernel, interface(name).unwrap(), policy))
 }
 
 fn attach(kernel: &mut Kernel, host: &Namespace, policy: Policy) -> Result<Attachment, AttachError> {
@@ -112,7 +118,7 @@ fn a_dropped_attachment_leaves_no_program() {
             let policy = Policy { tcx, ..policy(hook) };
             // clsact filters are detached by netlink, so the thread must be in the namespace.
             host.with(|| {
-                let interface = Interface::find(host.interface()).unwrap();
+                let interface = interface(host.interface()).unwrap();
                 drop(Attachment::new(&mut kernel, interface, policy).unwrap());
             });
             assert!(!host.has_programs(), "{policy:?}");
@@ -243,7 +249,7 @@ fn a_deleted_interface_is_detected() {
     let Some(mut kernel) = kernel() else { return };
     let wire = Wire::new();
     let host = wire.server();
-    let veth = host.with(|| Interface::find(host.interface()).unwrap());
+    let veth = host.with(|| interface(host.interface()).unwrap());
     assert!(!veth.is_loopback && veth.is_ethernet());
     let attachment = attach(&mut kernel, host, Policy::default()).unwrap();
     assert!(host.with(|| veth.exists()));
@@ -254,7 +260,7 @@ fn a_deleted_interface_is_detected() {
     let error = host.with(|| Attachment::new(&mut kernel, veth, Policy::default()));
     assert!(matches!(error, Err(AttachError::Gone(name)) if name == "ves"));
 
-    let missing = host.with(|| Interface::find("ves")).unwrap_err();
+    let missing = host.with(|| interface("ves")).unwrap_err();
     assert!(
         matches!(&missing, InterfaceError::NoSuch { existing, .. } if existing.contains(&"lo".to_owned())),
         "{missing}"

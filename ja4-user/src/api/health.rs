@@ -1,7 +1,7 @@
 //! `/healthz`: whether the sensor is healthy.
 //!
-//! The sensor is healthy while every shard and the engine make progress ([`Liveness`](super::Liveness)) and the database can
-//! be written. Losses under load are metrics, and no reason for a restart.
+//! The sensor is healthy while every shard and the engine make progress ([`Liveness`](super::Liveness)), the database can be
+//! written, and every configured interface is watched. Losses under load are metrics, and no reason for a restart.
 
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ pub(crate) fn reasons(snapshot: &SensorSnapshot) -> Vec<String> {
             reasons.push("the database file was deleted or replaced; a new file was created".to_owned());
         }
     }
+    reasons.extend(snapshot.unwatched.iter().map(|interface| format!("interface not watched: {interface}")));
     reasons
 }
 
@@ -94,11 +95,12 @@ mod tests {
             last_error: Some("disk \"full\"".to_owned()),
             ..WriterStatus::default()
         });
+        let unwatched = vec!["eth0: there is no such interface".to_owned()];
         let wanted = concat!(
             r#"{"status":"failing","reasons":["shard 1 has made no progress for 6 s","the engine has made no progress for 60 s","#,
-            r#""the database cannot be written: disk \"full\""]}"#,
+            r#""the database cannot be written: disk \"full\"","interface not watched: eth0: there is no such interface"]}"#,
             "\n"
         );
-        assert_eq!(response(&SensorSnapshot { storage, ..ages(&[0, 6, 1], 60) }), wanted);
+        assert_eq!(response(&SensorSnapshot { storage, unwatched, ..ages(&[0, 6, 1], 60) }), wanted);
     }
 }

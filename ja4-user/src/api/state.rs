@@ -32,6 +32,8 @@ pub struct SensorSnapshot {
     pub liveness: Liveness,
     /// Status of the database writer, if any.
     pub storage: Option<WriterStatus>,
+    /// Configured interfaces that are missing or cannot be attached, with the reason.
+    pub unwatched: Vec<String>,
 }
 
 /// A request to the control plane: the sender of the [`SensorSnapshot`].

@@ -95,15 +95,14 @@ pub enum AttachError {
     Kernel(#[from] KernelError),
     /// Frames start with another header than Ethernet or IP.
     #[error(
-        "cannot attach to {interface}: its frames have neither an Ethernet nor an IP header{}; name the interface that \
-         carries its packets",
-        link_type.map(|number| format!(" (link type {number})")).unwrap_or_default()
+        "cannot attach to {interface}: its frames have neither an Ethernet nor an IP header (link type {link_type}); name \
+         the interface that carries its packets"
     )]
     LinkType {
         /// Name of the interface.
         interface: String,
-        /// `ARPHRD_*`, if it has one.
-        link_type: Option<u16>,
+        /// `ARPHRD_*`.
+        link_type: u16,
     },
     /// XDP was requested where frames have no Ethernet header.
     #[error(
@@ -149,7 +148,11 @@ impl AttachError {
 /// # Errors
 /// If a privilege is missing, the frames of an interface cannot be read, or the object is not the one that this binary was
 /// built for.
-pub fn load(kernel: &mut Kernel, interfaces: &[Interface], policy: Policy) -> Result<(), AttachError> {
+pub fn load<'a>(
+    kernel: &mut Kernel,
+    interfaces: impl IntoIterator<Item = &'a Interface>,
+    policy: Policy,
+) -> Result<(), AttachError> {
     for interface in interfaces {
         let (use_ingress, use_egress) = directions(policy.direction, interface.is_loopback);
         require_frames(interface, policy.hook)?;
@@ -502,8 +505,7 @@ mod tests {
             is_loopback: false,
             is_up: true,
             is_physical,
-            mtu: None,
-            link_type: Some(link_type),
+            link_type,
         }
     }
 

@@ -9,6 +9,7 @@
 //! file are untrusted: each is checked against a bound before it is used.
 
 pub mod attach;
+pub mod attachment_set;
 mod batch;
 mod clock;
 pub mod ebpf;
@@ -16,6 +17,9 @@ mod error;
 mod file;
 pub mod interface;
 pub mod interface_list;
+pub mod interface_table;
+mod link_message;
+pub mod link_socket;
 mod linktype;
 pub mod object;
 mod order;

@@ -16,7 +16,8 @@ use super::run::web;
 use super::settings::{refused, warn};
 use crate::capture::attach::{self, Attachment, HookChoice, Policy};
 use crate::capture::ebpf::{Kernel, KernelSettings, Program};
-use crate::capture::interface_list;
+use crate::capture::interface_list::InterfaceList;
+use crate::capture::link_socket::LinkSocket;
 use crate::capture::object;
 use crate::config::{self, Config, OpenedConfig};
 use crate::output::storage::check_unused;
@@ -59,12 +60,18 @@ impl CheckCommand {
             }
         };
         let policy = Policy { hook: config.capture.hook, direction: config.capture.direction, ..Policy::default() };
-        for interface in interface_list::select(&config.capture.interfaces).map_err(Failure::usage)? {
-            let _ = writeln!(out, "{}: {}", interface.name, Attachment::preview(&interface, policy));
+        let table = LinkSocket::interfaces().map_err(Failure::run)?;
+        let list = InterfaceList::new(&config.capture.interfaces);
+        list.require_names(&table).map_err(Failure::usage)?;
+        for pattern in list.unmatched(&table) {
+            let _ = writeln!(out, "{pattern}: matches no interface now");
+        }
+        for interface in list.select(&table) {
+            let _ = writeln!(out, "{}: {}", interface.name, Attachment::preview(interface, policy));
             let Some(kernel) = &mut kernel else { continue };
             let tried = match config.capture.hook {
-                HookChoice::Generic => Attachment::try_out(kernel, interface, policy),
-                _ => attach::load(kernel, &[interface], policy),
+                HookChoice::Generic => Attachment::try_out(kernel, interface.clone(), policy),
+                _ => attach::load(kernel, [interface], policy),
             };
             prevented = prevented.or(tried.err().map(attach_failure));
         }

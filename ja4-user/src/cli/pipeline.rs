@@ -71,7 +71,7 @@ pub(super) fn start(
         let run = SensorRun {
             started: wall_clock(),
             sensor: context.sensor.clone(),
-            interfaces: context.interfaces.clone(),
+            interfaces: Arc::clone(&context.interfaces),
             files: files.unwrap_or_default(),
         };
         let options = config.storage.options();

@@ -75,7 +75,7 @@ impl ReplayCommand {
             },
             tunnel_ports: config.tunnels.ports(),
             forms: config.output.forms(),
-            context: Arc::new(config.output.context(Vec::new())),
+            context: Arc::new(config.output.context()),
             continue_without_output: false,
             stop: StopFlag::default(),
         };

@@ -7,7 +7,8 @@ use nix::unistd::{AccessFlags, eaccess};
 
 use super::sections::Config;
 use crate::capture::interface::Interface;
-use crate::capture::interface_list::{self, is_exclusion};
+use crate::capture::interface_list::InterfaceList;
+use crate::capture::link_socket::LinkSocket;
 use crate::document::{Diagnostic, KeyPositions};
 use crate::output::storage::{DatabaseReader, StorageError};
 
@@ -15,17 +16,18 @@ use crate::output::storage::{DatabaseReader, StorageError};
 pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     for (number, selection) in (1..).zip(&config.capture.interfaces) {
-        let message = match interface_list::select(std::slice::from_ref(selection)) {
-            Ok(selected) => match selected.iter().find(|interface| !interface.is_supported()) {
-                Some(Interface { name, .. }) => format!(
+        let list = InterfaceList::new(std::slice::from_ref(selection));
+        let Err(message) = LinkSocket::interfaces().map_err(|error| error.to_string()).and_then(|table| {
+            list.require_names(&table).map_err(|error| error.to_string())?;
+            match list.select(&table).into_iter().find(|interface| !interface.is_supported()) {
+                Some(Interface { name, .. }) => Err(format!(
                     "frames of {name} have neither an Ethernet nor an IP header; name the interface that carries its \
                      packets"
-                ),
-                None => continue,
-            },
-            // What an exclusion leaves depends on the others.
-            Err(_) if is_exclusion(selection) => continue,
-            Err(error) => error.to_string(),
+                )),
+                None => Ok(()),
+            }
+        }) else {
+            continue;
         };
         let key = format!("capture.interfaces {number}");
         errors.push(positions.diagnostic(&key, format!("{key}: {message}")));

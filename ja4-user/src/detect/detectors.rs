@@ -21,7 +21,7 @@ use super::first_seen::{FirstSeen, FirstSeenFact, FirstSeenScope, FirstSeenSetti
 use super::local_networks::LocalNetworks;
 use super::profile::{ProfileRow, ProfileStats, Profiles, profile_hash, profile_hash_of};
 use super::rules::{GroupLimits, RuleEngineStats, RuleMatch, RuleMatcher, RuleWindows, stats_of};
-use crate::model::{AddCounters, Alert, Method, Time};
+use crate::model::{AddCounters, Alert, InterfaceNames, Method, Time};
 
 /// Most parts: several for each thread, so that two threads rarely need the same one.
 const MAX_PARTS: usize = 32;
@@ -118,7 +118,7 @@ impl Detectors {
         learning_since: Option<Time>,
         own: &Arc<str>,
         content: DetectionContent,
-        interfaces: Vec<String>,
+        interfaces: Arc<InterfaceNames>,
         is_replay: bool,
     ) -> (Self, ActiveContent) {
         let hasher = if is_replay { SeedableRandomState::fixed() } else { SeedableRandomState::random() };

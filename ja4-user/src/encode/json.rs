@@ -147,7 +147,7 @@ const FINGERPRINT_FIELDS: [Field; 6] = [
 pub(crate) fn attributes(record: &ConnectionRecord, out: &mut Vec<u8>) {
     out.push(b'{');
     FieldWriter::write_all::<{ place::ATTRIBUTES }, 0, ALL>(
-        &Subject::of_record(record, None, &[]),
+        &Subject::of_record(record, None, None),
         &mut Clock::new(),
         out,
     );

@@ -27,7 +27,9 @@ pub use self::format::{Format, FormatError, LineUnit};
 pub(crate) use self::json::{attributes as attributes_json, group as group_json};
 use self::{connection_table::ConnectionTable, csv::Csv, eve::Eve, json::Json, table::Table};
 use crate::model::field::{EventRef, FieldSource, Subject, place};
-use crate::model::{Alert, ConnectionRecord, EventContext, FingerprintEvent, FingerprintRecord, StatsRecord, Time};
+use crate::model::{
+    Alert, ConnectionRecord, EventContext, FingerprintEvent, FingerprintRecord, InterfaceNames, StatsRecord, Time,
+};
 
 /// What all lines of a run share.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +37,7 @@ pub struct EncodeContext {
     /// Name of this sensor.
     pub sensor: Option<String>,
     /// Names of the interfaces, by the index in events; empty in a replay.
-    pub interfaces: Vec<String>,
+    pub interfaces: Arc<InterfaceNames>,
     /// Which events are printed.
     pub filter: Filter,
     /// What a line is about.
@@ -50,7 +52,7 @@ impl EncodeContext {
         record: Option<&'a ConnectionRecord>,
         seen: Option<&'a FingerprintRecord>,
     ) -> Subject<'a> {
-        Subject { event, record, seen, sensor: self.sensor.as_deref(), interfaces: &self.interfaces }
+        Subject { event, record, seen, sensor: self.sensor.as_deref(), interfaces: Some(&self.interfaces) }
     }
 }
 
@@ -266,8 +268,8 @@ mod tests {
         use crate::model::{
             Alert, Attributes, CertificateAttributes, CommunityId, ConnectionRecord, CowArc, DhcpAttributes, EndReason,
             EventContext, FingerprintEvent, FingerprintRecord, FingerprintValue, FlowIdentity, Hook, HttpAttributes,
-            KnownBad, Label, Method, QuicAttributes, Severity, SharedAttributes, Side, SshAttributes, SshSession, Time,
-            TlsAttributes, os,
+            InterfaceNames, KnownBad, Label, Method, QuicAttributes, Severity, SharedAttributes, Side, SshAttributes,
+            SshSession, Time, TlsAttributes, os,
         };
 
         /// 2026-11-23T07:00:00.123456789Z
@@ -277,7 +279,7 @@ mod tests {
         pub(crate) fn context() -> EncodeContext {
             EncodeContext {
                 sensor: Some("web1".to_owned()),
-                interfaces: vec!["lo".to_owned(), "eth0".to_owned()],
+                interfaces: Arc::new(InterfaceNames::from_iter(["lo", "eth0"])),
                 ..EncodeContext::default()
             }
         }

@@ -11,6 +11,7 @@ mod event;
 pub(crate) mod example;
 pub mod field;
 pub(crate) mod glob;
+mod interface_names;
 pub mod method_set;
 mod opt_time;
 pub mod os;
@@ -31,6 +32,7 @@ pub use self::counter_set::{
 };
 pub use self::counters::{CounterGroup, CounterValue, StatsRecord};
 pub use self::event::*;
+pub use self::interface_names::{InterfaceNames, NO_INTERFACE};
 pub use self::opt_time::OptTime;
 pub use self::path::Tunnel;
 pub use self::per_side::PerSide;

@@ -1,6 +1,7 @@
 //! Settings of the output.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use ja4::Forms;
 
@@ -50,8 +51,8 @@ impl OutputSettings {
 
     /// Returns what all lines share.
     #[must_use]
-    pub fn context(&self, interfaces: Vec<String>) -> EncodeContext {
-        EncodeContext { sensor: self.sensor.clone(), interfaces, filter: self.types, by: self.by }
+    pub fn context(&self) -> EncodeContext {
+        EncodeContext { sensor: self.sensor.clone(), interfaces: Arc::default(), filter: self.types, by: self.by }
     }
 }
 

@@ -28,6 +28,7 @@ use crate::model::{
 use crate::output::line_queue::LineQueue;
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
+use crate::runtime::captured_interfaces::InterfaceLookup;
 use crate::runtime::connection_query::ConnectionQuery;
 use crate::runtime::engine::worker::WorkerEvents;
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
@@ -99,8 +100,8 @@ pub struct LiveShard {
     pub recent: RecentMap,
     /// Flag in the kernel that asks for a wakeup.
     pub asleep: AsleepFlag,
-    /// Kernel indices of the interfaces, in the order of the names in the output's context.
-    pub interfaces: Vec<u32>,
+    /// Names of the interfaces of records.
+    pub interfaces: InterfaceLookup,
     /// Bounds of its core.
     pub limits: ShardLimits,
     /// Hashers and buffers.
@@ -127,7 +128,7 @@ impl LiveShard {
             flows,
             recent,
             mut asleep,
-            interfaces,
+            mut interfaces,
             limits,
             mut buffers,
             queries,
@@ -178,14 +179,12 @@ impl LiveShard {
                             encapsulated.datagram(whole, &mut core, &mut env);
                             routed = handed_off.next();
                         }
-                        let interface = interfaces.iter().position(|index| *index == header.ifindex);
-                        let interface = interface.map_or(u32::MAX, |index| index as u32);
                         let packet = Packet {
                             header: &header,
                             bytes,
                             start: frame_start(&header, bytes),
                             outer_vlan: None,
-                            interface,
+                            interface: interfaces.name_index(header.ifindex),
                             number: None,
                         };
                         if header.class >= RecordClass::Fragment as u8 {

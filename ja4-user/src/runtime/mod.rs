@@ -1,6 +1,7 @@
 //! Threads and queues: the drivers of a live run and of a replay.
 
 mod batches;
+pub mod captured_interfaces;
 mod connection_limit;
 pub mod connection_query;
 mod deferred_events;
@@ -11,6 +12,7 @@ pub mod engine_thread;
 pub mod handoff;
 mod lane_events;
 mod lane_output;
+pub mod link_monitor;
 pub mod live;
 pub(crate) mod memory_plan;
 pub mod message;

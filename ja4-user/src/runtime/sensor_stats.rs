@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::HttpStats;
+use crate::capture::attachment_set::AttachmentStats;
 use crate::model::{CounterDeclaration, CounterDeclarations, CounterGroup, CounterKind, CounterSet, counter_set};
 use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
@@ -43,6 +44,8 @@ counter_set! {
         group output: Option<OutputStats>,
         /// Hooks of the interfaces; `None` in a replay.
         group interfaces: Option<InterfaceModes>,
+        /// Attachments to interfaces; `None` in a replay.
+        group attachments: Option<AttachmentStats>,
         /// The HTTP server, if any.
         group http: Option<HttpStats>,
     }
@@ -59,13 +62,13 @@ counter_set! {
     }
 }
 
-/// Modes of the hooks, by interface.
+/// Modes of the hooks, or the reason why there is none, by interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceModes(pub CounterGroup);
 
 impl CounterSet for InterfaceModes {
     fn declare(to: &mut CounterDeclarations) {
-        let help = "Hooks that the programs are attached to, by interface.";
+        let help = "Hooks that the programs are attached to, or why an interface is not watched, by interface.";
         to.add(CounterKind::Info, "{interface}/*", "interface_info", help);
     }
 

@@ -13,7 +13,7 @@ use ja4_user::model::os::{self, System};
 use ja4_user::model::path::Syn;
 use ja4_user::model::{
     Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FingerprintValue, FlowIdentity,
-    Method, Side, Time, TlsAttributes, VlanTags,
+    InterfaceNames, Method, Side, Time, TlsAttributes, VlanTags,
 };
 use ja4_user::output::storage::{RunEnd, SeenAt, SensorRun, WriteOp, Writer, WriterHandle, WriterOptions};
 use tests::random::SplitMix64;
@@ -57,7 +57,12 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 
 /// Starts a writer with the options of a replay.
 pub(crate) fn start(path: &Path) -> Result<(WriterHandle, Writer)> {
-    let run = SensorRun { started: Time(EPOCH), sensor: None, interfaces: vec!["eth0".to_owned()], files: Vec::new() };
+    let run = SensorRun {
+        started: Time(EPOCH),
+        sensor: None,
+        interfaces: Arc::new(InterfaceNames::from_iter(["eth0"])),
+        files: Vec::new(),
+    };
     Ok(Writer::start(path, WriterOptions::default().for_replay(), &run)?)
 }
 

@@ -45,6 +45,25 @@ fn a_connection_over_two_interfaces_is_complete() {
 }
 
 #[test]
+fn a_connection_over_a_port_its_bridge_and_the_uplink_counts_once() {
+    let Some(_exclusive) = exclusive() else { return };
+    let routed = RoutedNetwork::new();
+    let (server, address) = routed.server();
+    let router = routed.router();
+    let (port, own) = (router.interface(), format!("{}/24", router.v4()));
+    router.ip(&["link", "add", "br0", "up", "type", "bridge"]);
+    router.ip(&["link", "set", port, "master", "br0"]);
+    router.ip(&["addr", "del", &own, "dev", port]);
+    router.ip(&["addr", "add", &own, "dev", "br0"]);
+    let mut sensor = RunningSensor::start_on(Some(router), &["any"], &[]);
+    // Port, bridge and uplink.
+    sensor.wait_attached(3);
+    upload(routed.near.client(), server, address);
+    let duplicates = assert_complete(&sensor.stop().ok().events());
+    assert!(duplicates > 20, "{duplicates}");
+}
+
+#[test]
 fn a_connection_through_a_router_counts_once_with_and_without_offloads() {
     let Some(_exclusive) = exclusive() else { return };
     for offloads in ["off", "on"] {

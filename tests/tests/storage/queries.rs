@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ja4_user::detect::first_seen::FirstSeenFact;
 use ja4_user::detect::profile::{PairKind, ProfileRow};
 use ja4_user::model::{Method, Severity, Time};
-use ja4_user::output::storage::{DatabaseReader, FirstSeenRow, WriteOp, Writer};
+use ja4_user::output::storage::{DatabaseReader, FirstSeenRow, SeenAt, WriteOp, Writer};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{Outcome, Sensor};
@@ -14,7 +14,7 @@ use tests::{Outcome, Sensor};
 use crate::query_number;
 use crate::samples::{
     BASE_TIME, SECOND, alert, end, ended, ended_with_names, fast_options, fingerprint, fingerprint_of,
-    fingerprint_record, record, run,
+    fingerprint_record, flow, record, run,
 };
 
 const MINUTE: u64 = 60 * SECOND;
@@ -164,6 +164,30 @@ fn a_row_has_all_attributes() {
     assert!(runs[0].clean && runs[0].ended.is_some());
     assert_eq!(runs[0].counters.as_deref(), Some(r#"{"seen":1}"#));
     assert_eq!(DatabaseReader::open(&path, None).unwrap().profiles().unwrap()[0].count, 50);
+}
+
+#[test]
+fn rows_have_the_name_of_an_interface_that_appeared_during_the_run() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let run = run();
+    let (handle, writer) = Writer::start(&path, fast_options(), &run).unwrap();
+    let store = |number, value: &str| {
+        let interface = run.interfaces.index_of(value);
+        let at = SeenAt { time: Time(BASE_TIME), packet: None, count: 1 };
+        let seen = fingerprint_record(Method::Ja4, value, BASE_TIME);
+        handle.send(vec![WriteOp::Fingerprint { flow: flow(number), interface, seen, at }]);
+        handle.wait_written();
+    };
+    for (number, name) in [(1, "eth0"), (2, "veth7"), (3, "eth0"), (4, "veth8")] {
+        store(number, name);
+        // Queries find the name while the run goes on.
+        let rows = query(&path, "connections", &["--value", name]);
+        assert!(!rows.is_empty() && rows.iter().all(|row| row["in_iface"] == name), "{rows:#?}");
+    }
+    let _status = writer.finish();
+    let runs = DatabaseReader::open(&path, None).unwrap().runs().unwrap();
+    assert_eq!(runs[0].interfaces, ["eth0", "veth7", "veth8"]);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ja4_user::model::path::Syn;
 use ja4_user::model::{
-    Alert, Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FlowIdentity, Label,
-    Latency, Method, Severity, Side, Time, TlsAttributes, VlanTags, os,
+    Alert, Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FlowIdentity,
+    InterfaceNames, Label, Latency, Method, Severity, Side, Time, TlsAttributes, VlanTags, os,
 };
 use ja4_user::output::storage::{RunEnd, SeenAt, SensorRun, WriteOp, WriterOptions};
 
@@ -92,7 +92,7 @@ pub(crate) fn run() -> SensorRun {
     SensorRun {
         started: Time(BASE_TIME),
         sensor: Some("web1".to_owned()),
-        interfaces: vec!["eth0".to_owned()],
+        interfaces: Arc::new(InterfaceNames::from_iter(["eth0"])),
         files: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ use ja4_common::counter::FilterCounters;
 use super::family::PREFIX;
 use super::*;
 use crate::api::HttpStats;
+use crate::capture::attachment_set::AttachmentStats;
 use crate::detect::rules::{RuleEngineStats, RuleStats};
 use crate::enrich::remote::RemoteStats;
 use crate::model::CounterSet;
@@ -60,6 +61,7 @@ fn everything() -> CounterGroup {
         engine: Arc::new(engine),
         output: Some(OutputStats::default()),
         interfaces: Some(InterfaceModes(interfaces)),
+        attachments: Some(AttachmentStats::default()),
         http: Some(HttpStats::default()),
     }
     .group();

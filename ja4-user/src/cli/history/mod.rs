@@ -143,22 +143,26 @@ impl Runs {
     /// Returns the source of the fields of an alert.
     fn alert<'a>(&'a self, row: &'a StoredAlert) -> AlertRow<'a> {
         let run = self.get(row.run);
-        let (sensor, interfaces) = run.map_or((None, &[][..]), |run| (run.sensor.as_deref(), &*run.interfaces));
-        let subject = Subject { event: EventRef::Alert(&row.alert, None), sensor, interfaces, ..Subject::NONE };
-        AlertRow { subject, flow_id: row.flow_id }
+        let sensor = run.and_then(|run| run.sensor.as_deref());
+        let subject = Subject { event: EventRef::Alert(&row.alert, None), sensor, ..Subject::NONE };
+        let interface = row.alert.flow.and(row.alert.interface);
+        let in_iface = interface.and_then(|index| run?.interfaces.get(index as usize)).map(String::as_str);
+        AlertRow { subject, flow_id: row.flow_id, in_iface }
     }
 }
 
-/// A stored alert. Its flow may be known by its id alone.
+/// A stored alert. Its flow may be known by its id alone, and the run has the name of its interface.
 struct AlertRow<'a> {
     subject: Subject<'a>,
     flow_id: Option<u64>,
+    in_iface: Option<&'a str>,
 }
 
 impl FieldSource for AlertRow<'_> {
     fn value(&self, field: Field) -> Option<FieldValue<'_>> {
         match field {
             Field::FlowId => self.flow_id.map(FieldValue::number),
+            Field::InIface => self.in_iface.map(FieldValue::Text),
             _ => field.value(&self.subject),
         }
     }

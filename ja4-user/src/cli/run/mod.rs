@@ -1,10 +1,11 @@
 //! `ja4sensor run`: live traffic.
 //!
-//! The shards have their own threads. This module is the control plane: signals, clocks, statistics and vanished
+//! The shards have their own threads. This module is the control plane: signals, clocks, statistics and changes of
 //! interfaces.
 
 mod args;
 pub(super) mod error;
+mod interfaces;
 mod queries;
 mod reload;
 mod sensor;
@@ -17,13 +18,11 @@ pub(super) mod web;
 use std::sync::Arc;
 
 pub(super) use self::args::RunCommand;
-use self::error::attach_failure;
 use self::signals::ControlSignals;
 use self::start::{Steps, interruptible};
 use self::startup::{PreparedSensor, SensorSetup};
 use self::web::HttpTask;
 use super::failure::Failure;
-use crate::capture::attach::Attachment;
 use crate::config::OpenedConfig;
 use crate::system::shutdown_watch::Shutdown;
 
@@ -59,24 +58,18 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
         overload,
         policy,
     } = interruptible(&shutdown, prepare).await?;
-    let indices: Vec<_> = interfaces.iter().map(|interface| interface.index).collect();
-    let mut attachments = Vec::new();
-    for interface in interfaces {
-        let attachment = Attachment::new(&mut kernel, interface, policy).map_err(attach_failure)?;
-        attachments.push(attachment);
-    }
-    let mut sensor = setup.start(kernel, (filter_config, overload), &indices, context, pipeline_parts, shutdown)?;
-    for attachment in &attachments {
-        eprintln!("{}", attachment.describe());
-    }
+    interfaces.log_unmatched();
+    let (mut watch, attached) = interfaces.attach(&mut kernel, policy, Arc::clone(&context.interfaces))?;
+    let mut sensor = setup.start(kernel, (filter_config, overload), &watch, context, pipeline_parts, shutdown)?;
+    interfaces::log(&attached);
     if let Some(server) = server {
         server.listens_on().for_each(|place| eprintln!("http: serving on {place}"));
         let (web, requests) = HttpTask::start(server, queries::api_client(sensor.engine.clone()));
         (sensor.web, sensor.requests) = (Some(web), requests);
     }
     sensor.notifier.ready();
-    let ended = sensor.control(&mut signals, &mut attachments, setup.config.output.stats_interval.0).await;
+    let ended = sensor.control(&mut signals, &mut watch, setup.config.output.stats_interval.0).await;
     sensor.notifier.stopping();
-    sensor.stop(attachments).await?;
+    sensor.stop(watch).await?;
     ended
 }

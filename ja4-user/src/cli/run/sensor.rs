@@ -11,11 +11,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::error::kernel_failure;
+use super::interfaces::{self, InterfaceWatch};
 use super::reload::ReloadThread;
 use super::signals::{ControlRequest, ControlSignals};
 use super::web::HttpTask;
 use crate::api::{Liveness, SensorSnapshot, SnapshotRequest};
-use crate::capture::attach::Attachment;
+use crate::capture::attachment_set::AttachmentStats;
 use crate::capture::ebpf::Kernel;
 use crate::cli::failure::Failure;
 use crate::cli::pipeline::{self, Outputs};
@@ -73,11 +74,11 @@ pub(super) struct LiveSensor {
 }
 
 impl LiveSensor {
-    /// Sets the clocks, emits statistics and checks the interfaces until the run ends.
+    /// Sets the clocks, emits statistics and follows changes of interfaces until the run ends.
     pub(super) async fn control(
         &mut self,
         signals: &mut ControlSignals,
-        attachments: &mut Vec<Attachment>,
+        watch: &mut InterfaceWatch,
         stats_interval: Duration,
     ) -> Result<(), Failure> {
         let mut coarse = interval(COARSE_CLOCK);
@@ -105,18 +106,15 @@ impl LiveSensor {
                 _ = second.tick() => {
                     let offset = wall_clock().0.wrapping_sub(boot_clock());
                     self.shared.clock_offset.store(offset, Ordering::Relaxed);
-                    drop_vanished(attachments);
-                    if attachments.is_empty() {
-                        return Err(Failure::run(anyhow!("no attached interface is left")));
-                    }
                 }
+                () = watch.changed() => interfaces::log(&watch.reconcile(&mut self.kernel)?),
                 Some(request) = self.requests.recv() => {
                     // The client may have disconnected.
-                    let _received = request.send(self.snapshot(attachments)?);
+                    let _received = request.send(self.snapshot(watch)?);
                 }
                 _ = watchdog.tick(), if alive.is_some() => self.watchdog(),
                 _ = stats.tick(), if !stats_interval.is_zero() => {
-                    self.print_stats(attachments)?;
+                    self.print_stats(watch)?;
                 }
             }
         }
@@ -141,7 +139,7 @@ impl LiveSensor {
     }
 
     /// Detaches the programs, lets the shards finish, and prints the last statistics, all within one deadline.
-    pub(super) async fn stop(mut self, attachments: Vec<Attachment>) -> Result<(), Failure> {
+    pub(super) async fn stop(mut self, mut watch: InterfaceWatch) -> Result<(), Failure> {
         self.shutdown.begin();
         let deadline = self.shutdown.deadline().clone();
         self.reloads = None;
@@ -149,12 +147,8 @@ impl LiveSensor {
         self.requests.close();
         while self.requests.try_recv().is_ok() {}
         let web = self.web.as_mut().and_then(HttpTask::end);
-        let modes = interface_modes(&attachments);
-        for attachment in attachments {
-            if let Err(error) = attachment.detach() {
-                eprintln!("ja4sensor: {error}");
-            }
-        }
+        let interfaces = (watch.modes(), watch.stats());
+        watch.detach();
         self.shared.stop.store(true, Ordering::Release);
         let threads = std::mem::take(&mut self.threads);
         let joined = tokio::task::spawn_blocking(|| threads.into_iter().all(|thread| thread.join().is_ok()));
@@ -171,7 +165,7 @@ impl LiveSensor {
             engine_thread.is_none_or(|thread| thread.join().is_ok())
         });
         let all_joined = all_joined && joined.await.unwrap_or(false);
-        let mut stats = self.gather(modes)?;
+        let mut stats = self.gather(interfaces)?;
         let Self { lines, writer, outputs, context, mut formatters, mut finished, .. } = self;
         let files = Arc::clone(outputs.files());
         let ended = tokio::task::spawn_blocking(move || {
@@ -204,8 +198,8 @@ impl LiveSensor {
         if all_joined { Ok(()) } else { Err(Failure::run(anyhow!(DEFECT))) }
     }
 
-    fn print_stats(&mut self, attachments: &[Attachment]) -> Result<(), Failure> {
-        let mut stats = self.gather(interface_modes(attachments))?;
+    fn print_stats(&mut self, watch: &InterfaceWatch) -> Result<(), Failure> {
+        let mut stats = self.gather((watch.modes(), watch.stats()))?;
         self.outputs.describe(&mut stats);
         let now = wall_clock();
         self.formatters.each(&mut self.finished, |formatter, text| formatter.stats(now, &stats, text));
@@ -215,10 +209,15 @@ impl LiveSensor {
     }
 
     /// Creates the snapshot for the HTTP server.
-    fn snapshot(&mut self, attachments: &[Attachment]) -> Result<SensorSnapshot, Failure> {
-        let mut stats = self.gather(interface_modes(attachments))?;
+    fn snapshot(&mut self, watch: &InterfaceWatch) -> Result<SensorSnapshot, Failure> {
+        let mut stats = self.gather((watch.modes(), watch.stats()))?;
         self.outputs.describe(&mut stats);
-        Ok(SensorSnapshot { stats, liveness: self.liveness(), storage: self.outputs.storage() })
+        Ok(SensorSnapshot {
+            stats,
+            liveness: self.liveness(),
+            storage: self.outputs.storage(),
+            unwatched: watch.unwatched(),
+        })
     }
 
     /// The time since shards and engine last reported.
@@ -240,7 +239,7 @@ impl LiveSensor {
     }
 
     /// Collects all counters but those of the outputs.
-    fn gather(&mut self, interfaces: InterfaceModes) -> Result<CounterGroup, Failure> {
+    fn gather(&mut self, (modes, attachments): (InterfaceModes, AttachmentStats)) -> Result<CounterGroup, Failure> {
         let (mut shards, mut rings) = (ShardStats::default(), RingStats::default());
         for status in &self.statuses {
             let status = lock(status);
@@ -254,7 +253,8 @@ impl LiveSensor {
             shards: ShardTotals { shards, rings: Some(rings) },
             engine: self.shared.engine.load_full(),
             output: Some(self.shared.output_stats()),
-            interfaces: Some(interfaces),
+            interfaces: Some(modes),
+            attachments: Some(attachments),
             http: self.web.as_ref().map(HttpTask::stats),
         };
         Ok(stats.group())
@@ -263,29 +263,4 @@ impl LiveSensor {
 
 fn lock(status: &Mutex<ShardStatus>) -> MutexGuard<'_, ShardStatus> {
     status.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Removes and logs the interfaces that vanished.
-fn drop_vanished(attachments: &mut Vec<Attachment>) {
-    attachments.retain(|attachment| {
-        let exists = attachment.interface.exists();
-        if !exists {
-            eprintln!("ja4sensor: {}: interface removed", attachment.interface.name);
-        }
-        exists
-    });
-}
-
-fn interface_modes(attachments: &[Attachment]) -> InterfaceModes {
-    let mut interfaces = CounterGroup::default();
-    for attachment in attachments {
-        let mut modes = CounterGroup::default();
-        modes.text("ingress", attachment.ingress_mode());
-        if !attachment.ingress_reason().is_empty() {
-            modes.text("reason", attachment.ingress_reason());
-        }
-        modes.text("egress", attachment.egress_mode());
-        interfaces.group(attachment.interface.name.clone(), modes);
-    }
-    InterfaceModes(interfaces)
 }

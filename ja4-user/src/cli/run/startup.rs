@@ -10,7 +10,8 @@ use ja4_common::filter_config::{FilterConfig, MAX_IDLE_EPOCHS};
 use tokio::time::Instant;
 
 use super::args::RunCommand;
-use super::error::{attach_failure, kernel_failure};
+use super::error::kernel_failure;
+use super::interfaces::{InterfaceWatch, SelectedInterfaces};
 use super::reload::{ReloadThread, Reloader};
 use super::sensor::LiveSensor;
 use super::start::Steps;
@@ -18,10 +19,8 @@ use super::threads::pin;
 use super::{queries, web};
 use crate::api::HttpServer;
 use crate::capture::CaptureSettings;
-use crate::capture::attach::{self, Policy};
+use crate::capture::attach::Policy;
 use crate::capture::ebpf::{Kernel, KernelSettings, MAX_SHARDS};
-use crate::capture::interface::Interface;
-use crate::capture::interface_list;
 use crate::capture::object;
 use crate::cli::failure::Failure;
 use crate::cli::pipeline::{self, Outputs, PipelineMode};
@@ -59,7 +58,7 @@ pub(super) struct SensorSetup {
 /// A sensor with loaded programs that are not attached yet.
 pub(super) struct PreparedSensor {
     pub(super) setup: SensorSetup,
-    pub(super) interfaces: Vec<Interface>,
+    pub(super) interfaces: SelectedInterfaces,
     pub(super) server: Option<HttpServer>,
     pub(super) context: Arc<EncodeContext>,
     pub(super) pipeline_parts: (Arc<Engine>, Outputs),
@@ -84,9 +83,8 @@ impl SensorSetup {
     ) -> Result<PreparedSensor, Failure> {
         let interfaces = self.find_interfaces()?;
         privilege::require_capabilities().map_err(Failure::system)?;
-        let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
         let server = web::bind(&self.config.http)?;
-        let context = Arc::new(self.config.output.context(names));
+        let context = Arc::new(self.config.output.context());
         let mode = PipelineMode {
             first_seen: self.plan.first_seen.clone(),
             rule_groups: self.plan.rule_groups,
@@ -104,7 +102,7 @@ impl SensorSetup {
         kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
         let limits = overload::ceilings(self.config.capture.rate_limit, settings.ring_bytes);
         kernel.set_limits(&limits).map_err(kernel_failure)?;
-        attach::load(&mut kernel, &interfaces, policy).map_err(attach_failure)?;
+        interfaces.load_programs(&mut kernel, policy)?;
         Ok(PreparedSensor {
             setup: self,
             interfaces,
@@ -118,13 +116,13 @@ impl SensorSetup {
         })
     }
 
-    fn find_interfaces(&self) -> Result<Vec<Interface>, Failure> {
+    fn find_interfaces(&self) -> Result<SelectedInterfaces, Failure> {
         let interfaces = &self.config.capture.interfaces;
         if interfaces.is_empty() {
             let none = "no interface given; name one with -i, such as eth0 or any, or in capture.interfaces of the file given with --config";
             return Err(Failure::usage(anyhow!(none)));
         }
-        interface_list::select(interfaces).map_err(Failure::usage)
+        SelectedInterfaces::find(interfaces)
     }
 
     fn settings(&self) -> KernelSettings {
@@ -139,12 +137,12 @@ impl SensorSetup {
         KernelSettings { filter_config, ring_bytes: self.plan.ring_bytes, flows: self.plan.connections }
     }
 
-    /// Starts the threads. `interfaces` are the kernel indices of the interfaces that the context names.
+    /// Starts the threads.
     pub(super) fn start(
         &self,
         mut kernel: Kernel,
         (filter_config, overload): (FilterConfig, OverloadController),
-        interfaces: &[u32],
+        interfaces: &InterfaceWatch,
         context: Arc<EncodeContext>,
         (engine, outputs): (Arc<Engine>, Outputs),
         shutdown: Shutdown,
@@ -189,7 +187,7 @@ impl SensorSetup {
                 flows: kernel.flows().map_err(kernel_failure)?,
                 recent: kernel.recent().map_err(kernel_failure)?,
                 asleep: kernel.asleep(index).map_err(kernel_failure)?,
-                interfaces: interfaces.to_vec(),
+                interfaces: interfaces.lookup(),
                 limits: ShardLimits {
                     connections: self.plan.connections.div_ceil(shards) as usize,
                     idle: self.config.capture.idle_timeout.nanoseconds(),

@@ -8,8 +8,8 @@ use crate::encode::tests::samples::{
 };
 use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{
-    Alert, Attributes, CertificateAttributes, CowArc, DhcpAttributes, FingerprintEvent, HttpAttributes, Latency,
-    SharedAttributes, SshAttributes, TlsAttributes,
+    Alert, Attributes, CertificateAttributes, CowArc, DhcpAttributes, FingerprintEvent, HttpAttributes, InterfaceNames,
+    Latency, SharedAttributes, SshAttributes, TlsAttributes,
 };
 use std::sync::Arc;
 
@@ -236,7 +236,7 @@ proptest! {
         alpn in any::<Vec<String>>(),
     ) {
         let [interface, value, raw, original, raw_original] = &strings;
-        let context = EncodeContext { interfaces: vec![String::new(), interface.clone()], ..EncodeContext::default() };
+        let context = EncodeContext { interfaces: Arc::new(InterfaceNames::from_iter([&format!("not {interface}"), interface])), ..EncodeContext::default() };
         let tls = TlsAttributes { sni: Some(sni.clone().into()), alpn: alpn.iter().cloned().map(Into::into).collect(), ..tls() };
         let record = connection(flow(), attributes(tls));
         let event = FingerprintEvent {

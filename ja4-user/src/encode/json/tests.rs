@@ -8,7 +8,7 @@ use crate::encode::tests::samples::{
 use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{
     Alert, Attributes, CertificateAttributes, CowArc, DhcpAttributes, EventContext, FingerprintEvent, Hook,
-    HttpAttributes, Latency, Method, SharedAttributes, Side, SshAttributes, TlsAttributes, VlanTags,
+    HttpAttributes, InterfaceNames, Latency, Method, SharedAttributes, Side, SshAttributes, TlsAttributes, VlanTags,
 };
 use std::sync::Arc;
 
@@ -184,7 +184,7 @@ proptest! {
         let [sensor, interface, value, raw, original, raw_original] = &strings;
         let context = EncodeContext {
             sensor: Some(sensor.clone()),
-            interfaces: vec![String::new(), interface.clone()],
+            interfaces: Arc::new(InterfaceNames::from_iter([&format!("not {interface}"), interface])),
             ..EncodeContext::default()
         };
         let offered = alpn.iter().cloned().map(Into::into).collect();

@@ -4,8 +4,8 @@ use super::kind::Section;
 use super::value::{FieldValue, MethodValues};
 use crate::model::{
     Alert, Attributes, CertificateAttributes, ConnectionRecord, DhcpAttributes, EndReason, EventContext,
-    FingerprintEvent, FingerprintRecord, FlowIdentity, HttpAttributes, KnownBad, Label, Latency, Method, Side, Time,
-    TlsAttributes,
+    FingerprintEvent, FingerprintRecord, FlowIdentity, HttpAttributes, InterfaceNames, KnownBad, Label, Latency,
+    Method, Side, Time, TlsAttributes,
 };
 
 /// Reference to the event that the fields are read from.
@@ -34,8 +34,8 @@ pub struct Subject<'a> {
     pub seen: Option<&'a FingerprintRecord>,
     /// Name of the sensor.
     pub sensor: Option<&'a str>,
-    /// Names of the interfaces, by index.
-    pub interfaces: &'a [String],
+    /// Names of the interfaces, by index, if known.
+    pub interfaces: Option<&'a InterfaceNames>,
 }
 
 /// Versions in an SSH identification string (RFC 4253, section 4.2).
@@ -49,7 +49,7 @@ static NO_ATTRIBUTES: Attributes = Attributes { tls: None, quic: None, http: Non
 
 impl Subject<'_> {
     /// A subject of which nothing is known.
-    pub const NONE: Self = Self { event: EventRef::None, record: None, seen: None, sensor: None, interfaces: &[] };
+    pub const NONE: Self = Self { event: EventRef::None, record: None, seen: None, sensor: None, interfaces: None };
 }
 
 impl<'a> Subject<'a> {
@@ -58,7 +58,7 @@ impl<'a> Subject<'a> {
     pub(crate) const fn of_record(
         record: &'a ConnectionRecord,
         seen: Option<&'a FingerprintRecord>,
-        interfaces: &'a [String],
+        interfaces: Option<&'a InterfaceNames>,
     ) -> Self {
         Self { event: EventRef::None, record: Some(record), seen, sensor: None, interfaces }
     }
@@ -102,7 +102,7 @@ impl<'a> Subject<'a> {
             EventRef::None => self.record?.interface,
             _ => self.context()?.interface,
         };
-        self.interfaces.get(index as usize).map(String::as_str)
+        self.interfaces?.get(index)
     }
 
     pub(super) const fn fingerprint(&self) -> Option<&'a FingerprintEvent<'a>> {

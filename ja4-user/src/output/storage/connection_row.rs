@@ -78,7 +78,7 @@ impl ConnectionRow<'_> {
             number += 1;
             statement.raw_bind_parameter(number, value)?;
         }
-        let subject = Subject::of_record(record, None, &[]);
+        let subject = Subject::of_record(record, None, None);
         for field in FIELDS.iter() {
             number += 1;
             statement.raw_bind_parameter(number, column(field.value(&subject)))?;

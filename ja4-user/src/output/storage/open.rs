@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -13,7 +14,7 @@ use super::rows::{RowWriter, RowsWritten};
 use super::schema;
 use super::version::Migrated;
 use super::write_op::{SensorRun, WriteOp};
-use crate::model::{EndReason, Time};
+use crate::model::{EndReason, InterfaceNames, Time};
 
 /// Opens the database, at the start and after failures.
 #[derive(Debug)]
@@ -29,6 +30,11 @@ pub(super) struct DatabaseOpener {
 pub(super) struct OpenDatabase {
     pub(super) database: Connection,
     pub(super) rows: RowWriter,
+    /// The current run, and its names of interfaces.
+    run: i64,
+    interfaces: Arc<InterfaceNames>,
+    /// The number of names that are stored.
+    stored_interfaces: usize,
     /// The log and shared-memory files of SQLite.
     beside: Vec<(PathBuf, Inode)>,
     /// Must outlive the connection: fields are dropped in order of declaration.
@@ -56,7 +62,16 @@ impl DatabaseOpener {
             Inode::at(&path).map(|inode| (path, inode))
         });
         let beside = beside.collect();
-        Ok((OpenDatabase { database, rows: RowWriter::new(run, next_id, newest, late), beside, lock }, migrated))
+        let opened = OpenDatabase {
+            database,
+            rows: RowWriter::new(run, next_id, newest, late),
+            run,
+            interfaces: Arc::clone(&self.run.interfaces),
+            stored_interfaces: 0,
+            beside,
+            lock,
+        };
+        Ok((opened, migrated))
     }
 }
 
@@ -65,7 +80,15 @@ impl OpenDatabase {
     pub(super) fn write<'a>(&mut self, operations: impl Iterator<Item = &'a WriteOp>) -> rusqlite::Result<RowsWritten> {
         let change = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let written = self.rows.write(&change, operations)?;
+        // After the rows, which refer to names that were added before.
+        let named = self.interfaces.len();
+        if named > self.stored_interfaces {
+            let names: Vec<_> = self.interfaces.iter().collect();
+            change
+                .execute("UPDATE sensor_run SET interfaces = ?2 WHERE id = ?1", params![self.run, json_list(&names)])?;
+        }
         change.commit()?;
+        self.stored_interfaces = named;
         Ok(written)
     }
 
@@ -77,7 +100,7 @@ impl OpenDatabase {
     /// Closes a database that its path no longer leads to. A moved file gets all rows. The log file is removed, or
     /// SQLite would apply it to the new file.
     pub(super) fn abandon(self) {
-        let Self { database, beside, lock, rows } = self;
+        let Self { database, beside, lock, rows, .. } = self;
         drop(rows);
         // Checkpoints the log into the file, which may no longer have a name.
         let _written = database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -133,7 +156,7 @@ fn record_run(database: &Connection, run: &SensorRun) -> rusqlite::Result<i64> {
             std::process::id(),
             env!("CARGO_PKG_VERSION"),
             run.sensor,
-            json_list(&run.interfaces),
+            "[]",
             json_list(&run.files),
         ],
     )?;

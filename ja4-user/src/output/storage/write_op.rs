@@ -1,8 +1,10 @@
 //! The operations of the writer.
 
+use std::sync::Arc;
+
 use crate::detect::first_seen::{self, FirstSeenFact};
 use crate::detect::profile::{self, ProfileRow};
-use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Time};
+use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, InterfaceNames, Time};
 
 /// Placeholder source of profile pairs before the id of the database is known. They are stored with that id.
 pub(crate) const OWN: &str = "here";
@@ -105,14 +107,15 @@ impl SavedStateLimits {
 }
 
 /// The start of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SensorRun {
     /// Time of the wall clock.
     pub started: Time,
     /// Name of the sensor.
     pub sensor: Option<String>,
-    /// Names of the interfaces, indexed by the interface of records.
-    pub interfaces: Vec<String>,
+    /// Names of the interfaces, indexed by the interface of records. Names that are added later are stored with the first
+    /// transaction after that.
+    pub interfaces: Arc<InterfaceNames>,
     /// Capture files of a replay.
     pub files: Vec<String>,
 }

@@ -75,7 +75,7 @@ impl Engine {
             learning_since,
             &memory.own,
             content,
-            context.interfaces.clone(),
+            Arc::clone(&context.interfaces),
             is_replay,
         );
         detectors.load(memory.first_seen, memory.profiles);

@@ -28,7 +28,7 @@ use crate::system::clock::wall_clock;
 const NOON: Time = Time(1_795_417_200_000_000_000);
 
 fn begin(path: &Path) -> (Arc<Engine>, Writer) {
-    let run = SensorRun { started: NOON, sensor: None, interfaces: Vec::new(), files: Vec::new() };
+    let run = SensorRun { started: NOON, sensor: None, interfaces: Arc::default(), files: Vec::new() };
     let options = WriterOptions {
         queue: 1,
         flush_after: Duration::from_millis(1),

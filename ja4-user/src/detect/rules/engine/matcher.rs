@@ -16,7 +16,7 @@ use super::super::stats::RuleStats;
 use super::super::window::WindowMeasure;
 use crate::detect::allowlist::Allowlist;
 use crate::model::field::{Field, FieldValue, Known, Subject, bit};
-use crate::model::{AddCounters, Alert, ConnectionRecord, FingerprintRecord, Method, Time};
+use crate::model::{AddCounters, Alert, ConnectionRecord, FingerprintRecord, InterfaceNames, Method, Time};
 use crate::units::HumanDuration;
 
 /// The rules in force, without their windows.
@@ -25,7 +25,7 @@ pub struct RuleMatcher {
     rules: Vec<MatcherRule>,
     plan: RulePlan,
     allowlist: Arc<Allowlist>,
-    interfaces: Vec<String>,
+    interfaces: Arc<InterfaceNames>,
     hasher: SeedableRandomState,
     /// Counters of rules that a reload removed.
     removed: RuleStats,
@@ -76,7 +76,12 @@ struct RulePlan {
 impl RuleMatcher {
     /// Returns a matcher of these rules. `interfaces` are names by the index in records.
     #[must_use]
-    pub fn new(set: &RuleSet, allowlist: Arc<Allowlist>, interfaces: Vec<String>, hasher: SeedableRandomState) -> Self {
+    pub fn new(
+        set: &RuleSet,
+        allowlist: Arc<Allowlist>,
+        interfaces: Arc<InterfaceNames>,
+        hasher: SeedableRandomState,
+    ) -> Self {
         let rules: Vec<_> = set.rules.iter().map(MatcherRule::new).collect();
         Self { plan: RulePlan::of(&rules), rules, allowlist, interfaces, hasher, removed: RuleStats::default() }
     }
@@ -84,7 +89,7 @@ impl RuleMatcher {
     /// Returns a matcher of other rules. Groups have the same hashes, and rules of the same name keep their counters.
     #[must_use]
     pub fn reloaded(&self, set: &RuleSet, allowlist: Arc<Allowlist>) -> Self {
-        let mut next = Self::new(set, allowlist, self.interfaces.clone(), self.hasher.clone());
+        let mut next = Self::new(set, allowlist, Arc::clone(&self.interfaces), self.hasher.clone());
         next.removed = self.removed;
         for old in &self.rules {
             match next.rules.iter_mut().find(|rule| rule.definition.name == old.definition.name) {
@@ -103,7 +108,7 @@ impl RuleMatcher {
 
     /// Calls `found` for each rule that counts a connection when it starts.
     pub fn start_matches(&self, record: &ConnectionRecord, mut found: impl FnMut(RuleMatch)) {
-        let subject = Subject::of_record(record, None, &self.interfaces);
+        let subject = Subject::of_record(record, None, Some(&self.interfaces));
         self.plan.start.iter().filter_map(|at| self.one(*at, &subject, record)).for_each(&mut found);
     }
 
@@ -119,7 +124,7 @@ impl RuleMatcher {
         mut found: impl FnMut(RuleMatch),
     ) {
         let plan = &self.plan;
-        let subject = Subject::of_record(record, event, &self.interfaces);
+        let subject = Subject::of_record(record, event, Some(&self.interfaces));
         let connection = Subject { seen: None, ..subject };
         let mut run = |at: usize, subject: &Subject<'_>| {
             if let Some(one) = self.one(at, subject, record) {
@@ -153,7 +158,7 @@ impl RuleMatcher {
 
     /// Calls `found` for each rule about alerts that counts a connection. It has ended, and its alerts are in the record.
     pub fn alert_matches(&self, record: &ConnectionRecord, found: impl FnMut(RuleMatch)) {
-        let subject = Subject::of_record(record, None, &self.interfaces);
+        let subject = Subject::of_record(record, None, Some(&self.interfaces));
         self.plan.alerts.iter().filter_map(|at| self.one(*at, &subject, record)).for_each(found);
     }
 
@@ -189,7 +194,7 @@ impl RuleMatcher {
         let rule = self.rules.get(usize::from(rule))?;
         let RuleDefinition { name, sid, description, severity, group_by, on, .. } = &*rule.definition;
         let event = event.filter(|_| *on == RuleEvent::Fingerprint);
-        let subject = &Subject::of_record(record, event, &self.interfaces);
+        let subject = &Subject::of_record(record, event, Some(&self.interfaces));
         let text = |field: &Field| Arc::from(field.get(subject).to_string());
         Some(Alert {
             time: now,

@@ -26,7 +26,7 @@ impl RuleEngine {
     /// Returns an engine without history.
     #[must_use]
     pub fn new(set: &RuleSet, allowlist: Arc<Allowlist>, limits: GroupLimits) -> Self {
-        let matcher = RuleMatcher::new(set, allowlist, Vec::new(), SeedableRandomState::random());
+        let matcher = RuleMatcher::new(set, allowlist, Arc::default(), SeedableRandomState::random());
         Self { matcher, windows: RuleWindows::new(set, limits) }
     }
 

@@ -1,21 +1,22 @@
 //! ArcSight's Common Event Format, version 0.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::text::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, visible};
 use crate::encode::EncodeContext;
-use crate::model::{Alert, Severity};
+use crate::model::{Alert, InterfaceNames, Severity};
 
 /// Writes alerts as CEF.
 #[derive(Debug)]
 pub(super) struct CefFormat {
     sensor: Option<String>,
-    interfaces: Vec<String>,
+    interfaces: Arc<InterfaceNames>,
 }
 
 impl CefFormat {
     pub(super) fn new(context: &EncodeContext) -> Self {
-        Self { sensor: context.sensor.clone(), interfaces: context.interfaces.clone() }
+        Self { sensor: context.sensor.clone(), interfaces: Arc::clone(&context.interfaces) }
     }
 
     /// Appends one line, without the line end.
@@ -62,7 +63,7 @@ impl CefFormat {
             }
             field("externalId", &flow.id.to_string());
         }
-        if let Some(name) = alert.interface.and_then(|index| self.interfaces.get(index as usize)) {
+        if let Some(name) = alert.interface.and_then(|index| self.interfaces.get(index)) {
             field("deviceInboundInterface", name);
         }
         if let Some(sensor) = &self.sensor {

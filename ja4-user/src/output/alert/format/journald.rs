@@ -1,10 +1,12 @@
 //! Entries of journald, in its native protocol: one `FIELD=value` per line
 //! (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>). `journalctl -t ja4sensor` lists them.
 
+use std::sync::Arc;
+
 use super::text::{self, sentence, visible};
 use crate::encode::EncodeContext;
 use crate::encode::clock::Clock;
-use crate::model::Alert;
+use crate::model::{Alert, InterfaceNames};
 
 /// Longest name of a field; journald ignores a field with a longer one.
 const MAX_NAME: usize = 64;
@@ -13,13 +15,13 @@ const MAX_NAME: usize = 64;
 #[derive(Debug)]
 pub(super) struct JournaldFormat {
     sensor: Option<String>,
-    interfaces: Vec<String>,
+    interfaces: Arc<InterfaceNames>,
     clock: Clock,
 }
 
 impl JournaldFormat {
     pub(super) fn new(context: &EncodeContext) -> Self {
-        Self { sensor: context.sensor.clone(), interfaces: context.interfaces.clone(), clock: Clock::new() }
+        Self { sensor: context.sensor.clone(), interfaces: Arc::clone(&context.interfaces), clock: Clock::new() }
     }
 
     /// Appends one entry. The fields are those of syslog's structured data, with the prefix `JA4_`.

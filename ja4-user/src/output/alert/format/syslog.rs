@@ -1,10 +1,12 @@
 //! Syslog messages (RFC 5424).
 
+use std::sync::Arc;
+
 use super::cef::CefFormat;
 use super::text::{fields, sentence, syslog_severity, visible};
 use crate::encode::EncodeContext;
 use crate::encode::clock::Clock;
-use crate::model::Alert;
+use crate::model::{Alert, InterfaceNames};
 
 /// The constant header fields of a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(super) struct SyslogFormat {
     clock: Clock,
     /// ` HOSTNAME APP-NAME PROCID `
     origin: Vec<u8>,
-    interfaces: Vec<String>,
+    interfaces: Arc<InterfaceNames>,
     cef: CefFormat,
 }
 
@@ -55,7 +57,7 @@ impl SyslogFormat {
             content,
             clock: Clock::new(),
             origin,
-            interfaces: context.interfaces.clone(),
+            interfaces: Arc::clone(&context.interfaces),
             cef: CefFormat::new(context),
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::encode::escape;
-use crate::model::{Alert, Severity};
+use crate::model::{Alert, InterfaceNames, Severity};
 
 /// Longest value in syslog, CEF and Slack, bytes. A dozen values with every byte escaped stay below 8 KiB, the size at
 /// which syslog receivers truncate a message.
@@ -67,7 +67,7 @@ pub(super) const fn syslog_severity(severity: Severity) -> u8 {
 pub(super) fn fields(
     alert: &Alert,
     raw: Option<&str>,
-    interfaces: &[String],
+    interfaces: &InterfaceNames,
     mut field: impl FnMut(&str, &str, usize),
 ) {
     field("rule", &alert.rule, MAX_VALUE);
@@ -81,7 +81,7 @@ pub(super) fn fields(
         field("confidence", &confidence.to_string(), MAX_VALUE);
     }
     field("suppressed", &alert.suppressed.to_string(), MAX_VALUE);
-    if let Some(name) = alert.interface.and_then(|index| interfaces.get(index as usize)) {
+    if let Some(name) = alert.interface.and_then(|index| interfaces.get(index)) {
         field("in_iface", name, MAX_VALUE);
     }
     if let Some(flow) = &alert.flow {

@@ -1,0 +1,228 @@
+//! Messages of rtnetlink about interfaces: the request for a list, its answers, and notifications.
+//!
+//! Formats: netlink(7) and rtnetlink(7); `include/uapi/linux/netlink.h` and `if_link.h` of Linux 6.18.
+
+use libc::{
+    AF_UNSPEC, IFF_LOOPBACK, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE,
+    NLMSG_ERROR, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK,
+};
+use nix::errno::Errno;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Bit mask of the type of an attribute, without the flags in the upper bits (`NLA_TYPE_MASK`).
+const ATTRIBUTE_TYPE: u16 = 0x3fff;
+
+/// `struct nlmsghdr`.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct MessageHeader {
+    len: u32,
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    port: u32,
+}
+
+/// `struct ifinfomsg`.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct LinkHeader {
+    family: u8,
+    padding: u8,
+    link_type: u16,
+    index: u32,
+    flags: u32,
+    changed: u32,
+}
+
+/// `struct rtattr`.
+#[derive(Clone, Copy, FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct AttributeHeader {
+    len: u16,
+    kind: u16,
+}
+
+/// An interface in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Link<'a> {
+    /// Its index in the kernel.
+    pub(super) index: u32,
+    /// Its name.
+    pub(super) name: &'a str,
+    /// `ARPHRD_*`.
+    pub(super) link_type: u16,
+    /// Whether it is up (`IFF_UP`).
+    pub(super) is_up: bool,
+    /// Whether it is a loopback interface.
+    pub(super) is_loopback: bool,
+    /// Its link-layer address; empty if it has none.
+    pub(super) address: &'a [u8],
+}
+
+/// A message about interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkMessage<'a> {
+    /// An interface exists: it was listed, has appeared, or has changed.
+    Exists(Link<'a>),
+    /// The interface with this index was deleted or moved to another network namespace.
+    Removed(u32),
+    /// The list is complete.
+    ListEnd,
+    /// The list is inconsistent, because interfaces changed while it was written.
+    ListInterrupted,
+    /// The kernel rejected the request.
+    Rejected(Errno),
+    /// Part of the datagram cannot be read.
+    Unreadable,
+}
+
+/// Returns the request for a list of all interfaces.
+pub(super) fn list_request(sequence: u32) -> Vec<u8> {
+    let len = size_of::<MessageHeader>() + size_of::<LinkHeader>();
+    let flags = (NLM_F_REQUEST | NLM_F_DUMP) as u16;
+    let header = MessageHeader { len: len as u32, kind: RTM_GETLINK, flags, sequence, port: 0 };
+    let link = LinkHeader { family: AF_UNSPEC as u8, padding: 0, link_type: 0, index: 0, flags: 0, changed: 0 };
+    [header.as_bytes(), link.as_bytes()].concat()
+}
+
+/// Calls `found` for each message about interfaces in a datagram.
+pub(super) fn messages<'a>(mut datagram: &'a [u8], mut found: impl FnMut(LinkMessage<'a>)) {
+    while !datagram.is_empty() {
+        let message = MessageHeader::read_from_prefix(datagram).ok().and_then(|(header, _)| {
+            let len = header.len as usize;
+            Some((header, datagram.get(size_of::<MessageHeader>()..len)?, len))
+        });
+        let Some((header, body, len)) = message else {
+            return found(LinkMessage::Unreadable);
+        };
+        if i32::from(header.flags) & NLM_F_DUMP_INTR != 0 {
+            found(LinkMessage::ListInterrupted);
+        }
+        match header.kind {
+            RTM_NEWLINK | RTM_DELLINK => link_message(header.kind, body).into_iter().for_each(&mut found),
+            kind if i32::from(kind) == NLMSG_DONE => found(LinkMessage::ListEnd),
+            kind if i32::from(kind) == NLMSG_ERROR => {
+                // 0 is an acknowledgment.
+                let number = i32::read_from_prefix(body).map_or(0, |(number, _)| number);
+                if number != 0 {
+                    found(LinkMessage::Rejected(Errno::from_raw(number.saturating_neg())));
+                }
+            }
+            _ => {}
+        }
+        datagram = datagram.get(len.next_multiple_of(4)..).unwrap_or_default();
+    }
+}
+
+/// Reads a message about one interface. Bridges send such messages about their ports, with an address family; these are
+/// skipped.
+fn link_message(kind: u16, body: &[u8]) -> Option<LinkMessage<'_>> {
+    let Ok((header, attributes)) = LinkHeader::read_from_prefix(body) else {
+        return Some(LinkMessage::Unreadable);
+    };
+    if i32::from(header.family) != AF_UNSPEC {
+        return None;
+    }
+    if kind == RTM_DELLINK {
+        return Some(LinkMessage::Removed(header.index));
+    }
+    let (mut name, mut address) = (None, &[][..]);
+    let mut rest = attributes;
+    while let Ok((attribute, _)) = AttributeHeader::read_from_prefix(rest) {
+        let len = usize::from(attribute.len);
+        let Some(value) = rest.get(size_of::<AttributeHeader>()..len) else {
+            return Some(LinkMessage::Unreadable);
+        };
+        match attribute.kind & ATTRIBUTE_TYPE {
+            IFLA_IFNAME => name = value.strip_suffix(b"\0").and_then(|name| str::from_utf8(name).ok()),
+            IFLA_ADDRESS => address = value,
+            _ => {}
+        }
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+    }
+    // A name that is not UTF-8 can neither be configured nor printed.
+    Some(LinkMessage::Exists(Link {
+        index: header.index,
+        name: name?,
+        link_type: header.link_type,
+        is_up: header.flags & IFF_UP as u32 != 0,
+        is_loopback: header.flags & IFF_LOOPBACK as u32 != 0,
+        address,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut bytes = [(4 + value.len() as u16).to_ne_bytes(), kind.to_ne_bytes()].concat();
+        bytes.extend_from_slice(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn message(kind: u16, flags: i32, body: &[u8]) -> Vec<u8> {
+        let len = (size_of::<MessageHeader>() + body.len()) as u32;
+        let header = MessageHeader { len, kind, flags: flags as u16, sequence: 1, port: 0 };
+        [header.as_bytes(), body].concat()
+    }
+
+    fn link(family: i32, index: u32, attributes: &[u8]) -> Vec<u8> {
+        let header =
+            LinkHeader { family: family as u8, padding: 0, link_type: 1, index, flags: IFF_UP as u32, changed: 0 };
+        [header.as_bytes(), attributes].concat()
+    }
+
+    fn eth0() -> Vec<u8> {
+        let attributes = [attribute(IFLA_ADDRESS, &[2; 6]), attribute(IFLA_IFNAME, b"eth0\0")].concat();
+        link(AF_UNSPEC, 7, &attributes)
+    }
+
+    const ETH0: Link<'static> =
+        Link { index: 7, name: "eth0", link_type: 1, is_up: true, is_loopback: false, address: &[2; 6] };
+
+    fn read(datagram: &[u8]) -> Vec<LinkMessage<'_>> {
+        let mut all = Vec::new();
+        messages(datagram, |message| all.push(message));
+        all
+    }
+
+    #[test]
+    fn every_message_of_a_datagram_is_read() {
+        let datagram = [
+            message(RTM_NEWLINK, 0, &eth0()),
+            message(RTM_DELLINK, 0, &link(AF_UNSPEC, 8, &[])),
+            message(RTM_NEWLINK, NLM_F_DUMP_INTR, &eth0()),
+            message(NLMSG_ERROR as u16, 0, &(-libc::EBUSY).to_ne_bytes()),
+            message(NLMSG_ERROR as u16, 0, &0_i32.to_ne_bytes()),
+            message(NLMSG_DONE as u16, 0, &[0; 4]),
+        ]
+        .concat();
+        let expected = [
+            LinkMessage::Exists(ETH0),
+            LinkMessage::Removed(8),
+            LinkMessage::ListInterrupted,
+            LinkMessage::Exists(ETH0),
+            LinkMessage::Rejected(Errno::EBUSY),
+            LinkMessage::ListEnd,
+        ];
+        assert_eq!(read(&datagram), expected);
+    }
+
+    #[test]
+    fn a_port_that_leaves_its_bridge_still_exists() {
+        let left = message(RTM_DELLINK, 0, &link(libc::AF_BRIDGE, 7, &attribute(IFLA_IFNAME, b"eth0\0")));
+        assert_eq!(read(&left), []);
+    }
+
+    #[test]
+    fn a_cut_datagram_is_detected() {
+        let datagram = message(RTM_NEWLINK, 0, &eth0());
+        for len in 1..datagram.len() {
+            let found = read(&datagram[..len]);
+            assert_eq!(found, [LinkMessage::Unreadable], "{len}");
+        }
+    }
+}
