@@ -186,6 +186,17 @@ fn an_invalid_file_does_not_prevent_the_replay_of_a_valid_one() {
 }
 
 #[test]
+fn an_option_names_capture_files_as_operands_do() {
+    let folder = TempDir::new().unwrap();
+    let (one, two) = (capture(folder.path()), folder.path().join("two.pcap"));
+    fs::copy(&one, &two).unwrap();
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    let operands = Sensor::new().run(&["replay", one, two]).ok();
+    assert_ne!(Sensor::new().run(&["replay", one]).ok().stdout(), operands.stdout());
+    assert_eq!(Sensor::new().run(&["replay", "-r", one, "-r", two]).ok().stdout(), operands.stdout());
+}
+
+#[test]
 fn an_invalid_command_line_has_its_own_exit_status() {
     let folder = TempDir::new().unwrap();
     let good = capture(folder.path());
@@ -194,6 +205,7 @@ fn an_invalid_command_line_has_its_own_exit_status() {
         &[][..],
         &["frobnicate"],
         &["replay"],
+        &["replay", "-r", good, good],
         &["replay", "--no-such-flag", good],
         &["replay", "--format", "xml", good],
         &["replay", "--shards", "0", good],

@@ -117,6 +117,66 @@ fn every_command_runs_as_written() {
     assert!(commands > 15, "only {commands} commands were found");
 }
 
+/// Returns the help of `command` and of all its subcommands, each with the words of its command line.
+fn help_texts(sensor: &Sensor, command: &[String]) -> Vec<(Vec<String>, String)> {
+    let arguments = [command, &["--help".to_owned()]].concat();
+    let text = sensor.run(&arguments).ok().stdout().to_owned();
+    let subcommands = text.split("\nCommands:\n").nth(1).unwrap_or_default();
+    let names = subcommands.lines().take_while(|line| !line.is_empty()).filter_map(|line| {
+        let name = line.strip_prefix("  ")?;
+        (!name.starts_with(' ')).then(|| name.split(' ').next().unwrap_or_default().to_owned())
+    });
+    let names: Vec<_> = names.filter(|name| name != "help").collect();
+    let mut texts = vec![(command.to_vec(), text)];
+    for name in names {
+        texts.extend(help_texts(sensor, &[command, &[name]].concat()));
+    }
+    texts
+}
+
+/// Returns the commands of the section `Examples` of a help text.
+fn examples(help: &str) -> Vec<&str> {
+    let section = help.split("\nExamples:\n").nth(1).unwrap_or_default();
+    section.lines().map_while(|line| line.strip_prefix("  ")).collect()
+}
+
+#[test]
+fn every_command_has_examples_that_run() {
+    let sensor = Sensor::new();
+    let prepared = working_folder();
+    let path = |name: &str| prepared.path().join(name).to_str().expect("temporary names are UTF-8").to_owned();
+    let (capture, database) = (path("capture.pcap"), path("ja4.db"));
+    sensor.run(&["replay", &capture, "--db", &database]).ok();
+    let profiles = sensor.run(&["profiles", "export", &database]).ok().stdout().to_owned();
+    fs::write(path("profiles.jsonl"), profiles).expect("the temporary folder is writable");
+    fs::copy(root().join("docs/examples/labels.toml"), path("labels.toml")).expect("the example is in the repository");
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let programs = sensor.binary().parent().expect("the binary is in a folder").to_owned();
+    let search = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&search)));
+    let search = search.expect("a search path");
+    let texts = help_texts(&sensor, &[]);
+    assert!(texts.len() > 15, "only {} commands were found", texts.len());
+    for (command, help) in &texts {
+        let examples = examples(help);
+        assert!(!examples.is_empty(), "{command:?} has no examples:\n{help}");
+        // Those with sudo read an interface.
+        for example in examples.into_iter().filter(|example| !example.starts_with("sudo ")) {
+            assert!(example.contains(&command.join(" ")), "{command:?}: {example}");
+            let folder = TempDir::new().expect("a temporary folder");
+            for name in ["capture.pcap", "ja4.db", "profiles.jsonl", "labels.toml"] {
+                fs::copy(path(name), folder.path().join(name)).expect("the temporary folder is writable");
+            }
+            let mut shell = Command::new("sh");
+            shell.args(["-c", example]).current_dir(folder.path());
+            shell.env("PATH", &search).env("NO_COLOR", "1").env_remove("RUST_LOG");
+            let outcome = Outcome::new(process::run(shell, &[], LIMIT));
+            if outcome.code() != Some(PRIVILEGE_MISSING) || require_bpf() {
+                assert_eq!(outcome.code(), Some(0), "{example}\n{outcome}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_console_block_states_whether_it_runs() {
     for block in blocks_in("console") {

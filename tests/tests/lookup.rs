@@ -55,8 +55,9 @@ fn a_value_of_the_builtin_table_has_its_name() {
 #[test]
 fn an_unknown_value_has_no_label_and_an_invalid_value_is_rejected() {
     let unknown = "t13d0101h2_000000000000_000000000000";
-    run(&["lookup", unknown]).ok().stdout_has("unknown");
-    assert_eq!(lookup(&[unknown]), [json!({ "type": "ja4", "value": unknown })]);
+    let searched = ["built-in labels", "built-in known-bad list"];
+    run(&["lookup", unknown]).ok().stdout_has("unknown").stdout_has(&searched.join(", "));
+    assert_eq!(lookup(&[unknown]), [json!({ "type": "ja4", "value": unknown, "searched": searched })]);
     run(&["lookup", "no\u{1b}[2Jsense"])
         .status(USAGE)
         .stderr_has("is not a fingerprint of any type")
@@ -91,6 +92,19 @@ fn a_value_of_several_owners_has_all_their_names_and_a_low_confidence() {
             "confidence": 30,
         }),
     );
+}
+
+#[test]
+fn a_lookup_without_a_result_names_the_searched_databases() {
+    let folder = TempDir::new().unwrap();
+    let entry = "type = 'ja4'\nvalue = 't13d0101h2_000000000001_000000000000'\nname = 'x'\n";
+    let labels = file(&folder, "mine.toml", &format!("[[entry]]\n{entry}"));
+    let bad = file(&folder, "bad.toml", "");
+    let options = ["--database", text(&labels), "--known-bad", text(&bad)];
+    let searched = |value: &str| lookup(&[&[value][..], &options[..]].concat())[0].get("searched").cloned();
+    let expected = json!(["built-in labels", text(&labels), text(&bad)]);
+    assert_eq!(searched("t13d0101h2_000000000000_000000000000"), Some(expected));
+    assert_eq!(searched("t13d0101h2_000000000001_000000000000"), None);
 }
 
 #[test]
@@ -184,7 +198,7 @@ fn a_tcp_fingerprint_has_hints_about_path_and_system() {
 #[test]
 fn ja4l_and_ja4ssh_values_have_hints() {
     let hops = lookup(&["62_113", "--type", "ja4l"]);
-    assert_eq!(hops, [json!({ "type": "ja4l", "value": "62_113", "hints": { "hops": 15 } })]);
+    assert_eq!(hops[0]["hints"], json!({ "hops": 15 }));
     run(&["lookup", "c76s76_c71s59_c0s70"]).ok().stdout_has("reverse");
     run(&["lookup", "c0s1460_c0s200_c36s0"]).ok().stdout_has("download");
     // The last, partial window has too few packets for a hint.

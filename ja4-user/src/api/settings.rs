@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -15,7 +16,7 @@ settings! {
     /// Section `[http]`: metrics, health and a read-only API.
     #[derive(Eq)]
     pub struct HttpSettings {
-        /// Address of the server; default: 127.0.0.1:9418, unless it is in use; `"off"`: none.
+        /// Address of the server, or a port on 127.0.0.1; default: 127.0.0.1:9418, unless it is in use; `"off"`: none.
         pub listen: ListenAddress = ListenAddress::default();
         /// Accepted host names of requests, besides addresses and `localhost`.
         pub hosts: Vec<String> = Vec::new();
@@ -59,6 +60,24 @@ impl ListenAddress {
     }
 }
 
+/// The text is neither an address with a port, nor a port, nor `off`.
+#[derive(Debug)]
+pub struct ListenAddressError;
+
+impl FromStr for ListenAddress {
+    type Err = ListenAddressError;
+
+    /// Parses `127.0.0.1:9418`, `[::1]:9418`, `localhost:9418` and `9418`, the last two on 127.0.0.1, and `off`.
+    fn from_str(text: &str) -> Result<Self, ListenAddressError> {
+        if matches!(text, "" | "off") {
+            return Ok(Self::Off);
+        }
+        let port = text.strip_prefix("localhost:").unwrap_or(text).parse::<u16>();
+        let address = port.map_or_else(|_| text.parse(), |port| Ok(SocketAddr::new(LOOPBACK.ip(), port)));
+        address.map(Self::Configured).map_err(|_| ListenAddressError)
+    }
+}
+
 impl<'de> Deserialize<'de> for ListenAddress {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct AddressVisitor;
@@ -71,10 +90,7 @@ impl<'de> Deserialize<'de> for ListenAddress {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ListenAddress, E> {
-                if matches!(text, "" | "off") {
-                    return Ok(ListenAddress::Off);
-                }
-                text.parse().map(ListenAddress::Configured).map_err(|_| {
+                text.parse().map_err(|_| {
                     let text = shown(text);
                     let message =
                         format_args!("'{text}' is not an address with a port; write \"{LOOPBACK}\", or \"off\"");

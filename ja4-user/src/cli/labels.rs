@@ -9,6 +9,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::examples::{self, section};
 use super::failure::Failure;
 use super::lookup::{LookupFormat, print};
 use super::settings::{refused, warn};
@@ -24,6 +25,7 @@ pub(super) struct LabelsCommand {
 #[derive(Debug, Subcommand)]
 enum LabelsAction {
     /// Count values, prefixes and names by fingerprint type, and invalid rows
+    #[command(after_long_help = section(examples::LABELS_INFO))]
     Info {
         /// Label databases: ja4plus-mapping.csv or TOML
         #[arg(required = true, value_name = "FILE")]
@@ -34,6 +36,7 @@ enum LabelsAction {
         format: LookupFormat,
     },
     /// Convert a label database to TOML
+    #[command(after_long_help = section(examples::LABELS_IMPORT))]
     Import {
         /// Label database: ja4plus-mapping.csv or TOML
         file: PathBuf,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::iter;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
@@ -80,7 +81,8 @@ impl LookupCommand {
         for (place, method) in methods.into_iter().enumerate() {
             let label = database.lookup(method, value);
             let bad = known_bad.check(method, value);
-            let answer = LookupResult::new(method, value, label.as_deref(), bad.as_deref());
+            let searched = if label.is_none() && bad.is_none() { self.databases() } else { Vec::new() };
+            let answer = LookupResult::new(method, value, label.as_deref(), bad.as_deref(), searched);
             match self.format {
                 LookupFormat::Json => out += &answer.json().map_err(Failure::run)?,
                 LookupFormat::Table => {
@@ -90,6 +92,16 @@ impl LookupCommand {
             }
         }
         print(&out)
+    }
+}
+
+impl LookupCommand {
+    /// The databases that are searched, in their order: labels, then known-bad lists.
+    fn databases(&self) -> Vec<String> {
+        let name = |path: &PathBuf| path.display().to_string();
+        let labels = iter::once("built-in labels".to_owned()).chain(self.database.iter().map(name));
+        let known_bad = self.known_bad.as_ref().map_or_else(|| "built-in known-bad list".to_owned(), name);
+        labels.chain(iter::once(known_bad)).chain(self.known_bad_extra.iter().map(name)).collect()
     }
 }
 
@@ -112,6 +124,9 @@ struct LookupResult<'a> {
     label: Option<LookupLabel<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     known_bad: Option<LookupKnownBad<'a>>,
+    /// The databases without a match, if no database has one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    searched: Vec<String>,
     #[serde(skip_serializing_if = "LookupInference::is_empty")]
     hints: LookupInference,
 }
@@ -186,7 +201,13 @@ impl LookupInference {
 }
 
 impl<'a> LookupResult<'a> {
-    fn new(method: Method, value: &'a str, label: Option<&'a Label>, bad: Option<&'a KnownBad>) -> Self {
+    fn new(
+        method: Method,
+        value: &'a str,
+        label: Option<&'a Label>,
+        bad: Option<&'a KnownBad>,
+        searched: Vec<String>,
+    ) -> Self {
         let label = label.map(|label| LookupLabel {
             name: &label.name,
             source: &label.source,
@@ -199,7 +220,7 @@ impl<'a> LookupResult<'a> {
             confidence: bad.confidence,
             note: &bad.note,
         });
-        Self { method: method.name(), value, label, known_bad, hints: LookupInference::of(method, value) }
+        Self { method: method.name(), value, label, known_bad, searched, hints: LookupInference::of(method, value) }
     }
 
     fn json(&self) -> serde_json::Result<String> {
@@ -225,6 +246,9 @@ impl<'a> LookupResult<'a> {
         }
         if let Some(LookupKnownBad { pattern, category, confidence, note }) = &self.known_bad {
             row("known bad", &format!("{category}, confidence {confidence}: {note} ({pattern})"));
+        }
+        if !self.searched.is_empty() {
+            row("searched", &self.searched.join(", "));
         }
         let LookupInference { os, ipv4, ipv6, hops, session } = &self.hints;
         os.iter().for_each(|os| row("os", os));

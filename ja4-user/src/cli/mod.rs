@@ -2,6 +2,7 @@
 
 mod check;
 mod delivery_log;
+mod examples;
 mod failure;
 mod flags;
 mod history;
@@ -23,7 +24,7 @@ use crate::capture::object;
 
 /// JA4+ host sensor: fingerprints the handshakes on network interfaces and in capture files
 #[derive(Debug, Parser)]
-#[command(name = "ja4sensor", version, long_version = object::VERSION, after_long_help = EXIT_STATUS, max_term_width = 100)]
+#[command(name = "ja4sensor", version, long_version = object::VERSION, after_long_help = format!("{}\n\n{EXIT_STATUS}", examples::section(examples::SENSOR)), max_term_width = 100)]
 struct Ja4Sensor {
     #[command(subcommand)]
     command: Command,
@@ -37,26 +38,37 @@ Exit status: 0 success; 1 failure at run time; 2 wrong usage or configuration; 3
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Fingerprint live traffic until SIGINT or SIGTERM
+    #[command(after_long_help = examples::section(examples::RUN))]
     Run(run::RunCommand),
     /// Fingerprint capture files (pcap or pcapng, plain or compressed with gzip or zstd)
+    #[command(after_long_help = examples::section(examples::REPLAY))]
     Replay(replay::ReplayCommand),
     /// Check whether the sensor can run with a configuration
+    #[command(after_long_help = examples::section(examples::CHECK))]
     Check(check::CheckCommand),
     /// Query connections, fingerprints or alerts of a database
+    #[command(after_long_help = examples::section(examples::QUERY))]
     Query(history::Query),
     /// Compare the fingerprints of two time windows of a database
+    #[command(after_long_help = examples::section(examples::DIFF))]
     Diff(history::Diff),
     /// Export connections of a database with their fingerprints
+    #[command(after_long_help = examples::section(examples::EXPORT))]
     Export(history::Export),
     /// List or delete first-seen values of a database
+    #[command(after_long_help = examples::section(examples::FIRST_SEEN))]
     FirstSeen(history::FirstSeenCommand),
     /// Export or import behaviour profiles
+    #[command(after_long_help = examples::section(examples::PROFILES))]
     Profiles(history::ProfilesCommand),
     /// Look up the label and the known-bad match of a fingerprint
+    #[command(after_long_help = examples::section(examples::LOOKUP))]
     Lookup(lookup::LookupCommand),
     /// Inspect or convert label databases
+    #[command(after_long_help = examples::section(examples::LABELS))]
     Labels(labels::LabelsCommand),
     /// Print the version, the digest of the kernel programs and the built-in features
+    #[command(after_long_help = examples::section(examples::VERSION))]
     Version,
 }
 

@@ -33,28 +33,32 @@ const WORTH_A_BAR: u64 = 64 << 20;
 #[derive(Debug, Args)]
 pub(super) struct ReplayCommand {
     /// Capture files, read in this order; - is standard input
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "read", value_name = "FILE")]
     files: Vec<PathBuf>,
 
+    /// Capture file, in place of FILE (repeatable)
+    #[arg(short, long, value_name = "FILE", conflicts_with = "files")]
+    read: Vec<PathBuf>,
+
     /// Number of threads; the output does not depend on it [default: number of CPUs]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(help_heading = "Limits", long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     shards: Option<u16>,
 
     /// Maximum number of tracked connections; the least recently used are evicted
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = "Limits", long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
 
     /// Idle time in capture time after which a connection ends, for example 120 (seconds) or 2m [default: none]
-    #[arg(long, value_name = "TIME", value_parser = idle)]
+    #[arg(help_heading = "Limits", long, value_name = "TIME", value_parser = idle)]
     idle_timeout: Option<HumanDuration>,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Tunnels")]
     tunnels: TunnelFlags,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Files")]
     settings: ConfigFlags,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     output: OutputFlags,
 }
 
@@ -82,7 +86,8 @@ impl ReplayCommand {
         let bar = Bar::default();
         let mut failures = Vec::new();
         let mut files = Vec::new();
-        for path in &self.files {
+        let paths = [self.files, self.read].concat();
+        for path in &paths {
             match CaptureFile::open_until(path, options.stop.clone()) {
                 Ok(file) => {
                     let bar = Arc::clone(&bar);
@@ -96,7 +101,7 @@ impl ReplayCommand {
         }
         let stop = options.stop.clone();
         let shutdown = Shutdown::watch(move || stop.set()).map_err(Failure::run)?;
-        let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let names = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let mode = PipelineMode {
             first_seen: config.first_seen.clone(),
             rule_groups: GroupLimits::default(),

@@ -208,6 +208,10 @@ fn the_server_listens_on_loopback_by_default() {
     assert_eq!(listen("[http]\nlisten = ''"), ListenAddress::Off);
     assert_eq!(listen("[http]\nlisten = 'off'").address(), None);
     assert!(listen("[http]\nlisten = '127.0.0.1:9418'").is_configured());
+    for port_alone in ["9999", "localhost:9999"] {
+        let address = listen(&format!("[http]\nlisten = '{port_alone}'")).address();
+        assert_eq!(address, Some("127.0.0.1:9999".parse().unwrap()), "{port_alone}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.toml");
     fs::write(&path, "[http]\nlisten = '0.0.0.0:9418'").unwrap();

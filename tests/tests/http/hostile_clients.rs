@@ -187,4 +187,10 @@ fn a_port_in_use_ends_the_sensor_before_it_attaches() {
     let outcome = Sensor::new().run(&["run", "-i", "lo", "--http", "192.0.2.1:9404"]);
     outcome.status(2).stderr_has("this host has no such address");
     Sensor::new().run(&["run", "-i", "lo", "--http", "localhost"]).status(2).stderr_has("--http");
+    // A port alone is one on 127.0.0.1, where this listener has it.
+    let port = address.split_once(':').unwrap().1;
+    for port_alone in [port.to_owned(), format!("localhost:{port}")] {
+        let outcome = Sensor::new().run(&["run", "-i", "lo", "--http", &port_alone]);
+        outcome.status(1).stderr_has_one_line().stderr_has(&error);
+    }
 }

@@ -136,6 +136,44 @@ fn a_query_returns_the_matching_rows() {
 }
 
 #[test]
+fn a_database_is_named_by_the_first_operand_or_by_an_option() {
+    let folder = TempDir::new().unwrap();
+    let path = write_database(folder.path());
+    let path = path.to_str().unwrap();
+    let output = |arguments: &[&str]| Sensor::new().run(arguments).ok().stdout().to_owned();
+    let window = ["2026-11-23T07:00:00Z..2026-11-23T08:30:00Z", "2026-11-23T08:30:00Z..2026-11-23T09:00:00Z"];
+    for (operand, option) in [
+        (vec!["query", path], vec!["query", "--db", path]),
+        (vec!["query", path, "alerts"], vec!["query", "alerts", "--db", path]),
+        (vec!["diff", path, window[0], window[1]], vec!["diff", window[0], window[1], "--db", path]),
+        (vec!["export", path, "-o", "-"], vec!["export", "--db", path, "-o", "-"]),
+        (vec!["first-seen", "list", path], vec!["first-seen", "list", "--db", path]),
+    ] {
+        let by_operand = output(&operand);
+        assert!(by_operand.lines().count() > 1, "{operand:?}: {by_operand}");
+        assert_eq!(by_operand, output(&option), "{operand:?}");
+    }
+    let refused = |arguments: &[&str], message: &str| {
+        Sensor::new().run(arguments).status(2).stderr_has(message).stderr_has_one_line();
+    };
+    refused(&["query"], "no database given");
+    refused(&["query", path, "rows"], "'rows' for WHAT: expected connections, fingerprints or alerts");
+    refused(&["query", path, "alerts", "--db", path], "both name a database");
+    refused(&["diff", path, window[0]], "FILE A B");
+    Sensor::new().run(&["export", "-o", "-"]).status(2).stderr_has("<FILE>");
+}
+
+#[test]
+fn a_time_ago_needs_no_minus() {
+    let folder = TempDir::new().unwrap();
+    let path = write_database(folder.path());
+    sensor(&["query"], &path, &["--since", "5000d"]).status(2).stderr_has("longer than ten years");
+    // The connection that is still open ends now.
+    assert_eq!(flows(&path, "connections", &["--since", "10m"]), flows(&path, "connections", &["--since", "-10m"]));
+    assert_eq!(flows(&path, "connections", &["--since", "3000d", "--until", "10m"]).len(), 64);
+}
+
+#[test]
 fn a_row_has_all_attributes() {
     let folder = TempDir::new().unwrap();
     let path = write_database(folder.path());

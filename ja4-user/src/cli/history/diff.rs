@@ -1,42 +1,57 @@
 //! `ja4sensor diff`.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use anyhow::anyhow;
 use clap::Args;
 
 use super::times::window;
-use super::{RowFormat, Source, csv, json, stdout, table};
+use super::{RowFormat, TimeLimit, csv, json, operand, split_database, stdout, table};
 use crate::cli::failure::Failure;
 use crate::model::Method;
-use crate::output::storage::{DiffOptions, DiffWindow};
+use crate::output::storage::DiffOptions;
+
+/// The usage: a database named by `--db` leaves out FILE.
+const USAGE: &str = "ja4sensor diff [OPTIONS] <FILE> <A> <B>\n       ja4sensor diff [OPTIONS] --db <FILE> <A> <B>";
 
 /// Compare two time windows: new, gone, spiked and dropped values.
 #[derive(Debug, Args)]
+#[command(override_usage = USAGE)]
 pub(in crate::cli) struct Diff {
-    /// The first window: SINCE..UNTIL, such as -2d..-1d or 2026-11-22..2026-11-23
-    #[arg(value_name = "A", value_parser = window, allow_hyphen_values = true)]
-    a: DiffWindow,
+    /// Database; left out if --db names it
+    #[arg(value_name = "FILE", allow_hyphen_values = true)]
+    first: Option<OsString>,
+
+    /// The first window: SINCE..UNTIL, such as 2d..1d or 2026-11-22..2026-11-23
+    #[arg(value_name = "A", allow_hyphen_values = true)]
+    second: Option<OsString>,
 
     /// The second window
-    #[arg(value_name = "B", value_parser = window, allow_hyphen_values = true)]
-    b: DiffWindow,
+    #[arg(value_name = "B", allow_hyphen_values = true)]
+    third: Option<OsString>,
+
+    /// Database, in place of FILE
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
 
     #[command(flatten)]
-    source: Source,
+    limits: TimeLimit,
 
     /// Factor between the rates of the windows that is a spike or a drop
-    #[arg(long, value_name = "FACTOR", default_value_t = 3.0)]
+    #[arg(long, help_heading = "Filter", value_name = "FACTOR", default_value_t = 3.0)]
     factor: f64,
 
     /// Minimum count of a spike or drop, in the window with more
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, help_heading = "Filter", value_name = "N", default_value_t = 10)]
     minimum: u64,
 
     /// Only these methods, with commas [default: all except ja4l and ja4ls, because their values seldom repeat]
-    #[arg(long = "type", value_name = "METHODS", value_delimiter = ',')]
+    #[arg(long = "type", help_heading = "Filter", value_name = "METHODS", value_delimiter = ',')]
     methods: Vec<Method>,
 
     /// Format of the rows
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, help_heading = "Output", value_enum, default_value = "table")]
     format: RowFormat,
 }
 
@@ -45,10 +60,15 @@ impl Diff {
         if !(self.factor.is_finite() && self.factor >= 1.0) {
             return Err(Failure::usage(anyhow!("--factor has to be 1 or more")));
         }
+        let (database, operands) = split_database(self.db, [self.first, self.second, self.third])?;
+        let [a, b] = &*operands else {
+            return Err(Failure::usage(anyhow!("expected one database and two windows: FILE A B, or --db FILE A B")));
+        };
+        let windows = [operand("A", a, window)?, operand("B", b, window)?];
         let defaults = DiffOptions::default();
         let methods = if self.methods.is_empty() { defaults.methods } else { self.methods };
         let options = DiffOptions { factor: self.factor, minimum: self.minimum, methods };
-        let diff = self.source.open()?.diff([self.a, self.b], &options).map_err(Failure::run)?;
+        let diff = self.limits.open(&database)?.diff(windows, &options).map_err(Failure::run)?;
         for (name, total) in ["first", "second"].iter().zip(diff.totals) {
             if total == 0 {
                 eprintln!("ja4sensor: nothing was seen in the {name} window");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use super::{FilterFlags, LineWriter, Runs, Source, stdout};
+use super::{DatabaseFile, FilterFlags, LineWriter, Runs, TimeLimit, stdout};
 use crate::capture::StopFlag;
 use crate::cli::failure::Failure;
 use crate::encode::{Format, Formatter};
@@ -26,17 +26,20 @@ const MODE: u32 = 0o600;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {
     /// File to create; - is standard output
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, help_heading = "Output", value_name = "FILE")]
     output: PathBuf,
 
     #[command(flatten)]
-    source: Source,
+    database: DatabaseFile,
 
     #[command(flatten)]
+    limits: TimeLimit,
+
+    #[command(flatten, next_help_heading = "Filter")]
     filter: FilterFlags,
 
     /// Format of the file
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, help_heading = "Output", value_enum, default_value_t)]
     format: ExportFormat,
 }
 
@@ -54,7 +57,7 @@ impl Export {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
         let filter = self.filter.filter(None, true)?;
         // An export has no time limit by default.
-        let reader = self.source.open_for(0)?;
+        let reader = self.limits.open_for(0, self.database.path())?;
         let to_stdout = self.output == Path::new("-");
         let out = if to_stdout { stdout()? } else { LineWriter::new(create(&self.output)?) };
         let stop = StopFlag::default();

@@ -1,12 +1,11 @@
 //! `ja4sensor first-seen`.
 
-use std::path::PathBuf;
-
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 
-use super::{RowFormat, Source, csv, json, network, report_migration, stdout, table};
+use super::{DatabaseFile, RowFormat, TimeLimit, csv, json, network, report_migration, stdout, table};
+use crate::cli::examples::{self, section};
 use crate::cli::failure::Failure;
 use crate::model::Method;
 use crate::output::storage::FirstSeenRow;
@@ -23,8 +22,10 @@ pub(in crate::cli) struct FirstSeenCommand {
 #[derive(Debug, Subcommand)]
 enum FirstSeenAction {
     /// List first-seen values, most recently seen first
+    #[command(after_long_help = section(examples::FIRST_SEEN_LIST))]
     List(ListFirstSeen),
-    /// Delete first-seen values, which are new again when they are next seen
+    /// Delete first-seen values, which are new again when they are next seen; no sensor may be writing to the database
+    #[command(after_long_help = section(examples::FIRST_SEEN_DELETE))]
     Delete(DeleteFirstSeen),
 }
 
@@ -46,27 +47,29 @@ struct FirstSeenFlags {
 #[derive(Debug, Args)]
 struct ListFirstSeen {
     #[command(flatten)]
-    source: Source,
+    database: DatabaseFile,
 
     #[command(flatten)]
+    limits: TimeLimit,
+
+    #[command(flatten, next_help_heading = "Filter")]
     filter: FirstSeenFlags,
 
     /// Format of the rows
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, help_heading = "Output", value_enum, default_value = "table")]
     format: RowFormat,
 }
 
 #[derive(Debug, Args)]
 struct DeleteFirstSeen {
-    /// Database; no sensor may be writing to it
-    #[arg(long, value_name = "FILE")]
-    db: PathBuf,
-
     #[command(flatten)]
+    database: DatabaseFile,
+
+    #[command(flatten, next_help_heading = "Filter")]
     filter: FirstSeenFlags,
 
     /// Delete all values
-    #[arg(long)]
+    #[arg(long, help_heading = "Filter")]
     all: bool,
 }
 
@@ -88,7 +91,7 @@ impl From<FirstSeenFlags> for FirstSeenFilter {
 impl ListFirstSeen {
     fn run(self) -> Result<(), Failure> {
         let filter = FirstSeenFilter::from(self.filter);
-        let rows = self.source.open()?.first_seen(&filter).map_err(Failure::run)?;
+        let rows = self.limits.open(self.database.path())?.first_seen(&filter).map_err(Failure::run)?;
         let mut out = stdout()?;
         match self.format {
             RowFormat::Json => {}
@@ -118,9 +121,10 @@ impl DeleteFirstSeen {
         if is_selective == self.all {
             return Err(Failure::usage(anyhow!("name values by --value, --type or --host, or all by --all")));
         }
-        let deleted = delete_first_seen(&self.db, &self.filter.into()).map_err(Failure::run)?;
-        report_migration(&self.db, &deleted);
-        eprintln!("{}: {} deleted", self.db.display(), Counted(deleted.rows, "first-seen value"));
+        let database = self.database.path();
+        let deleted = delete_first_seen(database, &self.filter.into()).map_err(Failure::run)?;
+        report_migration(database, &deleted);
+        eprintln!("{}: {} deleted", database.display(), Counted(deleted.rows, "first-seen value"));
         Ok(())
     }
 }

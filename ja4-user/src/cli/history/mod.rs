@@ -12,6 +12,7 @@ mod table;
 mod times;
 
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,13 +35,47 @@ use crate::output::stdout::is_closed;
 use crate::output::storage::reader::{StoredAlert, StoredConnection, StoredRun};
 use crate::output::storage::{Changed, DatabaseReader, HistoryFilter, StorageError};
 
-/// The database and the time limit.
+/// The database of a command that has no other operands.
 #[derive(Debug, Args)]
-struct Source {
+struct DatabaseFile {
     /// Database
-    #[arg(long, value_name = "FILE")]
-    db: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "db")]
+    file: Option<PathBuf>,
 
+    /// Database, in place of FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    db: Option<PathBuf>,
+}
+
+impl DatabaseFile {
+    /// The path; clap requires one.
+    fn path(&self) -> &Path {
+        self.file.as_deref().or(self.db.as_deref()).unwrap_or(Path::new(""))
+    }
+}
+
+/// Separates the database from the operands that follow it. The database is the first operand, or else `--db`.
+fn split_database<const N: usize>(
+    db: Option<PathBuf>,
+    operands: [Option<OsString>; N],
+) -> Result<(PathBuf, Vec<OsString>), Failure> {
+    let mut operands: Vec<_> = operands.into_iter().flatten().collect();
+    match db {
+        Some(db) => Ok((db, operands)),
+        None if operands.is_empty() => Err(Failure::usage(anyhow!("no database given; name one as FILE or with --db"))),
+        None => Ok((PathBuf::from(operands.remove(0)), operands)),
+    }
+}
+
+/// Parses an operand as clap does. `name` is its name in the help.
+fn operand<T>(name: &str, text: &OsStr, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Failure> {
+    let text = text.to_string_lossy();
+    parse(&text).map_err(|error| Failure::usage(anyhow!("invalid value '{}' for {name}: {error}", text.escape_debug())))
+}
+
+/// The time limit of a query.
+#[derive(Debug, Args)]
+struct TimeLimit {
     /// Time limit in seconds; 0: none [default: 30, for export 0]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
@@ -49,14 +84,14 @@ struct Source {
 /// Default time limit of an interactive query, seconds.
 const TIMEOUT: u32 = 30;
 
-impl Source {
-    fn open(&self) -> Result<DatabaseReader, Failure> {
-        self.open_for(TIMEOUT)
+impl TimeLimit {
+    fn open(&self, database: &Path) -> Result<DatabaseReader, Failure> {
+        self.open_for(TIMEOUT, database)
     }
 
     /// Opens the database with this default time limit, seconds.
-    fn open_for(&self, seconds: u32) -> Result<DatabaseReader, Failure> {
-        DatabaseReader::open(&self.db, self.limit(seconds)).map_err(Failure::run)
+    fn open_for(&self, seconds: u32, database: &Path) -> Result<DatabaseReader, Failure> {
+        DatabaseReader::open(database, self.limit(seconds)).map_err(Failure::run)
     }
 
     fn limit(&self, default: u32) -> Option<Duration> {
@@ -68,7 +103,7 @@ impl Source {
 /// Filter of the rows.
 #[derive(Debug, Args)]
 struct FilterFlags {
-    /// Only events since this time: 2026-11-23T07:00:00Z, 2026-11-23, -2h, now
+    /// Only events since this time: 2026-11-23T07:00:00Z, 2026-11-23, 2h or -2h (two hours ago), now
     #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     since: Option<Time>,
 
@@ -235,14 +270,39 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct SourceArguments {
+    struct ExportArguments {
         #[command(flatten)]
-        source: Source,
+        database: DatabaseFile,
+
+        #[command(flatten)]
+        limit: TimeLimit,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<ExportArguments, clap::Error> {
+        ExportArguments::try_parse_from([&["export"], arguments].concat())
     }
 
     fn limit(arguments: &[&str], default: u32) -> Option<u64> {
-        let parsed = SourceArguments::try_parse_from([&["export", "--db", "a.db"], arguments].concat()).unwrap();
-        parsed.source.limit(default).map(|limit| limit.as_secs())
+        let parsed = parse(&[&["a.db"], arguments].concat()).unwrap();
+        parsed.limit.limit(default).map(|limit| limit.as_secs())
+    }
+
+    #[test]
+    fn a_database_is_named_once() {
+        assert_eq!(parse(&["a.db"]).unwrap().database.path(), Path::new("a.db"));
+        assert_eq!(parse(&["--db", "a.db"]).unwrap().database.path(), Path::new("a.db"));
+        assert!(parse(&[]).is_err() && parse(&["a.db", "--db", "b.db"]).is_err());
+    }
+
+    #[test]
+    fn the_first_operand_is_the_database_unless_an_option_names_it() {
+        let split = |db: Option<&str>, operands: [Option<&str>; 2]| {
+            let split = split_database(db.map(PathBuf::from), operands.map(|operand| operand.map(OsString::from)));
+            split.map(|(path, rest)| (path.display().to_string(), rest)).ok()
+        };
+        assert_eq!(split(None, [Some("a.db"), Some("x")]), Some(("a.db".to_owned(), vec!["x".into()])));
+        assert_eq!(split(Some("a.db"), [Some("x"), None]), Some(("a.db".to_owned(), vec!["x".into()])));
+        assert_eq!(split(None, [None, None]), None);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::{Source, report_migration, stdout};
+use super::{DatabaseFile, TimeLimit, report_migration, stdout};
+use crate::cli::examples::{self, section};
 use crate::cli::failure::Failure;
 use crate::detect::profile::{self, ProfileRow};
 use crate::output::storage::DatabaseReader;
@@ -26,8 +27,10 @@ pub(in crate::cli) struct ProfilesCommand {
 #[derive(Debug, Subcommand)]
 enum ProfilesAction {
     /// Export the behaviour profiles of a database as JSON lines
+    #[command(after_long_help = section(examples::PROFILES_EXPORT))]
     Export(ProfilesExport),
     /// Import behaviour profiles from other sensors (idempotent)
+    #[command(after_long_help = section(examples::PROFILES_IMPORT))]
     Import(ProfilesImport),
 }
 
@@ -43,12 +46,15 @@ impl ProfilesCommand {
 #[derive(Debug, Args)]
 struct ProfilesExport {
     #[command(flatten)]
-    source: Source,
+    database: DatabaseFile,
+
+    #[command(flatten)]
+    limits: TimeLimit,
 }
 
 impl ProfilesExport {
     fn run(self) -> Result<(), Failure> {
-        let rows = self.source.open()?.profiles().map_err(Failure::run)?;
+        let rows = self.limits.open(self.database.path())?.profiles().map_err(Failure::run)?;
         let mut out = stdout()?;
         profile::export(rows, &mut out.buffer).map_err(Failure::run)?;
         out.finish()?;

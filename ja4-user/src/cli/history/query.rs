@@ -1,38 +1,56 @@
 //! `ja4sensor query`.
 
+use std::ffi::OsString;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use super::{FilterFlags, LineWriter, RowFormat, Runs, Source, report_more, stdout, table};
+use super::{FilterFlags, LineWriter, RowFormat, Runs, TimeLimit, operand, report_more, split_database, stdout, table};
 use crate::cli::failure::Failure;
 use crate::encode::Formatter;
 use crate::model::field::place;
 use crate::output::storage::reader::{FingerprintWithConnection, QueryOutcome};
 use crate::output::storage::{DatabaseReader, HistoryFilter, StorageError};
 
+/// The usage: a database named by `--db` leaves out FILE.
+const USAGE: &str = "ja4sensor query [OPTIONS] <FILE> [WHAT]\n       ja4sensor query [OPTIONS] --db <FILE> [WHAT]";
+
 /// Query a database.
 #[derive(Debug, Args)]
+#[command(override_usage = USAGE)]
 pub(in crate::cli) struct Query {
-    /// Kind of rows
-    #[arg(value_enum, default_value_t, value_name = "WHAT")]
-    kind: QueryKind,
+    /// Database; left out if --db names it
+    #[arg(value_name = "FILE")]
+    first: Option<OsString>,
+
+    /// Kind of rows: connections, fingerprints or alerts [default: connections]
+    #[arg(value_name = "WHAT")]
+    second: Option<OsString>,
+
+    /// Database, in place of FILE
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
 
     #[command(flatten)]
-    source: Source,
+    limits: TimeLimit,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Filter")]
     filter: FilterFlags,
 
     /// Maximum number of rows, the newest ones; 0: all
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, help_heading = "Output", value_name = "N", default_value_t = 1000)]
     limit: u64,
 
     /// Format of the rows
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, help_heading = "Output", value_enum, default_value = "table")]
     format: RowFormat,
 }
+
+/// The kinds of rows, for an error.
+const KINDS: &str = "expected connections, fingerprints or alerts";
 
 /// Kind of rows.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -48,18 +66,24 @@ enum QueryKind {
 
 impl Query {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
+        let (database, operands) = split_database(self.db, [self.first, self.second])?;
+        if operands.len() > 1 {
+            return Err(Failure::usage(anyhow!("FILE and --db both name a database; name one")));
+        }
+        let parse = |text: &str| QueryKind::from_str(text, false).map_err(|_| KINDS.to_owned());
+        let kind = operands.first().map(|text| operand("WHAT", text, parse)).transpose()?.unwrap_or_default();
         let limit = (self.limit > 0).then_some(self.limit);
         let filter = self.filter.filter(limit, false)?;
-        let reader = self.source.open()?;
+        let reader = self.limits.open(&database)?;
         let runs = Runs::load(&reader).map_err(Failure::run)?;
         let mut out = stdout()?;
         let mut formatter = Formatter::new(self.format.into(), Arc::default());
-        header(self.kind, self.format, &formatter, &mut out.buffer);
-        let outcome = rows(self.kind, self.format, &reader, &filter, &runs, &mut formatter, &mut out);
+        header(kind, self.format, &formatter, &mut out.buffer);
+        let outcome = rows(kind, self.format, &reader, &filter, &runs, &mut formatter, &mut out);
         // Rows before an error are written.
         out.finish()?;
         if outcome.map_err(Failure::run)?.more {
-            report_more(&self.source.db, limit);
+            report_more(&database, limit);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::model::Time;
 use crate::output::storage::DiffWindow;
 use crate::units::{DurationError, HumanDuration};
 
-const FORMATS: &str = "write 2026-11-23T07:00:00Z, 2026-11-23 (UTC), now, or a time ago: -30s, -15m, -2h, -7d, -4w";
+const FORMATS: &str = "write 2026-11-23T07:00:00Z, 2026-11-23 (UTC), now, or a time ago: 30s, 15m, -2h, -7d, 4w";
 
 /// Parses a time: absolute, or relative to now.
 pub(super) fn time(text: &str) -> Result<Time, String> {
@@ -38,12 +38,11 @@ fn parse(text: &str, now: Time) -> Result<Time, String> {
     if text == "now" {
         return Ok(now);
     }
-    if let Some(ago) = text.strip_prefix('-') {
-        let ago: HumanDuration = ago.parse().map_err(|error| match error {
-            DurationError::Form(_) => FORMATS.to_owned(),
-            DurationError::TooLong(_) => error.to_string(),
-        })?;
-        return now.0.checked_sub(ago.nanoseconds()).map(Time).ok_or_else(|| "before 1970".to_owned());
+    // `10m` and `-10m` are ten minutes ago.
+    match text.strip_prefix('-').unwrap_or(text).parse::<HumanDuration>() {
+        Ok(ago) => return now.0.checked_sub(ago.nanoseconds()).map(Time).ok_or_else(|| "before 1970".to_owned()),
+        Err(error @ DurationError::TooLong(_)) => return Err(error.to_string()),
+        Err(DurationError::Form(_)) => {}
     }
     let absolute = text
         .parse::<Timestamp>()
@@ -76,10 +75,11 @@ mod tests {
         assert_eq!(parsed("-90s"), Ok(90));
         assert_eq!(parsed("-2h"), Ok(7_200));
         assert_eq!(parsed("-1w"), Ok(604_800));
-        for invalid in ["", "-", "-2", "2h", "-2y", "yesterday", "-h", "2026-13-01", "-2 h"] {
+        assert_eq!(parsed("10m"), Ok(600));
+        for invalid in ["", "-", "-2", "2026", "--2h", "-2y", "yesterday", "-h", "2026-13-01", "-2 h"] {
             assert_eq!(parse(invalid, NOW), Err(FORMATS.to_owned()), "{invalid}");
         }
-        for too_long in ["-5000w", "-99999999999999999999s"] {
+        for too_long in ["-5000w", "5000w", "-99999999999999999999s"] {
             assert!(parse(too_long, NOW).is_err_and(|error| error.contains("longer than ten years")), "{too_long}");
         }
         assert!(parse("1960-01-01", NOW).is_err());
@@ -89,6 +89,7 @@ mod tests {
     fn a_window_ends_after_its_start() {
         let seconds = |text: &str| window(text).map(|window| (window.until.0 - window.since.0) / 1_000_000_000);
         assert_eq!(seconds("-2h..-1h"), Ok(3_600));
+        assert_eq!(seconds("2h..now"), Ok(7_200));
         assert_eq!(seconds("2026-11-22..2026-11-23"), Ok(86_400));
         assert!(seconds("-1h..-2h").is_err());
         assert!(seconds("-1h").is_err());

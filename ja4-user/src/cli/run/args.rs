@@ -13,24 +13,25 @@ use crate::units::HumanDuration;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RunCommand {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Files")]
     files: ConfigFlags,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Capture")]
     capture: CaptureFlags,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Tunnels")]
     tunnels: TunnelFlags,
 
-    /// Address and port of /metrics, /healthz and the JSON API, or off [default: 127.0.0.1:9418]
-    #[arg(long, value_name = "ADDRESS:PORT", value_parser = web::listen)]
+    /// Address and port of /metrics, /healthz and the JSON API, a port on 127.0.0.1 such as 9999, or off
+    /// [default: 127.0.0.1:9418]
+    #[arg(long, help_heading = "HTTP", value_name = "[ADDRESS:]PORT", value_parser = web::listen)]
     http: Option<ListenAddress>,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     output: OutputFlags,
 
     /// Interval of stats events, for example 60 (seconds) or 5m; 0 means only at the end [default: 60]
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    #[arg(long, help_heading = "Output", value_name = "TIME", value_parser = seconds)]
     stats_interval: Option<HumanDuration>,
 }
 

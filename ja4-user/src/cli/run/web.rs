@@ -77,9 +77,6 @@ fn failure(error: HttpError) -> Failure {
 
 /// Parses `--http`.
 pub(super) fn listen(text: &str) -> Result<ListenAddress, String> {
-    if text == "off" {
-        return Ok(ListenAddress::Off);
-    }
-    let address = text.parse().map(ListenAddress::Configured);
-    address.map_err(|_| "expected an address and port such as 127.0.0.1:9418 or [::1]:9418, or off".to_owned())
+    let expected = "expected an address and port such as 127.0.0.1:9418 or [::1]:9418, a port, or off";
+    text.parse().map_err(|_| expected.to_owned())
 }
