@@ -39,6 +39,7 @@ pub mod hello;
 pub mod hello_builder;
 pub mod http;
 pub mod live;
+pub mod log;
 pub mod netns;
 pub mod outer_layer;
 pub mod packets;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tests::conversation::TcpConversation;
 use tests::hello::{self, Shape};
 use tests::random::SplitMix64;
-use tests::{Outcome, Sensor, bpf, process, require_tools};
+use tests::{Outcome, Sensor, bpf, log, process, require_tools};
 
 /// Exit status: the command line or the configuration is invalid.
 const USAGE: i32 = 2;
@@ -69,7 +69,7 @@ impl ConfigFolder {
     fn lines(&self, outcome: &Outcome) -> Vec<String> {
         let folder = format!("{}/", self.0.path().display());
         let text = outcome.stderr().replace(&folder, "");
-        text.lines().map(|line| line.strip_prefix("ja4sensor: ").unwrap_or(line).to_owned()).collect()
+        text.lines().map(|line| log::message(line).to_owned()).collect()
     }
 }
 

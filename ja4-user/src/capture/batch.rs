@@ -64,6 +64,13 @@ impl Batch {
         self.filled > BATCH_BYTES / 2
     }
 
+    /// Removes the frames after the first `most`. Returns their number.
+    pub(crate) fn truncate(&mut self, most: u64) -> u64 {
+        let before = self.frames.len();
+        self.frames.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        (before - self.frames.len()) as u64
+    }
+
     /// Removes the frames and their bytes, and keeps the memory.
     pub fn clear(&mut self) {
         self.filled = 0;

@@ -21,7 +21,8 @@ use zerocopy::{FromBytes, IntoBytes};
 pub(crate) const MAX_SHARDS: u32 = 64;
 
 /// The kernel's own types. The verifier needs them to check a function that takes a program's context.
-const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
+/// The kernel's type information.
+pub(crate) const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 
 /// `BPF_MAP_TYPE_RINGBUF`.
 const RINGBUF: u32 = 27;
@@ -154,7 +155,7 @@ pub struct Kernel {
     flows: MapData,
     recent: MapData,
     /// Log of the programs, in their debug build.
-    log: Option<EbpfLogger<StderrLog>>,
+    log: Option<EbpfLogger<ProgramLog>>,
 }
 
 impl Kernel {
@@ -182,7 +183,7 @@ impl Kernel {
             .load(object)
             .map_err(|error| load_error(&error))?;
         // Only a debug build of the programs has the map of the log.
-        let log = EbpfLogger::init_with_logger(&mut ebpf, StderrLog).ok();
+        let log = EbpfLogger::init_with_logger(&mut ebpf, ProgramLog).ok();
         let mut outer: ArrayOfMaps<MapData, MapData> = take(&mut ebpf, "RINGS")?;
         let mut consumers = Vec::new();
         for (index, ring) in (0..).zip(rings) {
@@ -213,7 +214,7 @@ impl Kernel {
         })
     }
 
-    /// Prints the log of a debug build of the programs.
+    /// Logs the messages of a debug build of the programs.
     pub(crate) fn flush_log(&mut self) {
         if let Some(log) = &mut self.log {
             log.flush();
@@ -360,16 +361,22 @@ pub(crate) struct LimitCounters {
     pub(crate) by_index: [[u64; 2]; RecordLimits::COUNT],
 }
 
-/// Prints log lines of the programs' debug build on standard error.
-struct StderrLog;
+/// Adds the messages of the programs' debug build to the log.
+struct ProgramLog;
 
-impl log::Log for StderrLog {
+impl log::Log for ProgramLog {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        eprintln!("{}: {}", record.target(), record.args());
+        let (target, text) = (record.target(), record.args());
+        match record.level() {
+            log::Level::Error => tracing::error!("{target}: {text}"),
+            log::Level::Warn => tracing::warn!("{target}: {text}"),
+            log::Level::Info => tracing::info!("{target}: {text}"),
+            log::Level::Debug | log::Level::Trace => tracing::debug!("{target}: {text}"),
+        }
     }
 
     fn flush(&self) {}

@@ -142,7 +142,7 @@ impl DeliveryLog {
                     storage.as_ref().map(WriterHandle::status).filter(|now| now.file_replaced > replaced)
                 {
                     replaced = status.file_replaced;
-                    log(&["the database file or its log was deleted or replaced".to_owned()]);
+                    tracing::error!("the database file or its log was deleted or replaced");
                 }
             }
         })?;
@@ -152,7 +152,9 @@ impl DeliveryLog {
     /// Logs the changes up to the end of the sinks, and the alerts that they have lost.
     pub(super) fn finish(self, last: &[SinkStats]) {
         log(&changes(&self.states, last.iter().map(Delivery::from)));
-        log(&last.iter().filter_map(loss).collect::<Vec<_>>());
+        for loss in last.iter().filter_map(loss) {
+            tracing::error!("{loss}");
+        }
     }
 }
 
@@ -163,7 +165,7 @@ fn changes(states: &Mutex<DeliveryStates>, deliveries: impl IntoIterator<Item = 
 
 fn log(lines: &[String]) {
     for line in lines {
-        eprintln!("ja4sensor: {line}");
+        tracing::warn!("{line}");
     }
 }
 

@@ -97,6 +97,12 @@ pub(super) fn seconds(text: &str) -> Result<HumanDuration, DurationError> {
     if bare { format!("{text}s").parse() } else { text.parse() }
 }
 
+/// Parses a duration that is not 0.
+pub(super) fn positive(text: &str) -> Result<HumanDuration, String> {
+    let time = seconds(text).map_err(|error| error.to_string())?;
+    if time.0.is_zero() { Err("expected a time longer than 0".to_owned()) } else { Ok(time) }
+}
+
 pub(super) fn idle(text: &str) -> Result<HumanDuration, String> {
     let span = seconds(text).map_err(|error| error.to_string())?;
     let (least, most) = (IDLE_TIMEOUT.start(), IDLE_TIMEOUT.end());

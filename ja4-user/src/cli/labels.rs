@@ -72,7 +72,7 @@ fn info(files: &[PathBuf], format: LookupFormat) -> Result<(), Failure> {
             // All errors but the last are printed here; the last becomes the error of the command.
             Err(error) => {
                 if let Some(earlier) = failed.replace(refused(error)) {
-                    eprintln!("ja4sensor: {earlier}");
+                    tracing::error!("{earlier}");
                 }
             }
         }

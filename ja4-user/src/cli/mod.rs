@@ -7,6 +7,7 @@ mod failure;
 mod flags;
 mod history;
 mod labels;
+mod log_flags;
 mod lookup;
 mod output;
 mod pipeline;
@@ -74,7 +75,27 @@ enum Command {
 
 /// Runs the command given by the process arguments.
 pub fn main() -> ExitCode {
-    let done = match Ja4Sensor::parse().command {
+    let command = Ja4Sensor::parse().command;
+    let started = match &command {
+        Command::Run(run) => run.log().start(),
+        Command::Replay(replay) => replay.log().start(),
+        _ => log_flags::start_plain(),
+    };
+    if started.is_err() {
+        // The failure is reported without the log that could not be started.
+        let _plain = log_flags::start_plain();
+    }
+    match started.and_then(|()| execute(command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<(), Failure> {
+    match command {
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(),
         Command::Check(check) => check.run(),
@@ -86,12 +107,5 @@ pub fn main() -> ExitCode {
         Command::Lookup(lookup) => lookup.run(),
         Command::Labels(labels) => labels.run(),
         Command::Version => version::run(),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("ja4sensor: {failure}");
-            failure.exit_code()
-        }
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn start(
             (lost > 0).then(|| Counted(lost, "database row").to_string())
         });
         if let Some(migrated) = writer.migrated {
-            eprintln!("ja4sensor: {}: {migrated}", path.display());
+            tracing::info!("{}: {migrated}", path.display());
         }
         let limits = SavedStateLimits::of(&first_seen, &loaded.content.profiles);
         let read = DatabaseReader::open(path, None).and_then(|reader| SavedState::read(&reader, &limits));
@@ -95,7 +95,7 @@ pub(super) fn start(
                 // A replay reports lost rows at its end.
                 if let Some(why) = open_error.filter(|_| !is_replay) {
                     let why = why.one_line();
-                    eprintln!("ja4sensor: warning: {why}; the sensor continues, counts lost rows and retries");
+                    tracing::warn!("{why}; the sensor continues, counts lost rows and retries");
                 }
                 let is_restored = read.is_ok();
                 saved = read.unwrap_or_default();
@@ -158,9 +158,9 @@ fn restore_later(
             match DatabaseReader::open(&path, None).and_then(|reader| SavedState::read(&reader, &limits)) {
                 Ok(saved) => {
                     if is_restored {
-                        eprintln!("ja4sensor: {file}: reopened; the saved state is written to it");
+                        tracing::warn!("{file}: reopened; the saved state is written to it");
                     } else {
-                        eprintln!("ja4sensor: {file}: opened; its saved state is restored");
+                        tracing::info!("{file}: opened; its saved state is restored");
                     }
                     is_restored = true;
                     if sender.send(saved).is_err() {
@@ -168,7 +168,7 @@ fn restore_later(
                         return;
                     }
                 }
-                Err(error) => eprintln!("ja4sensor: warning: {error}; its saved state is restored at the next start"),
+                Err(error) => tracing::warn!("{error}; its saved state is restored at the next start"),
             }
             drop(reading);
         }

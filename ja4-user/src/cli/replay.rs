@@ -1,6 +1,7 @@
 //! `ja4sensor replay`: capture files through the same filter and shards as live traffic.
 
 use std::io::{self, IsTerminal, Write};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::Failure;
 use super::flags::{TunnelFlags, idle};
+use super::log_flags::LogFlags;
 use super::output::OutputFlags;
 use super::pipeline::{self, Outputs, PipelineMode};
 use super::settings::ConfigFlags;
@@ -52,6 +54,10 @@ pub(super) struct ReplayCommand {
     #[arg(help_heading = "Limits", long, value_name = "TIME", value_parser = idle)]
     idle_timeout: Option<HumanDuration>,
 
+    /// End after this number of packets of the files. Packets of an unsupported link type do not count
+    #[arg(long, help_heading = "Limits", value_name = "N")]
+    count: Option<NonZeroU64>,
+
     #[command(flatten, next_help_heading = "Tunnels")]
     tunnels: TunnelFlags,
 
@@ -60,9 +66,17 @@ pub(super) struct ReplayCommand {
 
     #[command(flatten, next_help_heading = "Output")]
     output: OutputFlags,
+
+    #[command(flatten, next_help_heading = "Log")]
+    log: LogFlags,
 }
 
 impl ReplayCommand {
+    /// The options of the log.
+    pub(super) const fn log(&self) -> &LogFlags {
+        &self.log
+    }
+
     pub(super) fn run(self) -> Result<(), Failure> {
         let OpenedConfig { config, loaded, .. } = self.settings.open(|config| {
             self.tunnels.apply(&mut config.tunnels);
@@ -82,6 +96,7 @@ impl ReplayCommand {
             context: Arc::new(config.output.context()),
             continue_without_output: false,
             stop: StopFlag::default(),
+            max_packets: self.count.map_or(u64::MAX, NonZeroU64::get),
         };
         let bar = Bar::default();
         let mut failures = Vec::new();
@@ -179,7 +194,7 @@ fn end(mut failures: Vec<Error>, with: fn(Error) -> Failure) -> Result<(), Failu
         return Ok(());
     };
     for failure in failures {
-        eprintln!("ja4sensor: {:#}", failure);
+        tracing::error!("{:#}", failure);
     }
     Err(with(last))
 }
@@ -193,7 +208,7 @@ fn lock(bar: &Bar) -> MutexGuard<'_, Option<ProgressBar>> {
 
 /// Writes a line to standard error, above the progress bar.
 fn warn(bar: &Bar, notice: &UnsupportedLinkNotice) {
-    let print = || eprintln!("ja4sensor: {notice}");
+    let print = || tracing::warn!("{notice}");
     match &*lock(bar) {
         Some(bar) => bar.suspend(print),
         None => print(),

@@ -43,7 +43,7 @@ pub(super) fn open(path: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Resu
 /// Prints warnings, one per line.
 pub(super) fn warn(warnings: &[Diagnostic]) {
     for warning in warnings {
-        eprintln!("ja4sensor: warning: {warning}");
+        tracing::warn!("{warning}");
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn refused(report: Diagnostics) -> Failure {
         return Failure::usage(report);
     };
     for line in others {
-        eprintln!("ja4sensor: {line}");
+        tracing::error!("{line}");
     }
     Failure::usage(anyhow!("{last}"))
 }

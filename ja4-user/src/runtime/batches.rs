@@ -84,6 +84,10 @@ struct ReplayFiles<'a> {
     defragmenter: Defragmenter,
     /// Packets of the files read so far.
     packets: PacketsRead,
+    /// Packets that may still be processed.
+    remaining: u64,
+    /// Packets that were read with the last one but are over the limit.
+    over_limit: u64,
 }
 
 /// Batches that were read.
@@ -121,6 +125,7 @@ impl<'a> Batches<'a> {
         filter_config: &'a FilterConfig,
         on_progress: OnProgress<'a>,
         stop: StopFlag,
+        max_packets: u64,
     ) -> Self {
         let files = ReplayFiles {
             files: files.into(),
@@ -132,6 +137,8 @@ impl<'a> Batches<'a> {
             stopped: false,
             defragmenter: Defragmenter::new(&DefragLimits::default()),
             packets: PacketsRead::default(),
+            remaining: max_packets,
+            over_limit: 0,
         };
         Self {
             files: Mutex::new(files),
@@ -216,6 +223,7 @@ impl<'a> Batches<'a> {
         for file in &files.files {
             files.packets.add(file);
         }
+        files.packets.total -= files.over_limit;
         let ReplayFiles { errors, stopped, packets, defragmenter, .. } = files;
         ReadSummary { errors, stopped, fragments: defragmenter.stats(), packets }
     }
@@ -277,13 +285,17 @@ impl ReplayFiles<'_> {
     fn read(&mut self, batch: &mut Batch) -> bool {
         loop {
             self.stopped |= !self.files.is_empty() && self.stop.is_set();
-            let Some(file) = self.files.front_mut().filter(|_| !self.stopped) else {
+            let Some(file) = self.files.front_mut().filter(|_| !self.stopped && self.remaining > 0) else {
                 return false;
             };
             let filled = file.fill(batch);
             (self.on_progress)(self.current, file.progress());
             match filled {
-                Ok(true) => return true,
+                Ok(true) => {
+                    self.over_limit += batch.truncate(self.remaining);
+                    self.remaining -= batch.frames().len() as u64;
+                    return true;
+                }
                 // The stop flag may have ended a pipe.
                 _ if self.stop.is_set() => {
                     self.stopped = true;

@@ -62,6 +62,8 @@ pub struct ReplayOptions {
     pub continue_without_output: bool,
     /// Flag that ends the replay early.
     pub stop: StopFlag,
+    /// Packets after which the replay ends.
+    pub max_packets: u64,
 }
 
 /// The outcome of a replay.
@@ -103,7 +105,8 @@ pub fn replay<W: Write + Send>(
     let mut header = Vec::new();
     engine.formatters().header(&mut header);
     out.write_all(&header)?;
-    let batches = Batches::new(files, threads, LANES, &filter_config, on_progress, options.stop.clone());
+    let batches =
+        Batches::new(files, threads, LANES, &filter_config, on_progress, options.stop.clone(), options.max_packets);
     let limit = ConnectionLimit::new(threads, LANES as usize, options.limits.connections.max(1));
     let worker = |thread: usize| ReplayWorker::new(thread, threads, options, &filter_config, &limit);
     let (shares, (mut out, mut write_error)) = if threads == 1 {

@@ -1,6 +1,7 @@
 //! The operating system: clocks, signals, shutdown, privileges, service manager.
 
 pub mod clock;
+pub(crate) mod log;
 pub(crate) mod loopback_host;
 pub(crate) mod memory;
 pub mod notify;

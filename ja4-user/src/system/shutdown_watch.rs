@@ -98,7 +98,7 @@ impl Shutdown {
             let unfinished = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
             let lost: Vec<_> = unfinished.iter().filter_map(|of| of()).collect();
             let lost = if lost.is_empty() { String::new() } else { format!("; lost: {}", lost.join(", ")) };
-            eprintln!("ja4sensor: shutdown took longer than {limit} s, ended by the watchdog{lost}");
+            tracing::error!("shutdown took longer than {limit} s, ended by the watchdog{lost}");
             drop(reported);
         };
         if thread::Builder::new().name("overdue".to_owned()).spawn(report).is_ok() {

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::process::{send, until, wait};
-use tests::{Namespace, Sensor, stats_u64};
+use tests::{Namespace, Sensor, log, stats_u64};
 
 /// Timeout for verifying and attaching the eBPF programs.
 const READY: Duration = Duration::from_secs(20);
@@ -96,7 +96,7 @@ impl Live {
 
     /// Returns the first line of stderr, which names the attached hooks.
     pub(crate) fn hooks(&self) -> String {
-        self.stderr().lines().next().unwrap_or_default().to_owned()
+        log::message(self.stderr().lines().next().unwrap_or_default()).to_owned()
     }
 
     /// Returns the process ID.

@@ -6,7 +6,7 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 use tests::process::until;
-use tests::{RunningSensor, Wire, stats_u64, values};
+use tests::{RunningSensor, Wire, log, stats_u64, values};
 
 use super::live::{SOON, assert_nothing_lost, connect, connect_once, exclusive, listen, signal, start, terminate};
 use super::*;
@@ -26,7 +26,7 @@ fn reload(sensor: &RunningSensor) -> String {
     signal(sensor, Signal::SIGHUP);
     let logged = || sensor.stderr()[before..].to_owned();
     let reported = until(SOON, || {
-        logged().contains("ja4sensor: configuration reloaded") || logged().contains("configuration not reloaded")
+        logged().contains("configuration reloaded\n") || logged().contains("configuration not reloaded")
     });
     assert!(reported, "{}", sensor.stderr());
     logged()
@@ -179,7 +179,7 @@ fn a_reload_reports_errors_and_settings_that_need_a_restart() {
     // Adds a sink.
     let sink = "[[alerts.sink]]\ntype = \"file\"\npath = \"alerts.json\"\n";
     config(&format!("[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
-    assert_eq!(reload(&sensor), "ja4sensor: configuration reloaded\n");
+    assert_eq!(log::message(&reload(&sensor)), "configuration reloaded\n");
     assert_fired(1, 2);
     let alerts_file = || fs::read_to_string(folder.path("alerts.json")).unwrap_or_default();
     assert!(until(SOON, || alerts_file().contains("\"added\"")), "{}", alerts_file());
@@ -187,7 +187,7 @@ fn a_reload_reports_errors_and_settings_that_need_a_restart() {
     // Settings that need a restart are reported; the others apply.
     config(&format!("[capture]\nidle_timeout = \"9s\"\n[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
     let logged = reload(&sensor);
-    assert!(logged.contains("warning: changes of capture take effect at the next start"), "{logged}");
+    assert!(logged.contains("WARN changes of capture take effect at the next start"), "{logged}");
 
     // All errors are reported and nothing is applied, not even the valid sinks.
     config("[rules]\nfiles = [\"rules.toml\", \"none.toml\"]\n[first_sen]\n");
@@ -228,7 +228,7 @@ fn extra_known_bad_patterns_are_reloaded() {
         "[[pattern]]\ntype = \"ja4\"\nmatch = \"{value}\"\ncategory = \"c2\"\nconfidence = 90\nnote = \"seen here\"\n"
     );
     fs::write(folder.path("extra.toml"), pattern).unwrap();
-    assert_eq!(reload(&sensor), "ja4sensor: configuration reloaded\n");
+    assert_eq!(log::message(&reload(&sensor)), "configuration reloaded\n");
     connect(&wire, ports[1], 1, &hello);
     sensor.wait_for("the alert", |events| !alerts(events, "known_bad").is_empty());
     let events = terminate(sensor);

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::process::until;
-use tests::{Namespace, RunningSensor, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
+use tests::{Namespace, RunningSensor, Sensor, Wire, events, log, require_bpf, require_tools, stats_u64};
 
 /// Timeout of any wait. Most operations finish within milliseconds.
 const SOON: Duration = Duration::from_secs(20);
@@ -68,7 +68,7 @@ impl HttpSensor {
         let mut address = None;
         let serves = until(SOON, || {
             let stderr = sensor.stderr();
-            address = stderr.lines().find_map(|line| line.strip_prefix("http: serving on ")?.parse().ok());
+            address = log::http_address(&stderr);
             address.is_some()
         });
         assert!(serves, "{}", sensor.stderr());

@@ -4,6 +4,7 @@ mod capture_points;
 mod carriers;
 mod counters;
 mod detaching;
+mod end;
 mod event_files;
 mod every_method;
 mod floods;

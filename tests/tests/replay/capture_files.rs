@@ -4,6 +4,7 @@ use super::*;
 
 use tests::packets::{ETHERNET, link_headers};
 use tests::pcapng::{IEEE_802_15_4, PcapngFile, RAW_IP};
+use tests::stats_u64;
 
 const ETHERNET_LINK: u16 = ETHERNET as u16;
 
@@ -158,4 +159,28 @@ fn sections_with_different_interfaces_are_one_capture() {
     assert_eq!(all_values(&events), all_values(&replay(&conversation)));
     assert_eq!(events::of_type(&events, "connection").len(), 1);
     assert_eq!(unsupported(&events, conversation.packets().len()), 0);
+}
+
+#[test]
+fn a_replay_ends_after_a_number_of_packets() {
+    let conversation = plain();
+    let folder = TempDir::new().unwrap();
+    let path = conversation.save(folder.path(), "tls.pcap");
+    let path = path.to_str().unwrap();
+    let packets = conversation.packets().len() as u64;
+    let read = |count: u64, threads: &str| {
+        let count = count.to_string();
+        let arguments = ["replay", path, path, "--count", &count, "--shards", threads];
+        let outcome = Sensor::new().run(&arguments).ok();
+        let events = outcome.events();
+        let stats = events.last().unwrap();
+        assert_eq!(stats_u64(stats, &["capture", "packets"]), stats_u64(stats, &["kernel", "seen"]), "{stats:#}");
+        (stats_u64(stats, &["kernel", "seen"]), outcome.stdout().to_owned())
+    };
+    for count in [1, 3, packets, packets + 1] {
+        let (seen, output) = read(count, "1");
+        assert_eq!(seen, count);
+        assert_eq!(read(count, "3").1, output, "{count}");
+    }
+    assert_eq!(read(100 * packets, "2").0, 2 * packets);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tests::process::until;
-use tests::{RunningSensor, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
+use tests::{RunningSensor, Sensor, Wire, events, log, require_bpf, require_tools, stats_u64};
 
 use crate::sensor::{LONG_AGO, connect, last_stats, replay, syns};
 use crate::unavailable::health;
@@ -45,7 +45,7 @@ fn a_live_sensor_detects_a_deleted_or_replaced_file_and_creates_a_new_one() {
     let host = wire.server();
     let options = ["--stats-interval", "1", "--http", "127.0.0.1:0", "--db", database.to_str().unwrap()];
     let sensor = RunningSensor::start(host, &options);
-    let address = || sensor.stderr().lines().find_map(|line| line.strip_prefix("http: serving on ")?.parse().ok());
+    let address = || log::http_address(&sensor.stderr());
     assert!(until(SOON, || address().is_some()));
     let address: SocketAddr = address().unwrap();
     let health = || health(host, address);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tests::process::until;
-use tests::{Namespace, RunningSensor, Sensor, Wire, require_bpf, require_root, require_tools, stats_u64};
+use tests::{Namespace, RunningSensor, Sensor, Wire, log, require_bpf, require_root, require_tools, stats_u64};
 
 use crate::failures::on_a_small_disk;
 use crate::sensor::{LONG_AGO, connect, last_stats, replay, syns};
@@ -112,7 +112,7 @@ fn a_sensor_started_on_a_full_disk_runs_and_opens_the_database_once_space_is_fre
         assert_eq!(warnings, 1, "{stderr}");
         let mut address = None;
         assert!(until(SOON, || {
-            address = sensor.stderr().lines().find_map(|line| line.strip_prefix("http: serving on ")?.parse().ok());
+            address = log::http_address(&sensor.stderr());
             address.is_some()
         }));
         let address = address.unwrap();

@@ -71,7 +71,7 @@ impl Diff {
         let diff = self.limits.open(&database)?.diff(windows, &options).map_err(Failure::run)?;
         for (name, total) in ["first", "second"].iter().zip(diff.totals) {
             if total == 0 {
-                eprintln!("ja4sensor: nothing was seen in the {name} window");
+                tracing::info!("nothing was seen in the {name} window");
             }
         }
         let mut out = stdout()?;

@@ -74,7 +74,7 @@ impl Export {
             let _removed = fs::remove_file(&self.output);
         }
         let (connections, fingerprints) = written?;
-        eprintln!("{}: {connections} connections with {fingerprints} fingerprints", self.output.display());
+        tracing::info!("{}: {connections} connections with {fingerprints} fingerprints", self.output.display());
         Ok(())
     }
 }

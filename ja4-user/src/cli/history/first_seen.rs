@@ -124,7 +124,7 @@ impl DeleteFirstSeen {
         let database = self.database.path();
         let deleted = delete_first_seen(database, &self.filter.into()).map_err(Failure::run)?;
         report_migration(database, &deleted);
-        eprintln!("{}: {} deleted", database.display(), Counted(deleted.rows, "first-seen value"));
+        tracing::info!("{}: {} deleted", database.display(), Counted(deleted.rows, "first-seen value"));
         Ok(())
     }
 }

@@ -252,14 +252,14 @@ fn stdout() -> Result<LineWriter<std::fs::File>, Failure> {
 /// Reports a migration.
 fn report_migration(path: &Path, changed: &Changed) {
     if let Some(migrated) = &changed.migrated {
-        eprintln!("ja4sensor: {}: {migrated}", path.display());
+        tracing::info!("{}: {migrated}", path.display());
     }
 }
 
 /// Reports that the limit excluded rows.
 fn report_more(path: &Path, limit: Option<u64>) {
     if let Some(limit) = limit {
-        eprintln!("ja4sensor: {} has more; these are {limit}, --limit shows more of them", path.display());
+        tracing::info!("{} has more; these are {limit}, --limit shows more of them", path.display());
     }
 }
 

@@ -83,7 +83,7 @@ impl ProfilesImport {
         let total = rows.len();
         let changed = import_profiles(&self.db, rows).map_err(Failure::run)?;
         report_migration(&self.db, &changed);
-        eprintln!("{}: {} of {} new or changed", self.db.display(), changed.rows, Counted(total as u64, "pair"));
+        tracing::info!("{}: {} of {} new or changed", self.db.display(), changed.rows, Counted(total as u64, "pair"));
         Ok(())
     }
 }

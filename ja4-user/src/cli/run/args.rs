@@ -1,15 +1,28 @@
 //! Options of `ja4sensor run`.
 
+use std::num::NonZeroU64;
+use std::time::Duration;
+
 use clap::Args;
 
 use super::web;
 use crate::api::ListenAddress;
 use crate::cli::failure::Failure;
-use crate::cli::flags::{CaptureFlags, TunnelFlags, seconds};
+use crate::cli::flags::{CaptureFlags, TunnelFlags, positive, seconds};
+use crate::cli::log_flags::LogFlags;
 use crate::cli::output::OutputFlags;
 use crate::cli::settings::ConfigFlags;
 use crate::config::OpenedConfig;
 use crate::units::HumanDuration;
+
+/// When a run ends without a signal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RunLimits {
+    /// After this number of processed packets.
+    pub(super) packets: Option<u64>,
+    /// After this time.
+    pub(super) time: Option<Duration>,
+}
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RunCommand {
@@ -27,6 +40,18 @@ pub(in crate::cli) struct RunCommand {
     #[arg(long, help_heading = "HTTP", value_name = "[ADDRESS:]PORT", value_parser = web::listen)]
     http: Option<ListenAddress>,
 
+    /// End as at SIGTERM once N packets were selected and processed. Only handshake packets and the like are selected.
+    /// The number is compared ten times a second, so packets that follow at once are processed too
+    #[arg(long, help_heading = "End of the run", value_name = "N")]
+    count: Option<NonZeroU64>,
+
+    /// End as at SIGTERM after this time, for example 60 (seconds) or 5m
+    #[arg(long, help_heading = "End of the run", value_name = "TIME", value_parser = positive)]
+    duration: Option<HumanDuration>,
+
+    #[command(flatten, next_help_heading = "Log")]
+    log: LogFlags,
+
     #[command(flatten, next_help_heading = "Output")]
     output: OutputFlags,
 
@@ -36,6 +61,16 @@ pub(in crate::cli) struct RunCommand {
 }
 
 impl RunCommand {
+    /// The options of the log.
+    pub(in crate::cli) const fn log(&self) -> &LogFlags {
+        &self.log
+    }
+
+    /// When the run ends without a signal.
+    pub(super) fn limits(&self) -> RunLimits {
+        RunLimits { packets: self.count.map(NonZeroU64::get), time: self.duration.map(|time| time.0) }
+    }
+
     /// Reads the configuration, overridden by the flags.
     pub(super) fn open(&self) -> Result<OpenedConfig, Failure> {
         self.files.open(|config| {

@@ -53,7 +53,7 @@ impl SelectedInterfaces {
     /// Logs the patterns that match no interface.
     pub(super) fn log_unmatched(&self) {
         for pattern in self.list.unmatched(&self.table) {
-            eprintln!("ja4sensor: warning: {pattern} matches no interface yet");
+            tracing::warn!("{pattern} matches no interface yet");
         }
     }
 
@@ -170,12 +170,13 @@ impl InterfaceWatch {
     }
 }
 
-/// Logs changes to standard error.
+/// Logs changes.
 pub(super) fn log(changes: &[AttachmentChange]) {
     for change in changes {
         match change {
-            AttachmentChange::Attached { .. } => eprintln!("{change}"),
-            _ => eprintln!("ja4sensor: {change}"),
+            AttachmentChange::Attached { .. } | AttachmentChange::Renamed { .. } => tracing::info!("{change}"),
+            AttachmentChange::NotDetached(_) => tracing::error!("{change}"),
+            _ => tracing::warn!("{change}"),
         }
     }
 }

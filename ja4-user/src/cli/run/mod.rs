@@ -42,6 +42,7 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
     let shutdown = Shutdown::watch(|| {}).map_err(Failure::run)?;
     let mut signals = ControlSignals::new(shutdown.clone()).map_err(Failure::run)?;
     let ending = shutdown.clone();
+    let limits = run.limits();
     let prepare = move |steps: &Steps| {
         steps.begin("reading the configuration");
         let OpenedConfig { config, loaded, .. } = run.open()?;
@@ -63,12 +64,12 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
     let mut sensor = setup.start(kernel, (filter_config, overload), &watch, context, pipeline_parts, shutdown)?;
     interfaces::log(&attached);
     if let Some(server) = server {
-        server.listens_on().for_each(|place| eprintln!("http: serving on {place}"));
+        server.listens_on().for_each(|place| tracing::info!("http: serving on {place}"));
         let (web, requests) = HttpTask::start(server, queries::api_client(sensor.engine.clone()));
         (sensor.web, sensor.requests) = (Some(web), requests);
     }
     sensor.notifier.ready();
-    let ended = sensor.control(&mut signals, &mut watch, setup.config.output.stats_interval.0).await;
+    let ended = sensor.control(&mut signals, &mut watch, setup.config.output.stats_interval.0, limits).await;
     sensor.notifier.stopping();
     sensor.stop(watch).await?;
     ended

@@ -61,19 +61,19 @@ impl Reloader {
         self.files.reopen();
         let opened = match self.run.open() {
             Ok(opened) => opened,
-            Err(failure) => return eprintln!("ja4sensor: {failure}; configuration not reloaded"),
+            Err(failure) => return tracing::error!("{failure}; configuration not reloaded"),
         };
         let fixed = opened.config.fixed_sections(&self.config);
         if !fixed.is_empty() {
-            eprintln!("ja4sensor: warning: changes of {} take effect at the next start", fixed.join(", "));
+            tracing::warn!("changes of {} take effect at the next start", fixed.join(", "));
         }
         if let Some(alerts) = &self.alerts
             && let Err(error) = alerts.reload(opened.loaded.sinks)
         {
-            return eprintln!("ja4sensor: {error}; configuration not reloaded");
+            return tracing::error!("{error}; configuration not reloaded");
         }
         if engine.send(EngineMessage::Reload(Box::new(opened.loaded.content))).is_ok() {
-            eprintln!("ja4sensor: configuration reloaded");
+            tracing::info!("configuration reloaded");
         }
     }
 }

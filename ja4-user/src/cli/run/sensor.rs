@@ -1,5 +1,6 @@
 //! The control plane of a running sensor.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -8,8 +9,9 @@ use std::time::Duration;
 use anyhow::anyhow;
 use crossbeam_channel::{Sender, bounded};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 
+use super::args::RunLimits;
 use super::error::kernel_failure;
 use super::interfaces::{self, InterfaceWatch};
 use super::reload::ReloadThread;
@@ -80,6 +82,7 @@ impl LiveSensor {
         signals: &mut ControlSignals,
         watch: &mut InterfaceWatch,
         stats_interval: Duration,
+        limits: RunLimits,
     ) -> Result<(), Failure> {
         let mut coarse = interval(COARSE_CLOCK);
         coarse.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -91,8 +94,10 @@ impl LiveSensor {
         let alive = self.notifier.interval();
         let mut watchdog = interval(alive.unwrap_or(Duration::from_secs(1)));
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut over = pin!(sleep(limits.time.unwrap_or_default()));
         loop {
             tokio::select! {
+                () = &mut over, if limits.time.is_some() => return Ok(()),
                 request = signals.next() => match request {
                     ControlRequest::Shutdown => return Ok(()),
                     ControlRequest::Reload => self.reloads.iter().for_each(ReloadThread::request),
@@ -102,6 +107,9 @@ impl LiveSensor {
                     self.kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
                     self.kernel.flush_log();
                     self.adapt_limits(&mut adapted)?;
+                    if limits.packets.is_some_and(|most| self.processed() >= most) {
+                        return Ok(());
+                    }
                 }
                 _ = second.tick() => {
                     let offset = wall_clock().0.wrapping_sub(boot_clock());
@@ -130,6 +138,11 @@ impl LiveSensor {
         }
         *adapted = Instant::now();
         Ok(())
+    }
+
+    /// Packets that the shards have processed.
+    fn processed(&self) -> u64 {
+        self.statuses.iter().map(|status| lock(status).stats.packets).sum()
     }
 
     /// Bytes in the fullest ring.
@@ -165,16 +178,18 @@ impl LiveSensor {
             engine_thread.is_none_or(|thread| thread.join().is_ok())
         });
         let all_joined = all_joined && joined.await.unwrap_or(false);
+        tracing::debug!("shards and engine have ended");
         let mut stats = self.gather(interfaces)?;
         let Self { lines, writer, outputs, context, mut formatters, mut finished, .. } = self;
         let files = Arc::clone(outputs.files());
         let ended = tokio::task::spawn_blocking(move || {
             if let Some(loss) = outputs.finish(&context, wall_clock(), &mut stats) {
-                eprintln!("ja4sensor: {loss}");
+                tracing::error!("{loss}");
             }
             stats
         });
         let (now, stats) = (wall_clock(), ended.await.unwrap_or_default());
+        tracing::debug!("database, alert sinks and attached readers have ended");
         formatters.each(&mut finished, |formatter, text| formatter.stats(now, &stats, text));
         let written = tokio::task::spawn_blocking(move || {
             lines.send_waiting(ShutdownPhase::LastLine, &mut finished.text);
@@ -182,7 +197,7 @@ impl LiveSensor {
             drop(lines);
             let written = writer.finish(&deadline, ShutdownPhase::LastLine);
             for loss in pipeline::finish_files(&files, &deadline) {
-                eprintln!("ja4sensor: {loss}");
+                tracing::error!("{loss}");
             }
             written
         });
@@ -233,7 +248,7 @@ impl LiveSensor {
         if stalled.is_empty() {
             self.notifier.alive();
         } else if !self.stalled {
-            eprintln!("ja4sensor: {}; watchdog ping omitted", stalled.join(", "));
+            tracing::error!("{}; watchdog ping omitted", stalled.join(", "));
         }
         self.stalled = !stalled.is_empty();
     }

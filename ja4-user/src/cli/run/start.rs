@@ -22,6 +22,7 @@ pub(super) struct Steps(Arc<Mutex<Option<(&'static str, Instant)>>>);
 impl Steps {
     /// Begins a step, which ends the previous one. `what` is logged if it is slow: `loading BPF programs`.
     pub(super) fn begin(&self, what: &'static str) {
+        tracing::debug!("{what}");
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((what, Instant::now()));
     }
 
@@ -53,12 +54,12 @@ pub(super) async fn interruptible<T: Send + 'static>(
                 return done.unwrap_or_else(|_| Err(Failure::run(anyhow!("a thread panicked; this is a bug"))));
             }
             () = shutdown.begun() => {
-                eprintln!("ja4sensor: interrupted before programs were attached");
+                tracing::info!("interrupted before programs were attached");
                 std::process::exit(0);
             }
             _ = check.tick() => {
                 if let Some(step) = steps.slow() {
-                    eprintln!("{step}...");
+                    tracing::info!("{step}...");
                 }
             }
         }

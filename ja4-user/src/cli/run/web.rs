@@ -51,7 +51,7 @@ pub(in super::super) fn bind(http: &HttpSettings) -> Result<Option<HttpServer>, 
         match HttpServer::bind(address) {
             Ok(bound) => server = Some(bound),
             Err(error) if !listen.is_configured() => {
-                eprintln!("ja4sensor: warning: {error} with --http or http.listen; the sensor continues without HTTP");
+                tracing::warn!("{error} with --http or http.listen; the sensor continues without HTTP");
             }
             Err(error) => return Err(failure(error)),
         }
