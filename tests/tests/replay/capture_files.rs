@@ -33,7 +33,7 @@ fn all_values(events: &[Value]) -> Vec<Value> {
 /// Asserts that every packet read is accounted for. Returns the number of those with an unsupported link type.
 fn unsupported(events: &[Value], packets: usize) -> u64 {
     let stats = *events::of_type(events, "stats").last().unwrap();
-    let count = |path: &[&str]| tests::stats_u64(stats, path);
+    let count = |path: &[&str]| stats_u64(stats, path);
     let read = count(&["capture", "packets"]);
     let unsupported = count(&["capture", "link_unsupported"]);
     assert_eq!(read, packets as u64);
