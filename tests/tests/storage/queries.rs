@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use ja4_user::detect::first_seen::FirstSeenFact;
 use ja4_user::detect::profile::{PairKind, ProfileRow};
 use ja4_user::model::{Method, Severity, Time};
 use ja4_user::output::storage::{DatabaseReader, FirstSeenRow, SeenAt, WriteOp, Writer};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
+use tests::process::{self, until};
 use tests::{Outcome, Sensor};
 
 use crate::query_number;
@@ -16,6 +20,9 @@ use crate::samples::{
     BASE_TIME, SECOND, alert, end, ended, ended_with_names, fast_options, fingerprint, fingerprint_of,
     fingerprint_record, flow, record, run,
 };
+
+/// Longest wait for a row.
+const SOON: Duration = Duration::from_secs(10);
 
 const MINUTE: u64 = 60 * SECOND;
 
@@ -407,15 +414,15 @@ fn a_query_ends_at_its_timeout() {
         handle.send(numbers.map(|number| fingerprint(number / 100, "one", BASE_TIME + number)).collect());
     }
     let _status = writer.finish();
-    let reader = DatabaseReader::open(&path, Some(std::time::Duration::from_millis(50))).unwrap();
+    let reader = DatabaseReader::open(&path, Some(Duration::from_millis(50))).unwrap();
     let start = std::time::Instant::now();
     let slow = reader.fingerprints(&Default::default(), |_, _| {
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
         std::ops::ControlFlow::Continue(())
     });
     let error = slow.unwrap_err().to_string();
     assert!(error.contains("longer than 0.05 s") && error.contains("--timeout"), "{error}");
-    assert!(start.elapsed() < std::time::Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(5));
     // The next query has its own timeout.
     assert_eq!(reader.runs().unwrap().len(), 1);
 }
@@ -453,4 +460,96 @@ fn an_export_can_be_written_to_standard_output() {
     let outcome = sensor(&["export"], &path, &["-o", "-", "--sni", "rare.example"]).ok().stderr_has("fingerprints");
     assert!(outcome.stdout().lines().all(|line| line.starts_with('{')) && !outcome.stdout().is_empty());
     assert!(!Path::new("-").exists());
+}
+
+/// A `query --follow` with its output in a file.
+struct Follower {
+    process: Child,
+    output: PathBuf,
+}
+
+impl Follower {
+    /// Starts it, and waits until it has written the header: rows that are stored later are new.
+    fn start(folder: &Path, database: &Path, arguments: &[&str]) -> Self {
+        let output = folder.join(arguments.concat());
+        let database = database.to_str().unwrap();
+        let arguments = [&["query", database], arguments, &["--follow", "--format", "csv"]].concat();
+        let mut command = Sensor::new().command(&arguments);
+        let process = command.stdin(Stdio::null()).stdout(fs::File::create(&output).unwrap()).spawn().unwrap();
+        let follower = Self { process, output };
+        assert!(until(SOON, || follower.lines().len() == 1), "{arguments:?}: no header");
+        follower
+    }
+
+    fn lines(&self) -> Vec<String> {
+        fs::read_to_string(&self.output).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// Waits for rows behind the header; each has its part.
+    fn wait_for(&self, parts: &[&str]) {
+        let has_all = || {
+            let lines = self.lines();
+            lines.len() == parts.len() + 1 && lines.iter().skip(1).zip(parts).all(|(line, part)| line.contains(part))
+        };
+        assert!(until(SOON, has_all), "{parts:?} are not\n{}", self.lines().join("\n"));
+    }
+
+    fn stop(mut self) {
+        process::send(&self.process, Signal::SIGINT);
+        assert_eq!(process::wait(&mut self.process, SOON).and_then(|status| status.code()), Some(0));
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+#[test]
+fn a_follower_gets_rows_as_they_are_stored() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let (handle, writer) = Writer::start(&path, fast_options(), &run()).unwrap();
+    handle.send(vec![
+        fingerprint(1, "open", BASE_TIME),
+        fingerprint(2, "old", BASE_TIME),
+        alert(1, Severity::High, BASE_TIME),
+    ]);
+    assert!(until(SOON, || query_number(&path, "SELECT count(*) FROM alert") == 1));
+    let start = |arguments: &[&str]| Follower::start(folder.path(), &path, arguments);
+    let (connections, fingerprints, alerts) = (start(&["connections"]), start(&["fingerprints"]), start(&["alerts"]));
+    let filtered = start(&["fingerprints", "--value", "late*"]);
+    // A connection that was open gets one more fingerprint, and a new connection appears.
+    let time = BASE_TIME + SECOND;
+    handle.send(vec![fingerprint(1, "more", time), fingerprint(3, "new", time), alert(3, Severity::Low, time)]);
+    fingerprints.wait_for(&["more", "new"]);
+    alerts.wait_for(&["low"]);
+    connections.wait_for(&["open"]);
+    // A connection is written again when it has ended.
+    handle.send(vec![fingerprint(3, "later", time), ended(3, time, time + SECOND)]);
+    connections.wait_for(&["open", "10.0.0.3"]);
+    fingerprints.wait_for(&["more", "new", "later"]);
+    filtered.wait_for(&["later"]);
+    [connections, fingerprints, alerts, filtered].into_iter().for_each(Follower::stop);
+    writer.finish();
+}
+
+#[test]
+fn a_table_has_raw_forms_on_request() {
+    let folder = TempDir::new().unwrap();
+    let mut random = tests::random::SplitMix64::new(3);
+    let hello = tests::hello::records(&tests::hello::Shape::Curl.client_hello("example.org", &mut random), usize::MAX);
+    let mut conversation = tests::conversation::TcpConversation::new();
+    let capture = conversation.handshake().client(&hello).close().save(folder.path(), "tls.pcap");
+    let path = folder.path().join("history.db");
+    sensor(&["replay", capture.to_str().unwrap()], &path, &["--raw"]).ok();
+    let table = |options: &[&str]| sensor(&["query", "fingerprints"], &path, options).ok().stdout().to_owned();
+    let json = table(&["--format", "json", "--type", "ja4"]);
+    let line: Value = serde_json::from_str(&json).unwrap();
+    let raw = line["fingerprint"]["raw"].as_str().unwrap();
+    let shown = &raw[..200.min(raw.len())];
+    assert!(table(&["--raw"]).contains(shown), "{shown} is not in\n{}", table(&["--raw"]));
+    assert!(!table(&[]).contains(shown));
 }

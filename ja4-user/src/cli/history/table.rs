@@ -92,12 +92,19 @@ pub(super) fn fingerprint_header(out: &mut Vec<u8>) {
     header(&[names.as_slice(), &[(0, "label, name")]].concat(), out);
 }
 
-pub(super) fn fingerprint(connection: &StoredConnection, fingerprint: &StoredFingerprint, out: &mut Vec<u8>) {
+/// `raw`: with the raw form at the end of the line, if it is stored.
+pub(super) fn fingerprint(
+    connection: &StoredConnection,
+    fingerprint: &StoredFingerprint,
+    raw: bool,
+    out: &mut Vec<u8>,
+) {
     let mut line = TableLine(out);
     line.time(fingerprint.time).column(WORD, fingerprint.method.name()).endpoints(Some(&connection.flow));
     line.column(VALUE, &fingerprint.value);
     let name = connection.text(Field::TlsSni).or_else(|| connection.text(Field::HttpHostname));
-    for text in [fingerprint.text(Field::LabelName), name].into_iter().flatten() {
+    let raw = fingerprint.text(Field::FingerprintRaw).filter(|_| raw);
+    for text in [fingerprint.text(Field::LabelName), name, raw].into_iter().flatten() {
         line.column(0, text);
     }
     line.end();

@@ -47,18 +47,38 @@ fn select(filter: &HistoryFilter) -> Sql {
         &format!("SELECT {ALERT} FROM alert a INDEXED BY alert_by_time WHERE a.time >= ? AND a.time < ?"),
         [since.into(), until.into()],
     );
+    conditions(filter, &mut sql);
+    sql.add(&format!(" ORDER BY a.time {} LIMIT ?", filter.order()), [filter.row_limit().into()]);
+    sql
+}
+
+/// Selects the alerts with a higher id, in the order in which they were stored.
+pub(super) fn select_after(filter: &HistoryFilter, id: i64) -> Sql {
+    let mut sql = Sql::default();
+    let (since, until) = filter.window();
+    sql.add(
+        &format!("SELECT {ALERT} FROM alert a WHERE a.id > ? AND a.time >= ? AND a.time < ?"),
+        [id.into(), since.into(), until.into()],
+    );
+    conditions(filter, &mut sql);
+    sql.add(" ORDER BY a.id", []);
+    sql
+}
+
+/// Appends the conditions on an alert `a`, except its time.
+fn conditions(filter: &HistoryFilter, sql: &mut Sql) {
     if let Some(lowest) = filter.severity {
         sql.add(" AND a.severity >= ?", [severity(lowest).into()]);
     }
     if let Some(network) = filter.host {
-        endpoint_in(network, "a", &mut sql);
+        endpoint_in(network, "a", sql);
     }
     if let Some(method) = filter.method {
         sql.add(" AND a.method = ?", [i64::from(method.id()).into()]);
     }
     if let Some(pattern) = &filter.value {
         sql.add(" AND ", []);
-        like("a.value", pattern, &mut sql);
+        like("a.value", pattern, sql);
     }
     let of_connection: Vec<_> = [("c.tls_sni", &filter.sni), ("c.app_name", &filter.app)]
         .into_iter()
@@ -66,18 +86,16 @@ fn select(filter: &HistoryFilter) -> Sql {
         .collect();
     if !of_connection.is_empty() {
         sql.add(" AND a.id IN (SELECT a.id FROM connection c CROSS JOIN alert a INDEXED BY alert_by_flow WHERE ", []);
-        alert_of_connection(&mut sql);
+        alert_of_connection(sql);
         for (column, pattern) in of_connection {
             sql.add(" AND ", []);
-            like(&format!("lower({column})"), &pattern, &mut sql);
+            like(&format!("lower({column})"), &pattern, sql);
         }
         sql.add(")", []);
     }
-    sql.add(&format!(" ORDER BY a.time {} LIMIT ?", filter.order()), [filter.row_limit().into()]);
-    sql
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
     let mut columns = ColumnReader::from(row, 0);
     let (run, time, packet) = (columns.id()?, columns.time()?, columns.number()?);
     let (rule, description) = (columns.text()?.unwrap_or_default(), columns.text()?.unwrap_or_default());

@@ -5,6 +5,7 @@ mod connections;
 mod diff;
 mod filter;
 mod fingerprints;
+mod follow;
 mod saved_state;
 mod stored;
 
@@ -23,6 +24,7 @@ use super::version::VERSION;
 
 pub use self::diff::{Change, DiffOptions, DiffReport, DiffWindow, ValueDifference};
 pub use self::filter::HistoryFilter;
+pub use self::follow::FollowPosition;
 pub use self::stored::{FingerprintWithConnection, StoredAlert, StoredConnection, StoredFingerprint, StoredRun};
 
 /// Time that a reader waits for a lock. A writer in WAL mode does not lock readers out; recovery after a crash does.
