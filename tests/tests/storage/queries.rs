@@ -533,7 +533,7 @@ fn a_follower_gets_rows_as_they_are_stored() {
     fingerprints.wait_for(&["more", "new", "later"]);
     filtered.wait_for(&["later"]);
     [connections, fingerprints, alerts, filtered].into_iter().for_each(Follower::stop);
-    writer.finish();
+    assert_eq!(writer.finish().lost(), 0);
 }
 
 #[test]
