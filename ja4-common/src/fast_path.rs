@@ -11,6 +11,7 @@ use crate::flow::{hash_v4, hash_v6};
 use crate::flow_table::Flows;
 use crate::headers::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_TCP, PROTO_UDP, PacketHeaders, tcp_flag};
 use crate::signature::{self, SSH_PORT, SignatureStage, StreamStart};
+use crate::vlan::VlanTags;
 
 /// Bytes of an IPv4 header without options, an IPv6 header, a TCP header without options, and a UDP header.
 const IPV4: usize = 20;
@@ -152,7 +153,7 @@ pub(crate) fn classify<B: SignatureStage, F: Flows>(
         _ => return FastPath::Defer,
     }
     out.l3 = ETHERNET as u32;
-    (out.proto, out.inner) = (PROTO_TCP, 0);
+    (out.proto, out.inner, out.tags) = (PROTO_TCP, 0, VlanTags::NONE);
     FastPath::Parsed
 }
 
@@ -211,5 +212,5 @@ fn headers_of_datagram(out: &mut PacketHeaders, l4: u32, len: u32, src_port: u16
     out.l3 = ETHERNET as u32;
     (out.l4, out.payload, out.payload_len) = (l4, l4 + UDP as u32, len - UDP as u32);
     (out.src_port, out.dst_port, out.proto) = (src_port, dst_port, PROTO_UDP);
-    (out.seq, out.flags, out.inner) = (0, 0, 0);
+    (out.seq, out.flags, out.inner, out.tags) = (0, 0, 0, VlanTags::NONE);
 }

@@ -2,6 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::capture_filter::CaptureFilter;
 use crate::tunnel::TunnelPorts;
 
 /// Configuration of the filter. In the kernel it is read-only data, so the verifier removes code that is switched off.
@@ -19,6 +20,7 @@ use crate::tunnel::TunnelPorts;
 /// | 44 | 4 | budget of an HTTP/1 request, payload bytes |
 /// | 48 | 4 | budget of one side of an SSH handshake, payload bytes |
 /// | 52 | 12 | UDP ports of tunnels, see [`TunnelPorts`] |
+/// | 64 | 424 | filter expression of the operator, see [`CaptureFilter`] |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FilterConfig {
@@ -45,13 +47,15 @@ pub struct FilterConfig {
     pub ssh_budget: u32,
     /// UDP ports of tunnels.
     pub tunnel_ports: TunnelPorts,
+    /// Which flows are tracked.
+    pub capture_filter: CaptureFilter,
 }
 
 /// Epochs without a packet after which a flow is no longer in the membership filter. The loader chooses the length of
 /// an epoch so that this exceeds the idle timeout of a flow.
 pub const MAX_IDLE_EPOCHS: u8 = 10;
 
-const _: () = assert!(size_of::<FilterConfig>() == 64);
+const _: () = assert!(size_of::<FilterConfig>() == 488);
 
 impl FilterConfig {
     /// Default of [`Self::undecided_budget`]: an initial window (RFC 6928), because the first bytes may arrive last.
@@ -81,6 +85,7 @@ impl FilterConfig {
             http_budget: Self::HTTP_BUDGET,
             ssh_budget: Self::SSH_BUDGET,
             tunnel_ports: TunnelPorts::NONE,
+            capture_filter: CaptureFilter::NONE,
         }
     }
 }

@@ -140,6 +140,8 @@ pub mod client {
     pub const LOW: u8 = 0;
     /// The high endpoint.
     pub const HIGH: u8 = 1;
+    /// Either one. No entry has it.
+    pub const UNKNOWN: u8 = 2;
 }
 
 /// Events of one direction, as bits of [`DirectionState::seen`].

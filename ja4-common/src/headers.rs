@@ -1,5 +1,7 @@
 //! Header fields of one packet, and protocol numbers.
 
+use crate::vlan::VlanTags;
+
 /// Bytes of an Ethernet header.
 pub const ETHERNET: usize = 14;
 
@@ -99,6 +101,8 @@ pub struct PacketHeaders {
     pub flags: u8,
     /// EtherType of the payload of a tunnel, see [`crate::parse::ParseOutcome::Nested`].
     pub inner: u16,
+    /// VLAN tags before the outermost IP header.
+    pub tags: VlanTags,
 }
 
 /// EtherType of an IP header that starts with this byte; 0 for any other byte.

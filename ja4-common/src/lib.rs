@@ -17,10 +17,12 @@
 //! | [`segment`] | payload of one segment; TLS records and header blocks in it |
 //! | [`signature`] | protocols by their first eight bytes |
 //! | [`duplicate`] | packets that another capture point has seen |
+//! | [`capture_filter`] | the filter expression of the operator, tested for each new flow |
 //! | [`flow_table`] | the table of flows, as each host of the filter implements it |
 //! | [`record`] | the record that carries a selected frame to userspace |
 //! | [`verdict`] | the result for one frame |
 //! | [`flow`] | flow key, symmetric hash, entry of a flow |
+//! | [`vlan`] | VLAN tags of a packet |
 //! | [`headers`] | header fields of one packet |
 //! | [`counter`] | one counter for every outcome, and the laws they obey |
 //! | [`limit`] | limits of records by class, which userspace adapts |
@@ -31,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bytes;
+pub mod capture_filter;
 pub mod classify;
 pub mod counter;
 pub mod datagram;
@@ -53,3 +56,4 @@ pub mod stream_select;
 pub mod text;
 pub mod tunnel;
 pub mod verdict;
+pub mod vlan;

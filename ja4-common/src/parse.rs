@@ -7,11 +7,12 @@
 use crate::bytes::{FrameBytes, HeaderWindow, SliceFrame};
 use crate::headers::{
     ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, InnerHeader, PROTO_AH, PROTO_ETHERIP, PROTO_GRE, PROTO_IPV4,
-    PROTO_IPV6, PROTO_L2TP, PROTO_TCP, PROTO_UDP, PacketHeaders,
+    PROTO_IPV6, PROTO_L2TP, PROTO_TCP, PROTO_UDP, PacketHeaders, is_vlan,
 };
 use crate::link::{self, MAX_LINK_HEADERS};
 use crate::reason::Malformed;
 use crate::tunnel::{self, TunnelPorts};
+use crate::vlan::VlanTags;
 
 /// Extension headers followed in one IPv6 packet. Common stacks send one or two.
 pub const MAX_EXTENSIONS: usize = 6;
@@ -128,7 +129,7 @@ pub fn parse<B: ParseStages>(
         ParseStart::Ethernet => (ETHERTYPE_ETHERNET, 0),
         ParseStart::Network { ethertype, offset } => (ethertype, offset as u32),
     };
-    out.inner = 0;
+    (out.inner, out.tags) = (0, VlanTags::NONE);
     let outer = frame.parse_level(ethertype, offset, ports, out);
     if outer != ParseOutcome::Nested {
         return outer;
@@ -158,6 +159,12 @@ pub fn parse_level<B: ParseStages>(
             ETHERTYPE_IPV4 => ipv4(frame, l3, out),
             ETHERTYPE_IPV6 => ipv6(frame, l3, out),
             ethertype => {
+                if out.inner == 0
+                    && is_vlan(ethertype)
+                    && let Some(tag) = frame.window::<2>(l3)
+                {
+                    out.tags.push(tag.be16::<0>());
+                }
                 header = frame.skip_link_header(ethertype, header.offset());
                 match header {
                     InnerHeader::NONE => return ParseOutcome::NotIp,

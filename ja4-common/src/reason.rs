@@ -86,6 +86,8 @@ reasons! {
         Duplicate = "duplicates",
         /// First segment after the byte budget of a handshake or request is used up.
         OverBudget = "over_budget",
+        /// Would start a flow that does not match the capture filter.
+        Filtered = "filtered",
     }
 }
 

@@ -8,9 +8,6 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Version of the record's layout.
 pub const VERSION: u8 = 1;
 
-/// The bit of a VLAN tag that is there. It is in place of the priority.
-pub const VLAN_PRESENT: u16 = 1 << 15;
-
 /// Bits of [`RecordHeader::flags`].
 pub mod flag {
     /// The frame leaves the host.
@@ -76,7 +73,7 @@ impl FirstHeader {
 /// | 32 | 2 | offset of the IP header |
 /// | 34 | 2 | offset of the TCP or UDP header |
 /// | 36 | 2 | offset of the payload |
-/// | 38 | 2 | VLAN tag that the NIC removed from the frame, with [`VLAN_PRESENT`]; 0: none |
+/// | 38 | 2 | VLAN tag that the NIC removed from the frame, with [`crate::vlan::VLAN_PRESENT`]; 0: none |
 /// | 40 | 4 | payload length by the IP and UDP headers, bytes |
 /// | 44 | 2 | payload bytes per wire segment of a GSO super-packet, 0: not one |
 /// | 46 | 1 | wire segments of a GSO super-packet, at most 255; 0: not one |
@@ -107,7 +104,7 @@ pub struct RecordHeader {
     pub l4: u16,
     /// Offset of the payload.
     pub payload: u16,
-    /// VLAN tag outside the frame, with [`VLAN_PRESENT`]; 0: none.
+    /// VLAN tag outside the frame, with [`crate::vlan::VLAN_PRESENT`]; 0: none.
     pub vlan: u16,
     /// Payload length by the IP and UDP headers, bytes.
     pub payload_len: u32,
@@ -140,6 +137,8 @@ pub enum LinkHeader {
     Removed,
     /// Frames of the interface have none: tun, WireGuard, PPP, IP tunnels.
     Absent,
+    /// The bytes are those of a packet that userspace took out of a frame.
+    OfOuterFrame,
 }
 
 /// Facts about a frame that the hook has, besides its bytes.
@@ -154,7 +153,7 @@ pub struct FrameInfo {
     pub link: LinkHeader,
     /// A [`FirstHeader`].
     pub first: u8,
-    /// VLAN tag outside the frame, with [`VLAN_PRESENT`]; 0: none.
+    /// VLAN tag outside the frame, with [`crate::vlan::VLAN_PRESENT`]; 0: none.
     pub vlan: u16,
     /// Payload bytes per wire segment of a super-packet, 0: not one.
     pub gso_size: u16,

@@ -4,9 +4,12 @@
 //! until the flow's protocol is known, the segments that [`crate::stream_select`] selects, the client's first payload
 //! after the server's, FIN and RST of a tracked flow, the segments of an SSH connection, and the datagrams that
 //! [`crate::datagram`] classifies. Fragments and tunnels inside tunnels are selected whole, because only userspace can
-//! read them. Every other frame is counted by its reason.
+//! read them. Every other frame is counted by its reason. A flow is tracked only if it matches the [`CaptureFilter`].
+//!
+//! [`CaptureFilter`]: crate::capture_filter::CaptureFilter
 
 use crate::bytes::{HeaderWindow, SliceFrame};
+use crate::capture_filter::SenderRole;
 use crate::datagram::{self, DatagramKind};
 use crate::duplicate::{self, DuplicateStage};
 use crate::fast_path::{self, FastPath};
@@ -20,12 +23,13 @@ use crate::headers::{
 use crate::limit;
 use crate::parse::{self, ParseOutcome, ParseStages, ParseStart};
 use crate::reason::{Malformed, PassReason, RecordClass};
-use crate::record::{FrameInfo, flag};
+use crate::record::{FrameInfo, LinkHeader, flag};
 use crate::segment::{SegmentPayload, stream_start};
 use crate::signature::{SSH_PORT, StreamStart, class_of, protocol};
 use crate::stream_select::{self, SegmentInterest, StreamStages, phase};
 use crate::text::{self, TextStage};
 use crate::verdict::{LatencyPoint, Selection, Verdict};
+use crate::vlan::VlanTags;
 
 /// Scratch memory for one frame. In the kernel it is in a per-CPU map: the stack has 512 bytes, and the verifier does not
 /// follow the contents of a map.
@@ -46,6 +50,8 @@ pub struct Scratch {
     words: [u64; text::WORDS],
     /// Copy of a direction of the flow's entry, for a stage of the kernel programs.
     direction: DirectionState,
+    /// VLAN tags of the outer frame, if the link header is [`LinkHeader::OfOuterFrame`].
+    pub outer_tags: VlanTags,
 }
 
 /// The parts of [`Scratch`] that a stage of the kernel programs reads and writes; see [`Scratch::stage`].
@@ -78,6 +84,12 @@ pub trait SelectStages: ParseStages + StreamStages + DuplicateStage + TextStage 
         config: &FilterConfig,
     ) -> PacketOutcome {
         scratch.datagram(self, is_bulk, flows, config)
+    }
+
+    /// Calls [`Scratch::matching_terms`].
+    #[inline(always)]
+    fn matching_terms(&self, scratch: &mut Scratch, sender: SenderRole, config: &FilterConfig) -> u32 {
+        scratch.matching_terms(sender, config)
     }
 }
 
@@ -143,7 +155,15 @@ pub fn select<B: SelectStages, F: Flows>(
     if scratch.is_short() {
         return Verdict::Unparseable(Malformed::IpLength);
     }
-    let outcome = if opens { frame.syn(scratch, flows, config) } else { scratch.segment(frame, known, flows, config) };
+    let outcome = if opens {
+        // A SYN of a tracked flow may come from its server and restart it.
+        if scratch.is_filtered(frame, SenderRole::known(tcp & tcp_flag::ACK == 0), config) {
+            return Verdict::Unselected(PassReason::Filtered);
+        }
+        frame.syn(scratch, flows, config)
+    } else {
+        scratch.segment(frame, known, flows, config)
+    };
     outcome.verdict(PassReason::Untracked)
 }
 
@@ -175,6 +195,8 @@ pub enum PacketOutcome {
     OverBudget,
     /// The frame on the wire is shorter than its IP length.
     Short,
+    /// The flow does not match the capture filter.
+    Filtered,
 }
 
 impl PacketOutcome {
@@ -188,6 +210,7 @@ impl PacketOutcome {
             4 => Self::Duplicate,
             5 => Self::OverBudget,
             6 => Self::Short,
+            7 => Self::Filtered,
             _ => Self::Untracked,
         }
     }
@@ -201,6 +224,7 @@ impl PacketOutcome {
             Self::Untracked => Verdict::Unselected(untracked),
             Self::Duplicate => Verdict::Unselected(PassReason::Duplicate),
             Self::OverBudget => Verdict::Unselected(PassReason::OverBudget),
+            Self::Filtered => Verdict::Unselected(PassReason::Filtered),
             Self::Short => Verdict::Unparseable(Malformed::IpLength),
         }
     }
@@ -282,6 +306,9 @@ impl Scratch {
                 return PacketOutcome::Untracked;
             }
             self.init_entry(kind.from_client());
+            if self.is_filtered(frame, SenderRole::known(kind.from_client()), config) {
+                return PacketOutcome::Filtered;
+            }
             if self.is_first_packet_duplicate(frame, flows) {
                 return PacketOutcome::Duplicate;
             }
@@ -423,6 +450,12 @@ impl Scratch {
                 _ => return PacketOutcome::Untracked,
             };
             self.init_entry(from_client);
+            // Either side may send its identification string first.
+            let is_known = start != StreamStart::Ssh || self.headers.may_be_ssh();
+            let sender = if is_known { SenderRole::known(from_client) } else { SenderRole::Unknown };
+            if self.is_filtered(frame, sender, config) {
+                return PacketOutcome::Filtered;
+            }
             if let RecordClass::Ssh = class {
                 let (mine, _) = self.new_entry.split(self.from);
                 mine.protocol = protocol::SSH;
@@ -585,6 +618,23 @@ impl Scratch {
         let (flow, capture_point) = (self.flow(), self.info.capture_point());
         let (mine, _) = self.new_entry.split(self.from);
         frame.is_duplicate(&self.headers, flow, capture_point, mine, flows.recent())
+    }
+
+    /// Whether the capture filter excludes a new flow.
+    #[inline(always)]
+    fn is_filtered<B: SelectStages>(&mut self, frame: &B, sender: SenderRole, config: &FilterConfig) -> bool {
+        let filter = &config.capture_filter;
+        filter.is_configured() && !filter.accepts(frame.matching_terms(self, sender, config))
+    }
+
+    /// The terms of the capture filter that match a new flow, as a bit for each.
+    #[inline(always)]
+    pub fn matching_terms(&self, sender: SenderRole, config: &FilterConfig) -> u32 {
+        let tags = match self.info.link {
+            LinkHeader::OfOuterFrame => self.outer_tags,
+            _ => self.headers.tags.inside(self.info.vlan),
+        };
+        config.capture_filter.matching_terms(&self.key, sender.client(self.from), tags)
     }
 
     /// Initializes `new_entry` with the key and the client.

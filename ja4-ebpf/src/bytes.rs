@@ -19,8 +19,9 @@ use ja4_common::flow::{DirectionState, FlowEntry, FlowKey};
 use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP};
 use ja4_common::limit::RecordLimit;
 use ja4_common::parse::{ParseStart, is_outer_ethernet};
-use ja4_common::record::{FirstHeader, FrameInfo, HEADER, LinkHeader, RecordHeader, VLAN_PRESENT};
+use ja4_common::record::{FirstHeader, FrameInfo, HEADER, LinkHeader, RecordHeader};
 use ja4_common::segment::SegmentPayload;
+use ja4_common::vlan::VLAN_PRESENT;
 
 use crate::maps::{CPU, CpuState, FLOWS, LIMITS, MAX_SHARDS, MEMBERSHIP, RECENT, SHARDS, ShardState};
 

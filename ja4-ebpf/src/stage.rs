@@ -8,6 +8,7 @@
 //! The traits of `ja4_common` that are implemented here call the stages.
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use ja4_common::capture_filter::SenderRole;
 use ja4_common::classify::{self, ClassifyStage};
 use ja4_common::duplicate::{self, DuplicateStage, RecentTable};
 use ja4_common::filter_config::FilterConfig;
@@ -28,11 +29,21 @@ use crate::emit::{EmitStage, emit};
 use crate::flowstate::{KernelFlows, KernelRecent};
 use crate::maps::CpuState;
 
-/// The only stage that reads no frame: [`signature::text`].
+/// [`signature::text`]. This stage and the next one read no frame.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn ja4_text(first: u64) -> u32 {
     signature::text(first) as u32
+}
+
+/// [`Scratch::matching_terms`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn ja4_matching_terms(sender: u32) -> u32 {
+    match cpu() {
+        Some(cpu) => cpu.scratch.matching_terms(SenderRole::from_number(sender), config()),
+        None => 0,
+    }
 }
 
 /// Declares the global functions for one kind of context. Each calls the function of [`run`] with the same name.
@@ -220,6 +231,11 @@ impl<C: Stages> SelectStages for Frame<C> {
         _config: &FilterConfig,
     ) -> PacketOutcome {
         PacketOutcome::from_number(with_stage(scratch, || C::datagram(self.context, is_bulk.into())))
+    }
+
+    #[inline(always)]
+    fn matching_terms(&self, scratch: &mut Scratch, sender: SenderRole, _config: &FilterConfig) -> u32 {
+        with_stage(scratch, || ja4_matching_terms(sender as u32))
     }
 }
 

@@ -297,6 +297,17 @@ fn ports_of_tunnels_are_checked() {
 }
 
 #[test]
+fn a_filter_is_checked() {
+    ConfigFolder::new("[capture]\nfilter = \"tcp port 443 and not net 10.0.0.0/8\"\n").check_valid();
+    let folder = ConfigFolder::new("[capture]\nfilter = \"port https\"\n");
+    for outcome in [folder.check(), folder.run(&["run", "-i", "lo"])] {
+        let outcome = outcome.status(USAGE).stderr_has_one_line();
+        let error = "capture.filter: character 6: expected a port number after 'port', found 'https'";
+        assert_eq!(folder.lines(&outcome), [format!("sensor.toml:2:10: {error}")]);
+    }
+}
+
+#[test]
 fn accepted_host_names_are_checked() {
     ConfigFolder::new("[http]\nhosts = [\"sensor.example\"]\n").check_valid();
     let folder = ConfigFolder::new("[http]\nhosts = [\"sensor.example\", \"http://x/\"]\n");

@@ -3,10 +3,12 @@
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 
+use ja4_common::capture_filter::CaptureFilter;
 use ja4_common::tunnel::TunnelPorts;
 
 use super::attach::{DirectionChoice, HookChoice};
 use super::ebpf::MAX_SHARDS;
+use super::filter::FilterExpression;
 use crate::document::{documented_type, settings};
 use crate::units::{ByteSize, HumanDuration};
 
@@ -28,6 +30,8 @@ settings! {
         pub shards: Option<u32> = None, in 1..=MAX_SHARDS;
         /// Size of each shard's ring, rounded up to a power of two.
         pub ring_size: ByteSize = ByteSize(8 << 20), in ByteSize(64 << 10)..=ByteSize(1 << 30);
+        /// Filter expression: only connections that match are captured.
+        pub filter: Option<FilterExpression> = None;
         /// Connections that are tracked at once.
         pub max_connections: u32 = 262_144, in 1..=1 << 24;
         /// Time without a packet after which a connection has ended.
@@ -37,6 +41,13 @@ settings! {
         /// Whether all packets and bytes of connections are counted. If not, only selected packets are, and bulk packets
         /// cost less.
         pub accounting: bool = true;
+    }
+}
+
+impl CaptureSettings {
+    /// The filter expression for the filter.
+    pub(crate) fn capture_filter(&self) -> CaptureFilter {
+        self.filter.as_ref().map_or(CaptureFilter::NONE, FilterExpression::compiled)
     }
 }
 

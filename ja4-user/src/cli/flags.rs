@@ -6,7 +6,7 @@ use clap::{Args, value_parser};
 
 use crate::capture::attach::{DirectionChoice, HookChoice};
 use crate::capture::ebpf::MAX_SHARDS;
-use crate::capture::{CaptureSettings, IDLE_TIMEOUT, TunnelSettings};
+use crate::capture::{CaptureSettings, FilterExpression, IDLE_TIMEOUT, TunnelSettings};
 use crate::units::{ByteSize, DurationError, HumanDuration};
 
 /// Options of the capture.
@@ -49,6 +49,9 @@ pub(super) struct CaptureFlags {
     /// seconds without a selected packet
     #[arg(long)]
     no_accounting: bool,
+
+    #[command(flatten)]
+    filter: FilterFlags,
 }
 
 impl CaptureFlags {
@@ -65,7 +68,19 @@ impl CaptureFlags {
         to.idle_timeout = self.idle_timeout.unwrap_or(to.idle_timeout);
         to.rate_limit = self.rate_limit.or(to.rate_limit);
         to.accounting &= !self.no_accounting;
+        if self.filter.filter.is_some() {
+            to.filter.clone_from(&self.filter.filter);
+        }
     }
+}
+
+/// The filter expression, shared by `run` and `replay`.
+#[derive(Debug, Args)]
+pub(super) struct FilterFlags {
+    /// Filter expression, such as 'tcp port 443 and not net 10.0.0.0/8': only connections that match are captured. A
+    /// subset of pcap-filter(7): host, net, port, portrange, src, dst, tcp, udp, icmp, ip, ip6, vlan, and, or, not
+    #[arg(long, value_name = "EXPR")]
+    pub(super) filter: Option<FilterExpression>,
 }
 
 /// Options of tunnels, shared by `run` and `replay`.

@@ -9,14 +9,15 @@ use std::thread;
 use anyhow::{Context, Error, anyhow};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use ja4_common::capture_filter::CaptureFilter;
 
 use super::failure::Failure;
-use super::flags::{TunnelFlags, idle};
+use super::flags::{FilterFlags, TunnelFlags, idle};
 use super::log_flags::LogFlags;
 use super::output::OutputFlags;
 use super::pipeline::{self, Outputs, PipelineMode};
 use super::settings::ConfigFlags;
-use crate::capture::{CaptureFile, ReadProgress, StopFlag, UnsupportedLinkNotice};
+use crate::capture::{CaptureFile, FilterExpression, ReadProgress, StopFlag, UnsupportedLinkNotice};
 use crate::config::OpenedConfig;
 use crate::detect::rules::GroupLimits;
 use crate::model::{CounterSet, Time};
@@ -58,6 +59,9 @@ pub(super) struct ReplayCommand {
     #[arg(long, help_heading = "Limits", value_name = "N")]
     count: Option<NonZeroU64>,
 
+    #[command(flatten, next_help_heading = "Capture")]
+    filter: FilterFlags,
+
     #[command(flatten, next_help_heading = "Tunnels")]
     tunnels: TunnelFlags,
 
@@ -92,6 +96,7 @@ impl ReplayCommand {
                 ssh_window: config.output.ssh_window,
             },
             tunnel_ports: config.tunnels.ports(),
+            capture_filter: self.filter.filter.as_ref().map_or(CaptureFilter::NONE, FilterExpression::compiled),
             forms: config.output.forms(),
             context: Arc::new(config.output.context()),
             continue_without_output: false,

@@ -19,7 +19,6 @@ pub mod path;
 mod per_side;
 mod query;
 pub mod signature_id;
-mod vlan;
 
 pub(crate) use self::alert::STORAGE_FAILURE;
 pub use self::alert::{Alert, Severity};
@@ -37,4 +36,4 @@ pub use self::opt_time::OptTime;
 pub use self::path::Tunnel;
 pub use self::per_side::PerSide;
 pub use self::query::{ConnectionSelection, ConnectionSort, EngineQuery};
-pub use self::vlan::VlanTags;
+pub use ja4_common::vlan::VlanTags;

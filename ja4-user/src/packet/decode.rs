@@ -13,7 +13,8 @@ use ja4_common::headers::{
 };
 use ja4_common::link::{self, MAX_LINK_HEADERS};
 use ja4_common::parse::ParseStart;
-use ja4_common::record::{RecordHeader, VLAN_PRESENT};
+use ja4_common::record::RecordHeader;
+use ja4_common::vlan::VLAN_PRESENT;
 
 use super::frame::Packet;
 use crate::model::VlanTags;

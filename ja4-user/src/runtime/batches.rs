@@ -11,6 +11,7 @@ use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::shard_of;
 use ja4_common::parse::ParseStart;
+use ja4_common::record::{FrameInfo, LinkHeader};
 
 use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, ReadProgress, StopFlag};
 use crate::model::Time;
@@ -259,12 +260,12 @@ impl<'a> Batches<'a> {
                 continue;
             };
             // The defragmenter counts rejected fragments.
-            let info = frame.info();
+            let info = FrameInfo { link: LinkHeader::OfOuterFrame, ..frame.info() };
             if let Ok(Some(bytes)) = defragmenter.push(network, info.capture_point(), frame.time) {
-                let CapturedFrame { time, interface, number, .. } = frame;
+                let (CapturedFrame { time, interface, number, .. }, tags) = (frame, destination.tags);
                 let bytes = Bytes::copy_from_slice(bytes);
                 let mut next =
-                    Some(ReassembledDatagram { bytes, time, interface, info, number: Some(number), layers: 0 });
+                    Some(ReassembledDatagram { bytes, time, interface, info, tags, number: Some(number), layers: 0 });
                 while let Some(datagram) = next.take() {
                     match datagram.reassemble(self.filter_config, defragmenter) {
                         ReassemblyOutcome::NotFragment(datagram) => {

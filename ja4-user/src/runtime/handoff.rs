@@ -133,7 +133,7 @@ mod tests {
     use ja4_common::record::FrameInfo;
 
     use super::*;
-    use crate::model::Time;
+    use crate::model::{Time, VlanTags};
 
     fn whole(number: u64) -> ReassembledDatagram {
         let bytes = Bytes::from_static(b"datagram");
@@ -142,6 +142,7 @@ mod tests {
             time: Time(number),
             interface: 0,
             info: FrameInfo::default(),
+            tags: VlanTags::NONE,
             number: None,
             layers: 0,
         }

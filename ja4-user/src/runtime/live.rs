@@ -15,7 +15,7 @@ use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
 use ja4_common::headers::{ETHERTYPE_MPLS, ETHERTYPE_VLAN};
 use ja4_common::parse::ParseStart;
 use ja4_common::reason::RecordClass;
-use ja4_common::record::{FirstHeader, FrameInfo, HEADER, RecordHeader, VERSION, flag};
+use ja4_common::record::{FirstHeader, FrameInfo, HEADER, LinkHeader, RecordHeader, VERSION, flag};
 
 use zerocopy::FromBytes;
 
@@ -26,8 +26,8 @@ use crate::model::{
     FingerprintEvent, Time,
 };
 use crate::output::line_queue::LineQueue;
-use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
+use crate::packet::{Packet, vlan_tags};
 use crate::runtime::captured_interfaces::InterfaceLookup;
 use crate::runtime::connection_query::ConnectionQuery;
 use crate::runtime::engine::worker::WorkerEvents;
@@ -313,13 +313,15 @@ impl EncapsulatedInput {
         let info = FrameInfo {
             ifindex: packet.header.ifindex,
             egress: packet.header.flags & flag::EGRESS != 0,
+            link: LinkHeader::OfOuterFrame,
             ..FrameInfo::default()
         };
         let Ok(Some(bytes)) = self.defragmenter.push(network, info.capture_point(), time) else {
             return;
         };
         let bytes = Bytes::copy_from_slice(bytes);
-        let whole = ReassembledDatagram { bytes, time, interface: packet.interface, info, number: None, layers: 0 };
+        let (interface, tags) = (packet.interface, vlan_tags(packet));
+        let whole = ReassembledDatagram { bytes, time, interface, info, tags, number: None, layers: 0 };
         self.hand_over(whole, core, env);
     }
 

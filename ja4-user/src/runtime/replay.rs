@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use ja4_common::capture_filter::CaptureFilter;
 use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::tunnel::TunnelPorts;
@@ -54,6 +55,8 @@ pub struct ReplayOptions {
     pub limits: ShardLimits,
     /// UDP ports of tunnels.
     pub tunnel_ports: TunnelPorts,
+    /// Which connections are read.
+    pub capture_filter: CaptureFilter,
     /// Forms of the fingerprints.
     pub forms: Forms,
     /// Context of all lines.
@@ -99,7 +102,8 @@ pub fn replay<W: Write + Send>(
     mut out: W,
     on_progress: OnProgress<'_>,
 ) -> io::Result<(W, ReplayReport)> {
-    let filter_config = FilterConfig { tunnel_ports: options.tunnel_ports, ..FilterConfig::new(SEED) };
+    let ReplayOptions { tunnel_ports, capture_filter, .. } = *options;
+    let filter_config = FilterConfig { tunnel_ports, capture_filter, ..FilterConfig::new(SEED) };
     // Rules about alerts are evaluated with those of the same connection: one event after another.
     let threads = if engine.active().matcher.has_alert_rules() { 1 } else { options.threads.clamp(1, LANES as usize) };
     let mut header = Vec::new();

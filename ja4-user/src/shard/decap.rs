@@ -9,7 +9,8 @@ use ja4_common::flow::{DirectionState, FlowEntry, FlowKey, client};
 use ja4_common::flow_table::Flows;
 use ja4_common::headers::{ETHERTYPE_ETHERNET, PacketHeaders};
 use ja4_common::parse::{ParseOutcome, ParseStart, parse};
-use ja4_common::record::{FrameInfo, RecordHeader, flag};
+use ja4_common::reason::PassReason;
+use ja4_common::record::{FrameInfo, LinkHeader, RecordHeader, flag};
 use ja4_common::select::{Scratch, select};
 use ja4_common::stream_select::phase;
 use ja4_common::verdict::Verdict;
@@ -53,7 +54,8 @@ pub(crate) struct DecapTarget<'a, 'e, F, S> {
 /// What the filter knew of the outer frame: also inside a tunnel, a forwarded packet counts at one of its hooks only.
 fn outer_info(outer: &RecordHeader) -> FrameInfo {
     let RecordHeader { ifindex, flags, vlan, .. } = *outer;
-    FrameInfo { ifindex, egress: flags & flag::EGRESS != 0, vlan, ..FrameInfo::default() }
+    let egress = flags & flag::EGRESS != 0;
+    FrameInfo { ifindex, egress, link: LinkHeader::OfOuterFrame, vlan, ..FrameInfo::default() }
 }
 
 impl Decapsulator {
@@ -85,6 +87,7 @@ impl Decapsulator {
         target: &mut DecapTarget<'_, '_, F, S>,
     ) {
         target.env.flows.inner().set_time(Time(packet.header.time));
+        self.scratch.outer_tags = packet.outer_vlan.unwrap_or_else(|| vlan_tags(packet));
         let slice = SliceFrame { bytes: packet.bytes, wire_len: packet.header.wire_len as usize };
         self.descend(slice, start, MAX_TUNNELS, packet, target);
     }
@@ -154,7 +157,8 @@ impl Decapsulator {
             ..RecordHeader::default()
         };
         let ReassembledDatagram { bytes, interface, number, .. } = datagram;
-        let packet = Packet { header: &record, bytes, start, outer_vlan: None, interface: *interface, number: *number };
+        let outer_vlan = Some(datagram.tags);
+        let packet = Packet { header: &record, bytes, start, outer_vlan, interface: *interface, number: *number };
         let mut headers = PacketHeaders::default();
         match parse(&slice, start, &target.config.tunnel_ports, &mut headers) {
             ParseOutcome::Transport => {}
@@ -173,6 +177,7 @@ impl Decapsulator {
         {
             return self.stats.duplicates += 1;
         }
+        self.scratch.outer_tags = datagram.tags;
         let mut select_all = SelectAll::new(target.core.client_is_low(hash, &key), headers.seq);
         let verdict = select(&slice, start, || info, &mut select_all, target.config, &mut self.scratch);
         // The counters of this entry are not those of the flow.
@@ -190,6 +195,7 @@ impl Decapsulator {
     ) {
         match verdict {
             Verdict::Selected => {}
+            Verdict::Unselected(PassReason::Filtered) => return self.stats.filtered += 1,
             Verdict::Unselected(_) => return self.stats.unselected += 1,
             Verdict::Unparseable(_) => return self.stats.unparseable += 1,
         }
@@ -199,8 +205,7 @@ impl Decapsulator {
         let mut header = RecordHeader::new(&info, selection, outer.header.time, captured as u32);
         header.flags &= !without;
         let bytes = slice.bytes.get(..captured).unwrap_or_default();
-        let outer_vlan = Some(outer.outer_vlan.unwrap_or_else(|| vlan_tags(outer)));
-        let inner = Packet { header: &header, bytes, outer_vlan, ..*outer };
+        let inner = Packet { header: &header, bytes, outer_vlan: Some(self.scratch.outer_tags), ..*outer };
         self.stats.processed += 1;
         target.core.packet(&inner, target.env);
     }

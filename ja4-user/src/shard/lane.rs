@@ -21,7 +21,7 @@ use super::limits::{Now, ShardLimits};
 use super::reassembled::ReassembledDatagram;
 use super::stats::ShardStats;
 use super::user_flows::UserFlows;
-use crate::model::{EventHandler, Time};
+use crate::model::{EventHandler, Time, VlanTags};
 use crate::packet::Packet;
 
 /// One frame of a capture.
@@ -189,6 +189,8 @@ pub(crate) struct Destination {
     pub(crate) lane: u32,
     /// Offset of the IP header, if the frame is a fragment.
     pub(crate) fragment: Option<usize>,
+    /// VLAN tags of the frame.
+    pub(crate) tags: VlanTags,
 }
 
 /// Finds the lane of a frame.
@@ -200,7 +202,8 @@ pub(crate) fn destination_of(frame: &CapturedFrame<'_>, config: &FilterConfig, l
         ParseOutcome::Fragment | ParseOutcome::Nested => shard_of(headers.hash_of_addresses(config.seed), lanes),
         _ => 0,
     };
-    Destination { lane, fragment: (parsed == ParseOutcome::Fragment).then_some(headers.l3 as usize) }
+    let fragment = (parsed == ParseOutcome::Fragment).then_some(headers.l3 as usize);
+    Destination { lane, fragment, tags: headers.tags }
 }
 
 fn increment(counters: &mut [u64], index: usize) {

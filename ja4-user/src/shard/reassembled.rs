@@ -7,7 +7,7 @@ use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, PacketHeaders};
 use ja4_common::parse::{ParseOutcome, ParseStart, parse};
 use ja4_common::record::FrameInfo;
 
-use crate::model::Time;
+use crate::model::{Time, VlanTags};
 use crate::packet::defrag::Defragmenter;
 
 /// How often a datagram is reassembled from fragments that are themselves fragmented.
@@ -24,6 +24,8 @@ pub struct ReassembledDatagram {
     pub(crate) interface: u32,
     /// Where its fragments were captured.
     pub(crate) info: FrameInfo,
+    /// VLAN tags of the last fragment to arrive.
+    pub(crate) tags: VlanTags,
     /// Number in the capture of the last fragment to arrive; absent live.
     pub(crate) number: Option<u64>,
     /// How often it was reassembled before, from fragments of fragments.

@@ -45,6 +45,8 @@ counter_set! {
         counter processed,
         /// Inner packets not selected.
         counter unselected,
+        /// Inner packets that would start a flow that does not match the capture filter.
+        counter filtered,
         /// Inner packets that could not be parsed.
         counter unparseable,
         /// Reassembled datagrams already seen at another capture point.

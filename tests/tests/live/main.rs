@@ -7,6 +7,7 @@ mod detaching;
 mod end;
 mod event_files;
 mod every_method;
+mod filter;
 mod floods;
 mod fragments;
 mod interface_changes;

@@ -9,6 +9,7 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::FlowEntry;
 use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS};
 use ja4_common::parse::{ParseStart, is_outer_ethernet};
+use ja4_common::reason::PassReason;
 use ja4_common::record::{FirstHeader, FrameInfo, HEADER, LinkHeader, RecordHeader};
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use zerocopy::FromBytes;
@@ -210,6 +211,11 @@ impl FilterComparison {
     pub(crate) fn assert_same_flows(&self) -> usize {
         assert_eq!(self.different_flows(), [], "kernel's entry, user's entry");
         self.model.tables.entries().count()
+    }
+
+    /// Returns the number of frames that the capture filter excluded.
+    pub(crate) fn filtered(&self) -> u64 {
+        self.counters.iter().map(|counters| counters.unselected[PassReason::Filtered as usize]).sum()
     }
 
     /// Returns whether the counters of both hooks satisfy all conservation laws.

@@ -10,7 +10,8 @@ use tests::random::SplitMix64;
 
 use crate::comparison::{ALL_PROGRAMS, FilterComparison, SEED, SHORTEST, as_received, fits};
 use crate::frames::{
-    OTHER_PORTS, Setting, all_series, carriers, client_hello, frames_to_truncate, segment, series_in, syn,
+    FILTERS, OTHER_PORTS, Setting, all_series, capture_filter, carriers, client_hello, frames_to_truncate, segment,
+    series_in, syn,
 };
 use crate::report;
 
@@ -19,15 +20,17 @@ const CORRUPTED: usize = 8000;
 
 /// Returns the configurations that change the selection, one of them with a membership filter so small that all flows
 /// share a slot.
-fn configurations() -> [(&'static str, FilterConfig); 5] {
+fn configurations() -> Vec<(&'static str, FilterConfig)> {
     let plain = FilterConfig::new(SEED);
-    [
+    let with_filter = |expression| (expression, FilterConfig { capture_filter: capture_filter(expression), ..plain });
+    let others = [
         ("defaults", plain),
         ("no accounting", FilterConfig { accounting: 0, ..plain }),
         ("other tunnel ports", FilterConfig { tunnel_ports: OTHER_PORTS, ..plain }),
         ("eight slots", FilterConfig { membership_mask: 7, ..plain }),
         ("small budgets", FilterConfig { undecided_budget: 100, handshake_budget: 700, http2_budget: 3000, ..plain }),
-    ]
+    ];
+    others.into_iter().chain(FILTERS.map(with_filter)).collect()
 }
 
 #[test]
@@ -58,6 +61,8 @@ fn kernel_and_user_space_agree_on_every_crafted_frame() {
             }
             comparison.assert_same_flows();
             assert!(comparison.balanced());
+            let is_filtered = filter_config.capture_filter.is_configured();
+            assert!(comparison.selected > 0 && (comparison.filtered() > 0) == is_filtered, "{name}");
             report(&format!(
                 "{}, {name}: {} crafted frames alike, {omitted} left out",
                 program.name(),

@@ -2,13 +2,14 @@
 
 use std::fs;
 
+use ja4_common::capture_filter::CaptureFilter;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::tunnel::TunnelPorts;
 use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use tests::privilege::require_bpf;
 
 use crate::comparison::{ALL_PROGRAMS, SEED};
-use crate::frames::OTHER_PORTS;
+use crate::frames::{EIGHT_TERMS, OTHER_PORTS, capture_filter};
 use crate::report;
 
 /// Limit of verified instructions. The verifier gives up after a million, and its time is proportional to their number.
@@ -28,8 +29,9 @@ fn verified_instructions_stay_below_the_limit() {
     if !require_bpf() {
         return;
     }
-    for tunnel_ports in [TunnelPorts::NONE, OTHER_PORTS] {
-        assert_verified(FilterConfig { tunnel_ports, ..FilterConfig::new(SEED) });
+    let filters = [CaptureFilter::NONE, capture_filter(EIGHT_TERMS)];
+    for (tunnel_ports, capture_filter) in [TunnelPorts::NONE, OTHER_PORTS].into_iter().zip(filters) {
+        assert_verified(FilterConfig { tunnel_ports, capture_filter, ..FilterConfig::new(SEED) });
     }
 }
 

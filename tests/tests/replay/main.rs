@@ -9,6 +9,7 @@ mod determinism;
 mod dhcp_values;
 mod eve;
 mod event_files;
+mod filters;
 mod framings;
 mod handshakes;
 mod headers;

@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use anyhow::{Error, anyhow};
 use clap::{Args, ValueEnum};
 use ja4_common::filter_config::FilterConfig;
-use ja4_common::tunnel::TunnelPorts;
 
 use self::finding::{CheckReport, Finding};
 use self::kernel::KernelRelease;
@@ -97,7 +96,7 @@ fn examine_kernel(config: &Config, findings: &mut Vec<Finding>) -> Result<Option
         Err(error) => Finding::error("process.capabilities", error.to_string()),
     });
     findings.extend(kernel::findings(&release, privilege.is_ok()));
-    let loaded = privilege.map_err(Error::from).and_then(|()| load(hook, config.tunnels.ports()));
+    let loaded = privilege.map_err(Error::from).and_then(|()| load(config));
     let mut kernel = match loaded {
         Ok(loaded) => {
             findings.push(Finding::ok("kernel.programs", format!("kernel {}: loads the BPF programs", release.text)));
@@ -152,10 +151,12 @@ fn examine_services(config: &Config, findings: &mut Vec<Finding>) -> Option<Fail
 }
 
 /// Loads the programs that these hooks need with the smallest maps.
-fn load(hook: HookChoice, tunnel_ports: TunnelPorts) -> Result<Kernel, Error> {
+fn load(config: &Config) -> Result<Kernel, Error> {
+    let hook = config.capture.hook;
     let mut filter_config = FilterConfig::new([0, 0]);
     filter_config.shards = 1;
-    filter_config.tunnel_ports = tunnel_ports;
+    filter_config.tunnel_ports = config.tunnels.ports();
+    filter_config.capture_filter = config.capture.capture_filter();
     let mut kernel =
         Kernel::load(object::bytes(), &KernelSettings { filter_config, ring_bytes: 64 << 10, flows: 1 << 10 })?;
     kernel.tc(Program::TcEgress)?;

@@ -131,6 +131,7 @@ impl SensorSetup {
         filter_config.shards = shard_count(&self.config.capture);
         filter_config.accounting = u32::from(accounting);
         filter_config.tunnel_ports = self.config.tunnels.ports();
+        filter_config.capture_filter = self.config.capture.capture_filter();
         // MAX_IDLE_EPOCHS epochs outlast an idle flow.
         let idle = if accounting { idle_timeout } else { UNCOUNTED }.nanoseconds();
         filter_config.epoch_shift = (idle / u64::from(MAX_IDLE_EPOCHS - 2)).next_power_of_two().trailing_zeros();

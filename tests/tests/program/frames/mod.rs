@@ -1,6 +1,7 @@
 //! Unusual frames, by subject.
 
 mod datagrams;
+mod filters;
 mod fragments;
 mod framings;
 mod headers;
@@ -21,6 +22,7 @@ use tests::packets::{ACK, Envelope, Extension, PSH, SYN, TcpSegment};
 use tests::random::SplitMix64;
 
 pub(crate) use self::datagrams::dtls;
+pub(crate) use self::filters::{EIGHT_TERMS, FILTERS, capture_filter};
 use self::headers::{extended, ipv6_syn};
 pub(crate) use self::http::METHODS;
 pub(crate) use self::quic::{KNOWN_VERSIONS, OTHER_VERSIONS, initial, long, sized};
