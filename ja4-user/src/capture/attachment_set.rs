@@ -159,7 +159,7 @@ impl AttachmentSet {
     }
 
     /// Detaches from every interface that is not selected, and attaches to every selected one. Interfaces that could not be
-    /// attached before are tried again; the same failure is not returned again. Stops after [`SLICE`]: then
+    /// attached before are tried again; the same failure is not returned again. Stops after `SLICE`: then
     /// [`Self::is_pending`] returns true.
     pub fn reconcile(&mut self, kernel: &mut Kernel, table: &InterfaceTable) -> Vec<AttachmentChange> {
         let until = Instant::now() + SLICE;
