@@ -194,8 +194,9 @@ fn active_patterns(folder: &EngineFolder) -> String {
     let config = folder.text("sensor.toml");
     // A missing capability may set the exit status.
     let outcome = Sensor::new().run(&["check", "--config", &config]);
-    let line = outcome.stdout().lines().find(|line| line.contains("known-bad patterns"));
-    line.unwrap_or_else(|| panic!("{}", outcome.stderr())).replace(&config.replace("sensor.toml", ""), "")
+    let line = outcome.stdout().lines().find_map(|line| line.split_once("detection.known_bad: "));
+    let (_, patterns) = line.unwrap_or_else(|| panic!("{}", outcome.stderr()));
+    patterns.replace(&config.replace("sensor.toml", ""), "")
 }
 
 #[test]
