@@ -113,6 +113,11 @@ pub enum AttachmentChange {
         /// The cause.
         error: AttachError,
     },
+    /// The programs were detached at the end of the run.
+    Detached {
+        /// Name of the interface.
+        name: String,
+    },
     /// The programs were not detached completely.
     NotDetached(AttachError),
 }
@@ -121,6 +126,7 @@ impl fmt::Display for AttachmentChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Attached { description } => f.write_str(description),
+            Self::Detached { name } => write!(f, "{name}: detached"),
             Self::Removed { name } => write!(f, "{name}: detached, the interface was removed"),
             Self::Renamed { from, to } => write!(f, "{from}: renamed to {to}"),
             Self::RenamedAway { from, to } => write!(f, "{from}: detached, renamed to {to}, which is not selected"),
@@ -266,8 +272,12 @@ impl AttachmentSet {
     }
 
     /// Detaches from all interfaces. Returns the errors.
-    pub fn detach_all(&mut self) -> Vec<AttachError> {
-        self.attached.drain(..).filter_map(|attachment| attachment.detach().err()).collect()
+    pub fn detach_all(&mut self) -> Vec<AttachmentChange> {
+        let detach = |attachment: Attachment| {
+            let name = attachment.interface.name.clone();
+            attachment.detach().map_or_else(AttachmentChange::NotDetached, |()| AttachmentChange::Detached { name })
+        };
+        self.attached.drain(..).map(detach).collect()
     }
 
     /// Whether a selected interface could not be attached.

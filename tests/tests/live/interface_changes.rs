@@ -103,8 +103,8 @@ impl ChangingHost {
 
     /// Waits until an interface has been attached this many times.
     fn wait_attached(&self, sensor: &RunningSensor, name: &str, times: usize) {
-        let line = format!("{name}: attached");
-        let has_line = || sensor.stderr().lines().filter(|text| text.starts_with(&line)).count() == times;
+        let line = format!(" {name}: attached");
+        let has_line = || sensor.stderr().lines().filter(|text| text.contains(&line)).count() == times;
         assert!(until(SOON, has_line), "{line} not {times} times:\n{}", sensor.stderr());
     }
 }

@@ -164,9 +164,7 @@ impl InterfaceWatch {
 
     /// Detaches the programs from all interfaces.
     pub(super) fn detach(&mut self) {
-        for error in self.attachments.detach_all() {
-            log(&[AttachmentChange::NotDetached(error)]);
-        }
+        log(&self.attachments.detach_all());
     }
 }
 
@@ -175,6 +173,7 @@ pub(super) fn log(changes: &[AttachmentChange]) {
     for change in changes {
         match change {
             AttachmentChange::Attached { .. } | AttachmentChange::Renamed { .. } => tracing::info!("{change}"),
+            AttachmentChange::Detached { .. } => tracing::debug!("{change}"),
             AttachmentChange::NotDetached(_) => tracing::error!("{change}"),
             _ => tracing::warn!("{change}"),
         }
