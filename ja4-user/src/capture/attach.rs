@@ -506,6 +506,8 @@ mod tests {
             is_up: true,
             is_physical,
             link_type,
+            mtu: 1500,
+            xdp: None,
         }
     }
 

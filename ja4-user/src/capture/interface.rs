@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 
-use super::link_message::Link;
+use super::link_message::{AttachedXdp, Link};
 
 /// `ARPHRD_ETHER`: frames have an Ethernet header.
 pub(crate) const ARPHRD_ETHER: u16 = 1;
@@ -63,6 +63,10 @@ pub struct Interface {
     pub is_physical: Option<bool>,
     /// `ARPHRD_*`.
     pub link_type: u16,
+    /// Its MTU; 0: unknown.
+    pub mtu: u32,
+    /// Its XDP program.
+    pub(crate) xdp: Option<AttachedXdp>,
 }
 
 impl Interface {
@@ -75,12 +79,15 @@ impl Interface {
             is_up: link.is_up,
             is_physical: if link.is_loopback { Some(false) } else { has_device(link) },
             link_type: link.link_type,
+            mtu: link.mtu,
+            xdp: link.xdp,
         }
     }
 
     /// Returns the interface with changed properties. Whether it is a physical device never changes.
     pub(super) fn changed(&self, link: &Link<'_>) -> Self {
-        Self { name: link.name.to_owned(), is_up: link.is_up, link_type: link.link_type, ..*self }
+        let Link { name, is_up, link_type, mtu, xdp, .. } = *link;
+        Self { name: name.to_owned(), is_up, link_type, mtu, xdp, ..*self }
     }
 
     /// Whether the interface still exists: the same interface, not another one with its name.

@@ -154,7 +154,7 @@ mod tests {
             [("lo", 772, true), ("eth0", 1, true), ("veth1", 1, true), ("veth2", 1, false), ("can0", 280, true)];
         let mut table = InterfaceTable::default();
         for (index, (name, link_type, is_up)) in (1..).zip(interfaces) {
-            table.add(&Link { index, name, link_type, is_up, is_loopback: name == "lo", address: &[] });
+            table.add(&Link { index, name, link_type, is_up, is_loopback: name == "lo", ..Link::default() });
         }
         table
     }
@@ -207,7 +207,7 @@ mod tests {
     fn a_name_is_missing_until_it_exists() {
         let (list, mut table) = (list(&["eth0", "eth7", "veth*"]), table());
         assert_eq!(list.missing(&table), ["eth7"]);
-        table.add(&Link { index: 9, name: "eth7", link_type: 1, is_up: false, is_loopback: false, address: &[] });
+        table.add(&Link { index: 9, name: "eth7", link_type: 1, ..Link::default() });
         table.remove(2);
         assert_eq!(list.missing(&table), ["eth0"]);
         assert!(list.names("eth7") && !list.names("veth1"));

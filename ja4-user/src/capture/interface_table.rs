@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     fn link(index: u32, name: &str) -> Link<'_> {
-        Link { index, name, link_type: 1, is_up: true, is_loopback: false, address: &[] }
+        Link { index, name, link_type: 1, is_up: true, ..Link::default() }
     }
 
     fn removed(table: &InterfaceTable) -> Vec<u32> {

@@ -3,14 +3,18 @@
 //! Formats: netlink(7) and rtnetlink(7); `include/uapi/linux/netlink.h` and `if_link.h` of Linux 6.18.
 
 use libc::{
-    AF_UNSPEC, IFF_LOOPBACK, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE,
-    NLMSG_ERROR, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK,
+    AF_UNSPEC, IFF_LOOPBACK, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_XDP, NLM_F_DUMP, NLM_F_DUMP_INTR,
+    NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK,
 };
 use nix::errno::Errno;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bit mask of the type of an attribute, without the flags in the upper bits (`NLA_TYPE_MASK`).
 const ATTRIBUTE_TYPE: u16 = 0x3fff;
+
+/// Attributes inside `IFLA_XDP`.
+const IFLA_XDP_ATTACHED: u16 = 2;
+const IFLA_XDP_PROG_ID: u16 = 4;
 
 /// `struct nlmsghdr`.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -43,8 +47,17 @@ struct AttributeHeader {
     kind: u16,
 }
 
-/// An interface in a message.
+/// An XDP program of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AttachedXdp {
+    /// `native`, `generic`, `offloaded` or `native and generic`.
+    pub(crate) mode: &'static str,
+    /// Id of the program; `None`: there are several.
+    pub(crate) id: Option<u32>,
+}
+
+/// An interface in a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Link<'a> {
     /// Its index in the kernel.
     pub(super) index: u32,
@@ -58,6 +71,10 @@ pub(super) struct Link<'a> {
     pub(super) is_loopback: bool,
     /// Its link-layer address; empty if it has none.
     pub(super) address: &'a [u8],
+    /// Its MTU; 0: unknown.
+    pub(super) mtu: u32,
+    /// Its XDP program.
+    pub(super) xdp: Option<AttachedXdp>,
 }
 
 /// A message about interfaces.
@@ -127,19 +144,18 @@ fn link_message(kind: u16, body: &[u8]) -> Option<LinkMessage<'_>> {
     if kind == RTM_DELLINK {
         return Some(LinkMessage::Removed(header.index));
     }
-    let (mut name, mut address) = (None, &[][..]);
-    let mut rest = attributes;
-    while let Ok((attribute, _)) = AttributeHeader::read_from_prefix(rest) {
-        let len = usize::from(attribute.len);
-        let Some(value) = rest.get(size_of::<AttributeHeader>()..len) else {
+    let (mut name, mut address, mut mtu, mut xdp) = (None, &[][..], 0, None);
+    for attribute in Attributes(attributes) {
+        let Some((kind, value)) = attribute else {
             return Some(LinkMessage::Unreadable);
         };
-        match attribute.kind & ATTRIBUTE_TYPE {
+        match kind {
             IFLA_IFNAME => name = value.strip_suffix(b"\0").and_then(|name| str::from_utf8(name).ok()),
             IFLA_ADDRESS => address = value,
+            IFLA_MTU => mtu = number(value).unwrap_or_default(),
+            IFLA_XDP => xdp = attached_xdp(value),
             _ => {}
         }
-        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
     }
     // A name that is not UTF-8 can neither be configured nor printed.
     Some(LinkMessage::Exists(Link {
@@ -149,7 +165,44 @@ fn link_message(kind: u16, body: &[u8]) -> Option<LinkMessage<'_>> {
         is_up: header.flags & IFF_UP as u32 != 0,
         is_loopback: header.flags & IFF_LOOPBACK as u32 != 0,
         address,
+        mtu,
+        xdp,
     }))
+}
+
+/// Reads the value of `IFLA_XDP`.
+fn attached_xdp(value: &[u8]) -> Option<AttachedXdp> {
+    let find = |wanted| Attributes(value).flatten().find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let mode = match find(IFLA_XDP_ATTACHED)?.first()? {
+        1 => "native",
+        2 => "generic",
+        3 => "offloaded",
+        4 => "native and generic",
+        _ => return None,
+    };
+    Some(AttachedXdp { mode, id: find(IFLA_XDP_PROG_ID).and_then(number) })
+}
+
+fn number(value: &[u8]) -> Option<u32> {
+    Some(u32::read_from_prefix(value).ok()?.0)
+}
+
+/// The attributes of a message: type and value; `None` and the end for one that cannot be read.
+struct Attributes<'a>(&'a [u8]);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Option<(u16, &'a [u8])>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (AttributeHeader { len, kind }, _) = AttributeHeader::read_from_prefix(self.0).ok()?;
+        let len = usize::from(len);
+        let Some(value) = self.0.get(size_of::<AttributeHeader>()..len) else {
+            self.0 = &[];
+            return Some(None);
+        };
+        self.0 = self.0.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some(Some((kind & ATTRIBUTE_TYPE, value)))
+    }
 }
 
 #[cfg(test)]
@@ -176,12 +229,28 @@ mod tests {
     }
 
     fn eth0() -> Vec<u8> {
-        let attributes = [attribute(IFLA_ADDRESS, &[2; 6]), attribute(IFLA_IFNAME, b"eth0\0")].concat();
+        let xdp = [attribute(IFLA_XDP_ATTACHED, &[2]), attribute(IFLA_XDP_PROG_ID, &9_u32.to_ne_bytes())].concat();
+        let attributes = [
+            attribute(IFLA_ADDRESS, &[2; 6]),
+            attribute(IFLA_IFNAME, b"eth0\0"),
+            attribute(IFLA_MTU, &1500_u32.to_ne_bytes()),
+            // The flag of nested attributes (`NLA_F_NESTED`).
+            attribute(IFLA_XDP | 0x8000, &xdp),
+        ]
+        .concat();
         link(AF_UNSPEC, 7, &attributes)
     }
 
-    const ETH0: Link<'static> =
-        Link { index: 7, name: "eth0", link_type: 1, is_up: true, is_loopback: false, address: &[2; 6] };
+    const ETH0: Link<'static> = Link {
+        index: 7,
+        name: "eth0",
+        link_type: 1,
+        is_up: true,
+        is_loopback: false,
+        address: &[2; 6],
+        mtu: 1500,
+        xdp: Some(AttachedXdp { mode: "generic", id: Some(9) }),
+    };
 
     fn read(datagram: &[u8]) -> Vec<LinkMessage<'_>> {
         let mut all = Vec::new();
@@ -215,6 +284,13 @@ mod tests {
     fn a_port_that_leaves_its_bridge_still_exists() {
         let left = message(RTM_DELLINK, 0, &link(libc::AF_BRIDGE, 7, &attribute(IFLA_IFNAME, b"eth0\0")));
         assert_eq!(read(&left), []);
+    }
+
+    #[test]
+    fn an_interface_without_xdp_has_no_program() {
+        assert_eq!(attached_xdp(&attribute(IFLA_XDP_ATTACHED, &[0])), None);
+        assert_eq!(attached_xdp(&attribute(IFLA_XDP_ATTACHED, &[2])[..3]), None);
+        assert_eq!(attached_xdp(&[]), None);
     }
 
     #[test]

@@ -29,7 +29,6 @@ mod pcapng;
 mod settings;
 mod stop;
 mod stream;
-pub(crate) mod xdp_programs;
 mod zstd;
 
 pub use self::batch::{Batch, FrameRef};

@@ -1,4 +1,4 @@
-//! Who may use the API: nobody, holders of the token, users of the socket.
+//! Access to the API: off, with the bearer token, over the Unix socket.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -9,7 +9,6 @@ use super::finding::Finding;
 use super::kernel::{KernelRelease, MULTI_BUFFER_XDP};
 use crate::capture::attach::{Attachment, HookChoice, Policy};
 use crate::capture::interface::Interface;
-use crate::capture::xdp_programs::attached_xdp;
 
 /// Drivers with native XDP (Linux 6.18).
 const NATIVE_DRIVERS: [&str; 28] = [
@@ -99,10 +98,11 @@ impl InterfaceCheck<'_> {
 
     /// Before Linux 5.18, a program sees the first buffer of a frame only, and drivers refuse XDP with a larger MTU.
     fn mtu(&self) -> Option<Finding> {
-        let name = &self.interface.name;
-        let mtu = std::fs::read_to_string(format!("/sys/class/net/{name}/mtu")).ok()?;
-        let mtu: u32 = mtu.trim().parse().ok()?;
-        if self.is_native_tried() && self.release.is_before(MULTI_BUFFER_XDP) && mtu > SINGLE_BUFFER_MTU {
+        let Interface { mtu, name, .. } = self.interface;
+        if *mtu == 0 {
+            return None;
+        }
+        if self.is_native_tried() && self.release.is_before(MULTI_BUFFER_XDP) && *mtu > SINGLE_BUFFER_MTU {
             let message = format!("MTU {mtu}: before Linux 5.18, native XDP needs frames in one buffer");
             let fix = format!("ip link set dev {name} mtu {SINGLE_BUFFER_MTU}, or --hook tc");
             return Some(Finding::warning("interface.mtu", message, fix));
@@ -139,12 +139,7 @@ impl InterfaceCheck<'_> {
 
     /// An XDP program of another process.
     fn xdp_program(&self) -> Option<Finding> {
-        let found = match attached_xdp(self.interface.index) {
-            Ok(found) => found?,
-            Err(error) => {
-                return Some(Finding::unknown("interface.xdp_program", format!("cannot list XDP programs: {error}")));
-            }
-        };
+        let found = self.interface.xdp?;
         let program = found.id.map_or_else(|| "several programs".to_owned(), program_name);
         let effect = if self.policy.hook == HookChoice::Tc {
             "packets that it drops or redirects do not reach the sensor"
