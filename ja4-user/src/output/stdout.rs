@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
+use crate::output::line_queue::count_lines;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::Counted;
@@ -90,7 +91,7 @@ impl WriterProgress {
     /// Empties the queue. Returns the number of its lines, and of those being written.
     fn unread(&self) -> u64 {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting: u64 = queue.iter().flat_map(Receiver::try_iter).map(|chunk| lines(&chunk)).sum();
+        let waiting: u64 = queue.iter().flat_map(Receiver::try_iter).map(|chunk| count_lines(&chunk)).sum();
         waiting + self.writing.load(Ordering::Acquire)
     }
 }
@@ -125,7 +126,7 @@ impl StdoutWriter {
             let write = || {
                 out.write_all(&header)?;
                 for chunk in queue {
-                    shared.writing.store(lines(&chunk), Ordering::Release);
+                    shared.writing.store(count_lines(&chunk), Ordering::Release);
                     out.write_all(&chunk)?;
                     shared.recycle(chunk);
                     shared.writing.store(0, Ordering::Release);
@@ -181,11 +182,6 @@ impl StdoutWriter {
     }
 }
 
-/// Counts the lines of a text.
-fn lines(text: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', text).count() as u64
-}
-
 /// Standard output of a replay, which waits for its reader until a shutdown begins.
 #[derive(Debug)]
 pub(crate) struct ReplayOutput {
@@ -218,7 +214,7 @@ impl ReplayOutput {
                 self.sent += 1;
                 Ok(())
             }
-            Err(lost) => Err(self.error(lines(&lost))),
+            Err(lost) => Err(self.error(count_lines(&lost))),
         }
     }
 

@@ -85,13 +85,7 @@ fn select(filter: &HistoryFilter, columns: &str) -> Sql {
             );
             filter.duration_class(class, &mut sql);
             if filter.method.is_some() {
-                sql.add(
-                    " AND EXISTS (SELECT 1 FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
-                        WHERE f.id >= c.id * ? AND f.id < (c.id + 1) * ? AND ",
-                    [MAX_FINGERPRINTS.into(), MAX_FINGERPRINTS.into()],
-                );
-                filter.value_conditions(&mut sql);
-                sql.add(")", []);
+                filter.has_fingerprint(&mut sql);
             }
         }
     }

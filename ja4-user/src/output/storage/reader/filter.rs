@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use rusqlite::types::Value;
 
 use crate::model::{Method, Severity, Time};
-use crate::output::storage::columns::{CLASS_LIMITS, CLASS_LONG, CLASS_OPEN, bounds, integer};
+use crate::output::storage::columns::{CLASS_LIMITS, CLASS_LONG, CLASS_OPEN, MAX_FINGERPRINTS, bounds, integer};
 use crate::output::storage::rows::severity;
 use crate::output::storage::sql::{Sql, like};
 
@@ -104,6 +104,17 @@ impl HistoryFilter {
             alert_of_connection(sql);
             sql.add(")", []);
         }
+    }
+
+    /// Appends the condition that connections `c` have a fingerprint that matches.
+    pub(super) fn has_fingerprint(&self, sql: &mut Sql) {
+        sql.add(
+            " AND EXISTS (SELECT 1 FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
+                WHERE f.id >= c.id * ? AND f.id < (c.id + 1) * ? AND ",
+            [MAX_FINGERPRINTS.into(), MAX_FINGERPRINTS.into()],
+        );
+        self.value_conditions(sql);
+        sql.add(")", []);
     }
 
     /// Appends the conditions on values `v`.

@@ -213,13 +213,7 @@ fn connection(filter: &HistoryFilter) -> Sql {
     sql.add(&format!("SELECT {} FROM connection c WHERE c.id = ? AND ", *CONNECTION), []);
     filter.overlap(&mut sql);
     if filter.method.is_some() || filter.value.is_some() {
-        sql.add(
-            " AND EXISTS (SELECT 1 FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
-                WHERE f.id >= c.id * ? AND f.id < (c.id + 1) * ? AND ",
-            [MAX_FINGERPRINTS.into(), MAX_FINGERPRINTS.into()],
-        );
-        filter.value_conditions(&mut sql);
-        sql.add(")", []);
+        filter.has_fingerprint(&mut sql);
     }
     sql
 }
