@@ -19,7 +19,7 @@ const LIMITS: ShardLimits =
 const INTERVAL: u64 = 100_000_000;
 
 /// A lane, and the JSON encoder that receives its events.
-pub(super) struct LaneRun {
+pub(super) struct FuzzedLane {
     lane: Lane,
     filter_config: FilterConfig,
     buffers: MutexGuard<'static, ShardBuffers>,
@@ -28,7 +28,7 @@ pub(super) struct LaneRun {
     frames: u64,
 }
 
-impl LaneRun {
+impl FuzzedLane {
     pub(super) fn new() -> Self {
         /// Reused for all inputs, since their construction is slow.
         static BUFFERS: LazyLock<Mutex<ShardBuffers>> = LazyLock::new(|| Mutex::new(ShardBuffers::new(Forms::All)));

@@ -46,7 +46,7 @@ pub use self::tunnels::tunnels;
 pub use self::x509::x509;
 
 use self::input::{assert_split_invariant, length_prefixed};
-use self::lane_run::LaneRun;
+use self::lane_run::FuzzedLane;
 
 /// Reads the input as a capture file (pcap or pcapng).
 ///
@@ -155,7 +155,7 @@ fn handshake_messages(stream: &[u8], chunk_len: usize) -> (Vec<(u8, Vec<u8>)>, H
 /// once, that the shard receives each emitted record, and that every connection ends.
 pub fn packet_decode(data: &[u8]) {
     check_record(data);
-    let mut lane = LaneRun::new();
+    let mut lane = FuzzedLane::new();
     for (_, bytes) in length_prefixed(data, 0xffff) {
         let slice = SliceFrame { bytes, wire_len: bytes.len() };
         check_headers(&slice);

@@ -9,7 +9,7 @@ use ja4_common::reason::RecordClass;
 use ja4_common::tunnel::TunnelPorts;
 
 use super::input::length_prefixed;
-use super::lane_run::LaneRun;
+use super::lane_run::FuzzedLane;
 
 /// Length of the shortest tunnel header: an MPLS label stack entry.
 const MIN_TUNNEL_HEADER: usize = 4;
@@ -23,7 +23,7 @@ const MIN_TUNNEL_HEADER: usize = 4;
 /// Checks that headers follow each other within the frame, that each tunnel header advances, that the filter counts
 /// each frame once, and that decapsulation counts one outcome for each nested packet.
 pub fn tunnels(data: &[u8]) {
-    let mut lane = LaneRun::new();
+    let mut lane = FuzzedLane::new();
     for (prefix, bytes) in length_prefixed(data, 0xffff) {
         let slice = SliceFrame { bytes, wire_len: bytes.len() + usize::from(prefix >> 12) };
         for start in parse_starts(bytes) {

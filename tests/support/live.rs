@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::events;
 use crate::netns::Namespace;
-use crate::process::{self, Finished};
+use crate::process::{self, FinishedProcess};
 use crate::sensor::{Outcome, Sensor};
 
 /// Timeout for the kernel to verify and attach the programs on a busy machine.
@@ -141,7 +141,7 @@ impl RunningSensor {
         let Some(status) = process::wait(&mut self.child, STOP) else {
             panic!("{} did not end; stderr:\n{}", self.command, self.stderr());
         };
-        Outcome::new(Finished {
+        Outcome::new(FinishedProcess {
             command: std::mem::take(&mut self.command),
             status,
             stdout: self.stdout.finish(),

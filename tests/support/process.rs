@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// Exit status and output of a program that has exited.
 #[derive(Debug)]
-pub struct Finished {
+pub struct FinishedProcess {
     /// Command line, for messages.
     pub command: String,
     /// Exit status.
@@ -33,7 +33,7 @@ pub struct Finished {
 ///
 /// # Panics
 /// If `command` cannot be started, or does not exit within `limit` and is killed.
-pub fn run(command: Command, stdin: &[u8], limit: Duration) -> Finished {
+pub fn run(command: Command, stdin: &[u8], limit: Duration) -> FinishedProcess {
     run_typing(command, &[stdin], Duration::ZERO, limit)
 }
 
@@ -41,7 +41,7 @@ pub fn run(command: Command, stdin: &[u8], limit: Duration) -> Finished {
 ///
 /// # Panics
 /// If `command` cannot be started, or does not exit within `limit` and is killed.
-pub fn run_typing(mut command: Command, keys: &[&[u8]], pause: Duration, limit: Duration) -> Finished {
+pub fn run_typing(mut command: Command, keys: &[&[u8]], pause: Duration, limit: Duration) -> FinishedProcess {
     let name = format!("{command:?}");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
@@ -71,7 +71,7 @@ pub fn run_typing(mut command: Command, keys: &[&[u8]], pause: Duration, limit: 
     let Some(status) = status else {
         panic!("{name} did not end within {limit:?}; stderr:\n{}", String::from_utf8_lossy(&stderr));
     };
-    Finished { command: name, status, stdout, stderr }
+    FinishedProcess { command: name, status, stdout, stderr }
 }
 
 /// Starts a thread that reads a pipe until end of file and returns the bytes.

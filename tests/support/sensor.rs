@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::events;
-use crate::process::{self, Finished, LIMIT};
+use crate::process::{self, FinishedProcess, LIMIT};
 
 /// Environment variable with the path of a binary to use instead of the one in `target/`.
 pub const BINARY: &str = "JA4SENSOR_BIN";
@@ -87,11 +87,11 @@ impl Default for Sensor {
 
 /// Exit status and output of a run. Failed assertions panic with the command and its standard error.
 #[derive(Debug)]
-pub struct Outcome(Finished);
+pub struct Outcome(FinishedProcess);
 
 impl Outcome {
     /// Creates an outcome from a program that was run with [`process`].
-    pub fn new(finished: Finished) -> Self {
+    pub fn new(finished: FinishedProcess) -> Self {
         Self(finished)
     }
 

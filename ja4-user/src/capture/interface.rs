@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 
-use super::link_message::{AttachedXdp, Link};
+use super::link_message::{AttachedXdp, ReportedLink};
 
 /// `ARPHRD_ETHER`: frames have an Ethernet header.
 pub(crate) const ARPHRD_ETHER: u16 = 1;
@@ -71,7 +71,7 @@ pub struct Interface {
 
 impl Interface {
     /// Returns an interface that the kernel describes.
-    pub(super) fn new(link: &Link<'_>) -> Self {
+    pub(super) fn new(link: &ReportedLink<'_>) -> Self {
         Self {
             index: link.index,
             name: link.name.to_owned(),
@@ -85,8 +85,8 @@ impl Interface {
     }
 
     /// Returns the interface with changed properties. Whether it is a physical device never changes.
-    pub(super) fn changed(&self, link: &Link<'_>) -> Self {
-        let Link { name, is_up, link_type, mtu, xdp, .. } = *link;
+    pub(super) fn changed(&self, link: &ReportedLink<'_>) -> Self {
+        let ReportedLink { name, is_up, link_type, mtu, xdp, .. } = *link;
         Self { name: name.to_owned(), is_up, link_type, mtu, xdp, ..*self }
     }
 
@@ -107,7 +107,7 @@ impl Interface {
 }
 
 /// Whether an interface has a device, from `/sys/class/net`; `None`: unknown.
-fn has_device(link: &Link<'_>) -> Option<bool> {
+fn has_device(link: &ReportedLink<'_>) -> Option<bool> {
     let folder = PathBuf::from("/sys/class/net").join(link.name);
     let line = |file: &str| {
         let text = fs::read_to_string(folder.join(file)).ok()?;

@@ -22,14 +22,14 @@ const NOT: char = '!';
 /// Selections of interfaces.
 #[derive(Clone, Debug)]
 pub struct InterfaceList {
-    wanted: Vec<Selection>,
+    wanted: Vec<InterfaceSelection>,
     /// Patterns.
     excluded: Vec<String>,
 }
 
 /// A selection that is not an exclusion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Selection {
+enum InterfaceSelection {
     Any,
     Pattern(String),
     Name(String),
@@ -42,9 +42,9 @@ impl InterfaceList {
         let parts = selections.iter().flat_map(|selection| selection.split(',')).map(str::trim);
         let (excluded, wanted): (Vec<_>, Vec<_>) = parts.partition(|part| part.starts_with(NOT));
         let excluded: Vec<_> = excluded.into_iter().map(|part| part.trim_start_matches(NOT).to_owned()).collect();
-        let mut wanted: Vec<_> = wanted.into_iter().map(Selection::new).collect();
+        let mut wanted: Vec<_> = wanted.into_iter().map(InterfaceSelection::new).collect();
         if wanted.is_empty() && !excluded.is_empty() {
-            wanted.push(Selection::Any);
+            wanted.push(InterfaceSelection::Any);
         }
         Self { wanted, excluded }
     }
@@ -78,11 +78,12 @@ impl InterfaceList {
     /// Returns the patterns that match no interface now.
     #[must_use]
     pub fn unmatched(&self, table: &InterfaceTable) -> Vec<&str> {
-        let is_unmatched = |selection: &&Selection| {
+        let is_unmatched = |selection: &&InterfaceSelection| {
             let mut interfaces = table.iter().filter(|interface| selection.selects(interface));
-            !matches!(selection, Selection::Name(_)) && interfaces.all(|interface| self.excludes(&interface.name))
+            !matches!(selection, InterfaceSelection::Name(_))
+                && interfaces.all(|interface| self.excludes(&interface.name))
         };
-        self.wanted.iter().filter(is_unmatched).map(Selection::text).collect()
+        self.wanted.iter().filter(is_unmatched).map(InterfaceSelection::text).collect()
     }
 
     /// Checks that a run can start: every name exists. Patterns may match interfaces later.
@@ -90,7 +91,7 @@ impl InterfaceList {
     /// # Errors
     /// If a name does not exist, or all selections are names that are excluded.
     pub fn require_names(&self, table: &InterfaceTable) -> Result<(), InterfaceError> {
-        let names = self.wanted.iter().filter_map(Selection::name);
+        let names = self.wanted.iter().filter_map(InterfaceSelection::name);
         names.clone().try_for_each(|name| table.named(name).map(drop))?;
         let is_only_names = names.count() == self.wanted.len();
         if is_only_names && self.named().next().is_none() && !self.wanted.is_empty() {
@@ -101,7 +102,7 @@ impl InterfaceList {
 
     /// The selected names that are not excluded.
     fn named(&self) -> impl Iterator<Item = &str> {
-        self.wanted.iter().filter_map(Selection::name).filter(|name| !self.excludes(name))
+        self.wanted.iter().filter_map(InterfaceSelection::name).filter(|name| !self.excludes(name))
     }
 
     fn excludes(&self, name: &str) -> bool {
@@ -109,7 +110,7 @@ impl InterfaceList {
     }
 }
 
-impl Selection {
+impl InterfaceSelection {
     fn new(text: &str) -> Self {
         if text == ANY {
             Self::Any
@@ -146,7 +147,7 @@ impl Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::link_message::Link;
+    use crate::capture::link_message::ReportedLink;
 
     /// Loopback, three Ethernet interfaces, of which one is down, and CAN.
     fn table() -> InterfaceTable {
@@ -154,7 +155,14 @@ mod tests {
             [("lo", 772, true), ("eth0", 1, true), ("veth1", 1, true), ("veth2", 1, false), ("can0", 280, true)];
         let mut table = InterfaceTable::default();
         for (index, (name, link_type, is_up)) in (1..).zip(interfaces) {
-            table.add(&Link { index, name, link_type, is_up, is_loopback: name == "lo", ..Link::default() });
+            table.add(&ReportedLink {
+                index,
+                name,
+                link_type,
+                is_up,
+                is_loopback: name == "lo",
+                ..ReportedLink::default()
+            });
         }
         table
     }
@@ -207,7 +215,7 @@ mod tests {
     fn a_name_is_missing_until_it_exists() {
         let (list, mut table) = (list(&["eth0", "eth7", "veth*"]), table());
         assert_eq!(list.missing(&table), ["eth7"]);
-        table.add(&Link { index: 9, name: "eth7", link_type: 1, ..Link::default() });
+        table.add(&ReportedLink { index: 9, name: "eth7", link_type: 1, ..ReportedLink::default() });
         table.remove(2);
         assert_eq!(list.missing(&table), ["eth0"]);
         assert!(list.names("eth7") && !list.names("veth1"));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::interface::{Interface, InterfaceError};
-use super::link_message::Link;
+use super::link_message::ReportedLink;
 
 /// The interfaces that exist, by their index in the kernel.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl InterfaceTable {
     }
 
     /// Adds an interface, or changes it.
-    pub(super) fn add(&mut self, link: &Link<'_>) {
+    pub(super) fn add(&mut self, link: &ReportedLink<'_>) {
         self.listed.iter_mut().for_each(|listed| _ = listed.insert(link.index));
         let interface = match self.interfaces.get(&link.index) {
             Some(known) => known.changed(link),
@@ -87,8 +87,8 @@ impl InterfaceTable {
 mod tests {
     use super::*;
 
-    fn link(index: u32, name: &str) -> Link<'_> {
-        Link { index, name, link_type: 1, is_up: true, ..Link::default() }
+    fn link(index: u32, name: &str) -> ReportedLink<'_> {
+        ReportedLink { index, name, link_type: 1, is_up: true, ..ReportedLink::default() }
     }
 
     fn removed(table: &InterfaceTable) -> Vec<u32> {

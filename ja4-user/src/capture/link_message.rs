@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Bit mask of the type of an attribute, without the flags in the upper bits (`NLA_TYPE_MASK`).
 const ATTRIBUTE_TYPE: u16 = 0x3fff;
 
-/// Attributes inside `IFLA_XDP`.
+/// LinkAttributes inside `IFLA_XDP`.
 const IFLA_XDP_ATTACHED: u16 = 2;
 const IFLA_XDP_PROG_ID: u16 = 4;
 
@@ -30,7 +30,7 @@ struct MessageHeader {
 /// `struct ifinfomsg`.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-struct LinkHeader {
+struct InterfaceInfo {
     family: u8,
     padding: u8,
     link_type: u16,
@@ -58,7 +58,7 @@ pub(crate) struct AttachedXdp {
 
 /// An interface in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Link<'a> {
+pub(super) struct ReportedLink<'a> {
     /// Its index in the kernel.
     pub(super) index: u32,
     /// Its name.
@@ -81,7 +81,7 @@ pub(super) struct Link<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkMessage<'a> {
     /// An interface exists: it was listed, has appeared, or has changed.
-    Exists(Link<'a>),
+    Exists(ReportedLink<'a>),
     /// The interface with this index was deleted or moved to another network namespace.
     Removed(u32),
     /// The list is complete.
@@ -96,10 +96,10 @@ pub(super) enum LinkMessage<'a> {
 
 /// Returns the request for a list of all interfaces.
 pub(super) fn list_request(sequence: u32) -> Vec<u8> {
-    let len = size_of::<MessageHeader>() + size_of::<LinkHeader>();
+    let len = size_of::<MessageHeader>() + size_of::<InterfaceInfo>();
     let flags = (NLM_F_REQUEST | NLM_F_DUMP) as u16;
     let header = MessageHeader { len: len as u32, kind: RTM_GETLINK, flags, sequence, port: 0 };
-    let link = LinkHeader { family: AF_UNSPEC as u8, padding: 0, link_type: 0, index: 0, flags: 0, changed: 0 };
+    let link = InterfaceInfo { family: AF_UNSPEC as u8, padding: 0, link_type: 0, index: 0, flags: 0, changed: 0 };
     [header.as_bytes(), link.as_bytes()].concat()
 }
 
@@ -135,7 +135,7 @@ pub(super) fn messages<'a>(mut datagram: &'a [u8], mut found: impl FnMut(LinkMes
 /// Reads a message about one interface. Bridges send such messages about their ports, with an address family; these are
 /// skipped.
 fn link_message(kind: u16, body: &[u8]) -> Option<LinkMessage<'_>> {
-    let Ok((header, attributes)) = LinkHeader::read_from_prefix(body) else {
+    let Ok((header, attributes)) = InterfaceInfo::read_from_prefix(body) else {
         return Some(LinkMessage::Unreadable);
     };
     if i32::from(header.family) != AF_UNSPEC {
@@ -145,7 +145,7 @@ fn link_message(kind: u16, body: &[u8]) -> Option<LinkMessage<'_>> {
         return Some(LinkMessage::Removed(header.index));
     }
     let (mut name, mut address, mut mtu, mut xdp) = (None, &[][..], 0, None);
-    for attribute in Attributes(attributes) {
+    for attribute in LinkAttributes(attributes) {
         let Some((kind, value)) = attribute else {
             return Some(LinkMessage::Unreadable);
         };
@@ -158,7 +158,7 @@ fn link_message(kind: u16, body: &[u8]) -> Option<LinkMessage<'_>> {
         }
     }
     // A name that is not UTF-8 can neither be configured nor printed.
-    Some(LinkMessage::Exists(Link {
+    Some(LinkMessage::Exists(ReportedLink {
         index: header.index,
         name: name?,
         link_type: header.link_type,
@@ -172,7 +172,7 @@ fn link_message(kind: u16, body: &[u8]) -> Option<LinkMessage<'_>> {
 
 /// Reads the value of `IFLA_XDP`.
 fn attached_xdp(value: &[u8]) -> Option<AttachedXdp> {
-    let find = |wanted| Attributes(value).flatten().find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let find = |wanted| LinkAttributes(value).flatten().find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
     let mode = match find(IFLA_XDP_ATTACHED)?.first()? {
         1 => "native",
         2 => "generic",
@@ -188,9 +188,9 @@ fn number(value: &[u8]) -> Option<u32> {
 }
 
 /// The attributes of a message: type and value; `None` and the end for one that cannot be read.
-struct Attributes<'a>(&'a [u8]);
+struct LinkAttributes<'a>(&'a [u8]);
 
-impl<'a> Iterator for Attributes<'a> {
+impl<'a> Iterator for LinkAttributes<'a> {
     type Item = Option<(u16, &'a [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -224,7 +224,7 @@ mod tests {
 
     fn link(family: i32, index: u32, attributes: &[u8]) -> Vec<u8> {
         let header =
-            LinkHeader { family: family as u8, padding: 0, link_type: 1, index, flags: IFF_UP as u32, changed: 0 };
+            InterfaceInfo { family: family as u8, padding: 0, link_type: 1, index, flags: IFF_UP as u32, changed: 0 };
         [header.as_bytes(), attributes].concat()
     }
 
@@ -241,7 +241,7 @@ mod tests {
         link(AF_UNSPEC, 7, &attributes)
     }
 
-    const ETH0: Link<'static> = Link {
+    const ETH0: ReportedLink<'static> = ReportedLink {
         index: 7,
         name: "eth0",
         link_type: 1,

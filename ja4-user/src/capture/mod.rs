@@ -34,7 +34,7 @@ mod zstd;
 pub use self::batch::{Batch, FrameRef};
 pub use self::error::{CaptureError, Damage};
 pub use self::file::{CaptureFile, OnUnsupported, ReadProgress, UnsupportedLinkNotice};
-pub use self::filter::{FilterError, FilterExpression};
+pub use self::filter::{ExpressionError, FilterExpression};
 pub use self::linktype::{LinkError, LinkPayload, LinkStart, LinkType};
 pub(crate) use self::settings::IDLE_TIMEOUT;
 pub use self::settings::{CaptureSettings, TunnelSettings};

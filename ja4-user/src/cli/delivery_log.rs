@@ -47,7 +47,7 @@ const fn lost(sink: &SinkStats) -> u64 {
 }
 
 /// The state of a sink or an event file.
-struct Delivery {
+struct DeliveryStatus {
     /// Kind and name, such as `alert sink soc`.
     name: String,
     /// What it delivers.
@@ -56,14 +56,14 @@ struct Delivery {
     error: Option<String>,
 }
 
-impl From<&SinkStats> for Delivery {
+impl From<&SinkStats> for DeliveryStatus {
     fn from(sink: &SinkStats) -> Self {
         let name = format!("alert sink {}", sink.name);
         Self { name, unit: "alert", lost: lost(sink), error: sink.last_error.clone() }
     }
 }
 
-impl From<&EventFileStats> for Delivery {
+impl From<&EventFileStats> for DeliveryStatus {
     fn from(file: &EventFileStats) -> Self {
         let name = format!("event file {}", file.path);
         Self { name, unit: "line", lost: file.lost(), error: file.last_error.clone() }
@@ -72,9 +72,9 @@ impl From<&EventFileStats> for Delivery {
 
 impl DeliveryStates {
     /// Lines about changes since the last call.
-    fn changes(&mut self, deliveries: impl IntoIterator<Item = Delivery>, now: Instant) -> Vec<String> {
+    fn changes(&mut self, deliveries: impl IntoIterator<Item = DeliveryStatus>, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
-        for Delivery { name, unit, lost, error } in deliveries {
+        for DeliveryStatus { name, unit, lost, error } in deliveries {
             let state = self.0.entry(name.clone()).or_default();
             match error {
                 Some(error) => {
@@ -137,7 +137,10 @@ impl DeliveryLog {
             while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let sinks = alerts.as_ref().map(|alerts| alerts.stats()).unwrap_or_default();
                 let files = files.stats();
-                log(&changes(&states, sinks.iter().map(Delivery::from).chain(files.iter().map(Delivery::from))));
+                log(&changes(
+                    &states,
+                    sinks.iter().map(DeliveryStatus::from).chain(files.iter().map(DeliveryStatus::from)),
+                ));
                 if let Some(status) =
                     storage.as_ref().map(WriterHandle::status).filter(|now| now.file_replaced > replaced)
                 {
@@ -151,7 +154,7 @@ impl DeliveryLog {
 
     /// Logs the changes up to the end of the sinks, and the alerts that they have lost.
     pub(super) fn finish(self, last: &[SinkStats]) {
-        log(&changes(&self.states, last.iter().map(Delivery::from)));
+        log(&changes(&self.states, last.iter().map(DeliveryStatus::from)));
         for loss in last.iter().filter_map(loss) {
             tracing::error!("{loss}");
         }
@@ -159,7 +162,7 @@ impl DeliveryLog {
 }
 
 /// Returns the lines, so that the lock is released before they are written: the reader of standard error may block.
-fn changes(states: &Mutex<DeliveryStates>, deliveries: impl IntoIterator<Item = Delivery>) -> Vec<String> {
+fn changes(states: &Mutex<DeliveryStates>, deliveries: impl IntoIterator<Item = DeliveryStatus>) -> Vec<String> {
     states.lock().unwrap_or_else(PoisonError::into_inner).changes(deliveries, Instant::now())
 }
 
@@ -188,7 +191,7 @@ mod tests {
         let mut states = DeliveryStates::default();
         let start = Instant::now();
         let mut at = |seconds, sinks: &[SinkStats]| {
-            states.changes(sinks.iter().map(Delivery::from), start + Duration::from_secs(seconds))
+            states.changes(sinks.iter().map(DeliveryStatus::from), start + Duration::from_secs(seconds))
         };
         assert!(at(0, &sink(None, 1)).is_empty());
         assert_eq!(at(1, &sink(Some("refused"), 1)), ["alert sink hook cannot deliver: refused"]);

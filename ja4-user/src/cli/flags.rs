@@ -51,7 +51,7 @@ pub(super) struct CaptureFlags {
     no_accounting: bool,
 
     #[command(flatten)]
-    filter: FilterFlags,
+    filter: ExpressionFlags,
 }
 
 impl CaptureFlags {
@@ -76,7 +76,7 @@ impl CaptureFlags {
 
 /// The filter expression, shared by `run` and `replay`.
 #[derive(Debug, Args)]
-pub(super) struct FilterFlags {
+pub(super) struct ExpressionFlags {
     /// Filter expression, such as 'tcp port 443 and not net 10.0.0.0/8': only connections that match are captured. A
     /// subset of pcap-filter(7): host, net, port, portrange, src, dst, tcp, udp, icmp, ip, ip6, vlan, and, or, not
     #[arg(long, value_name = "EXPR")]

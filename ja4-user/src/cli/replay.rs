@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ja4_common::capture_filter::CaptureFilter;
 
 use super::failure::Failure;
-use super::flags::{FilterFlags, TunnelFlags, idle};
+use super::flags::{ExpressionFlags, TunnelFlags, idle};
 use super::log_flags::LogFlags;
 use super::output::OutputFlags;
 use super::pipeline::{self, Outputs, PipelineMode};
@@ -60,7 +60,7 @@ pub(super) struct ReplayCommand {
     count: Option<NonZeroU64>,
 
     #[command(flatten, next_help_heading = "Capture")]
-    filter: FilterFlags,
+    filter: ExpressionFlags,
 
     #[command(flatten, next_help_heading = "Tunnels")]
     tunnels: TunnelFlags,

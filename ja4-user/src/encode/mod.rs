@@ -5,7 +5,7 @@
 
 pub(crate) mod address;
 pub(crate) mod clock;
-mod connection_table;
+mod connection_columns;
 mod csv;
 pub(crate) mod escape;
 mod eve;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub use self::filter::{Filter, FilterError};
 pub use self::format::{Format, FormatError, LineUnit};
 pub(crate) use self::json::{attributes as attributes_json, group as group_json};
-use self::{connection_table::ConnectionTable, csv::Csv, eve::Eve, json::Json, table::Table};
+use self::{connection_columns::ConnectionColumns, csv::Csv, eve::Eve, json::Json, table::Table};
 use crate::model::field::{EventRef, FieldSource, Subject, place};
 use crate::model::{
     Alert, ConnectionRecord, EventContext, FingerprintEvent, FingerprintRecord, InterfaceNames, StatsRecord, Time,
@@ -71,7 +71,7 @@ enum Form {
     Eve(Eve),
     Csv(Csv),
     Table(Table),
-    ConnectionTable(ConnectionTable),
+    ConnectionColumns(ConnectionColumns),
 }
 
 impl Formatter {
@@ -87,7 +87,7 @@ impl Formatter {
             (Format::Eve, _) => Form::Eve(Eve::new(filter, context.sensor.clone())),
             (Format::Csv, _) => Form::Csv(Csv::new()),
             (Format::Table, LineUnit::Event) => Form::Table(Table::new()),
-            (Format::Table, LineUnit::Connection) => Form::ConnectionTable(ConnectionTable::new()),
+            (Format::Table, LineUnit::Connection) => Form::ConnectionColumns(ConnectionColumns::new()),
         };
         Self { filter, form, context }
     }
@@ -98,7 +98,7 @@ impl Formatter {
             Form::Json(_) | Form::Eve(_) => {}
             Form::Csv(_) => csv::header(out),
             Form::Table(_) => table::header(out),
-            Form::ConnectionTable(_) => connection_table::header(out),
+            Form::ConnectionColumns(_) => connection_columns::header(out),
         }
     }
 
@@ -121,7 +121,7 @@ impl Formatter {
             Form::Eve(eve) => eve.fingerprint(event, &subject, out),
             Form::Csv(csv) => csv.row(place::FINGERPRINT, at, &subject, out),
             Form::Table(table) => table.fingerprint(event, record, seen, out),
-            Form::ConnectionTable(_) => {}
+            Form::ConnectionColumns(_) => {}
         }
     }
 
@@ -136,7 +136,7 @@ impl Formatter {
             Form::Json(json) => json.event::<{ place::CONNECTION }>(at, &subject, out),
             Form::Csv(csv) => csv.row(place::CONNECTION, at, &subject, out),
             Form::Table(table) => table.connection(at, record, out),
-            Form::ConnectionTable(table) => table.connection(record, out),
+            Form::ConnectionColumns(table) => table.connection(record, out),
         }
     }
 
@@ -161,7 +161,7 @@ impl Formatter {
             Form::Eve(eve) => eve.alert(alert, &subject, out),
             Form::Csv(csv) => csv.row(place::ALERT, alert.time, &subject, out),
             Form::Table(table) => table.alert(alert, out),
-            Form::ConnectionTable(_) => {}
+            Form::ConnectionColumns(_) => {}
         }
     }
 
@@ -173,7 +173,7 @@ impl Formatter {
                 json::end(out);
             }
             Form::Csv(csv) => csv.row(event, at, row, out),
-            Form::Eve(_) | Form::Table(_) | Form::ConnectionTable(_) => {}
+            Form::Eve(_) | Form::Table(_) | Form::ConnectionColumns(_) => {}
         }
     }
 
@@ -204,7 +204,7 @@ impl Formatter {
         match &mut self.form {
             Form::Json(json) => json.stats(time, record, out),
             Form::Eve(eve) => eve.stats(time, record, out),
-            Form::Csv(_) | Form::ConnectionTable(_) => {}
+            Form::Csv(_) | Form::ConnectionColumns(_) => {}
             Form::Table(table) => table.stats(time, record, out),
         }
     }

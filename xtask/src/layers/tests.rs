@@ -271,3 +271,44 @@ fn a_source_that_does_not_parse_is_named() {
     let error = inspect(root.path(), &RULES).err().unwrap();
     assert!(format!("{error:#}").contains("sensor/src/lib.rs:2"), "{error:#}");
 }
+
+/// Calls `read` with the path and the text of each source file in a folder.
+fn sources(folder: &Path, read: &mut impl FnMut(&Path, String)) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            sources(&path, read);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            read(&path, text);
+        }
+    }
+}
+
+/// The name of the type that a line declares.
+fn declared(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let line = if line.starts_with("pub") { line.split_once(' ')?.1 } else { line };
+    // `pub(in path) struct`.
+    let line = line.split_once(") ").filter(|(path, _)| path.starts_with("crate::")).map_or(line, |(_, rest)| rest);
+    let rest = ["struct ", "enum ", "trait ", "union "].iter().find_map(|kind| line.strip_prefix(kind))?;
+    let end = rest.find(|one: char| !one.is_ascii_alphanumeric() && one != '_').unwrap_or(rest.len());
+    rest.get(..end).filter(|name| name.starts_with(|first: char| first.is_ascii_uppercase()))
+}
+
+#[test]
+fn each_type_name_is_unique_in_the_workspace() {
+    let mut declarations: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for folder in ["ja4-common", "ja4-ebpf/src", "ja4-user", "xtask/src", "tests", "fuzz"] {
+        sources(&root().join(folder), &mut |path, text| {
+            for name in text.lines().filter_map(declared) {
+                declarations.entry(name.to_owned()).or_default().push(path.display().to_string());
+            }
+        });
+    }
+    assert!(declarations.contains_key("ConnectionRecord") && declarations.len() > 500, "{}", declarations.len());
+    // One of these two is compiled.
+    declarations.remove("PlusHashers");
+    declarations.retain(|_, files| files.len() > 1);
+    assert!(declarations.is_empty(), "declared twice: {declarations:#?}");
+}

@@ -1,6 +1,6 @@
 //! Position in the tokens of a filter expression.
 
-use super::error::FilterError;
+use super::error::ExpressionError;
 use super::token::{FilterToken, tokens};
 
 /// The tokens of an expression that are not parsed yet.
@@ -43,13 +43,13 @@ impl<'a> TokenCursor<'a> {
     }
 
     /// An error at the next token.
-    pub(super) fn error(&self, message: impl Into<String>) -> FilterError {
+    pub(super) fn error(&self, message: impl Into<String>) -> ExpressionError {
         let character = self.tokens.get(self.next).or(self.tokens.last()).map_or(1, |(at, _)| *at);
-        FilterError::at(character, message)
+        ExpressionError::at(character, message)
     }
 
     /// The error that another token was expected.
-    pub(super) fn unexpected(&self, expected: &str) -> FilterError {
+    pub(super) fn unexpected(&self, expected: &str) -> ExpressionError {
         self.error(format!("expected {expected}, found {}", self.peek()))
     }
 }

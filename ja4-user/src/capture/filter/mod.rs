@@ -16,7 +16,7 @@ use std::str::FromStr;
 use ja4_common::capture_filter::{CaptureFilter, MAX_TERMS};
 use serde::{Deserialize, Deserializer, de};
 
-pub use self::error::FilterError;
+pub use self::error::ExpressionError;
 use self::parse::Parser;
 use crate::document::documented_type;
 
@@ -36,12 +36,12 @@ impl FilterExpression {
 }
 
 impl FromStr for FilterExpression {
-    type Err = FilterError;
+    type Err = ExpressionError;
 
-    fn from_str(text: &str) -> Result<Self, FilterError> {
+    fn from_str(text: &str) -> Result<Self, ExpressionError> {
         let (node, terms) = Parser::new(text)?.whole()?;
         let filter = CaptureFilter::new(&terms, |matching| node.accepts(matching))
-            .ok_or_else(|| FilterError::whole(format!("has {} terms; name at most {MAX_TERMS}", terms.len())))?;
+            .ok_or_else(|| ExpressionError::whole(format!("has {} terms; name at most {MAX_TERMS}", terms.len())))?;
         Ok(Self { text: text.to_owned(), filter })
     }
 }

@@ -7,7 +7,7 @@
 
 use ja4_common::capture_filter::FilterTerm;
 
-use super::error::FilterError;
+use super::error::ExpressionError;
 use super::node::Node;
 use super::primitive::PrimitiveParser;
 use super::token::FilterToken;
@@ -23,15 +23,17 @@ pub(super) struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(text: &'a str) -> Result<Self, FilterError> {
+    pub(super) fn new(text: &'a str) -> Result<Self, ExpressionError> {
         if text.trim().is_empty() {
-            return Err(FilterError::whole("is empty; name a primitive such as 'port 443', or leave the filter out"));
+            return Err(ExpressionError::whole(
+                "is empty; name a primitive such as 'port 443', or leave the filter out",
+            ));
         }
         Ok(Self { primitives: PrimitiveParser::new(text), depth: 0 })
     }
 
     /// Parses the expression up to its end.
-    pub(super) fn whole(mut self) -> Result<(Node, Vec<FilterTerm>), FilterError> {
+    pub(super) fn whole(mut self) -> Result<(Node, Vec<FilterTerm>), ExpressionError> {
         let node = self.expression()?;
         match self.primitives.cursor.peek() {
             FilterToken::End => Ok((node, self.primitives.terms)),
@@ -39,7 +41,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn expression(&mut self) -> Result<Node, FilterError> {
+    fn expression(&mut self) -> Result<Node, ExpressionError> {
         let mut left = self.operand()?;
         loop {
             let join = match self.primitives.cursor.peek() {
@@ -52,7 +54,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn operand(&mut self) -> Result<Node, FilterError> {
+    fn operand(&mut self) -> Result<Node, ExpressionError> {
         let mut is_negated = false;
         while self.primitives.cursor.skip(FilterToken::Not) {
             is_negated = !is_negated;
@@ -64,7 +66,7 @@ impl<'a> Parser<'a> {
         Ok(if is_negated { Node::Not(Box::new(node)) } else { node })
     }
 
-    fn parentheses(&mut self) -> Result<Node, FilterError> {
+    fn parentheses(&mut self) -> Result<Node, ExpressionError> {
         if self.depth == MAX_DEPTH {
             return Err(self
                 .primitives

@@ -13,7 +13,7 @@ use ja4_common::capture_filter::{FilterTerm, ends};
 use ja4_common::headers::{PROTO_TCP, PROTO_UDP};
 
 use super::cursor::TokenCursor;
-use super::error::FilterError;
+use super::error::ExpressionError;
 use super::token::FilterToken;
 
 /// IP protocol number of ICMP (RFC 792).
@@ -57,7 +57,7 @@ impl<'a> PrimitiveParser<'a> {
     }
 
     /// Parses a primitive. Returns the index of its term.
-    pub(super) fn primitive(&mut self) -> Result<usize, FilterError> {
+    pub(super) fn primitive(&mut self) -> Result<usize, ExpressionError> {
         let FilterToken::Word(word) = self.cursor.peek() else {
             return Err(self.cursor.unexpected(PRIMITIVES));
         };
@@ -94,7 +94,7 @@ impl<'a> PrimitiveParser<'a> {
     }
 
     /// An identifier with the qualifiers of the last primitive.
-    fn identifier_alone(&mut self) -> Result<usize, FilterError> {
+    fn identifier_alone(&mut self) -> Result<usize, ExpressionError> {
         match self.last {
             Some(last) => self.identifier(last),
             None => {
@@ -119,7 +119,7 @@ impl<'a> PrimitiveParser<'a> {
         protocols.into_iter().find(|(name, _)| self.cursor.skip(FilterToken::Word(name)))
     }
 
-    fn direction(&mut self) -> Result<Option<u8>, FilterError> {
+    fn direction(&mut self) -> Result<Option<u8>, ExpressionError> {
         if self.cursor.skip(FilterToken::Word("dst")) {
             return Ok(Some(ends::SERVER));
         }
@@ -150,7 +150,7 @@ impl<'a> PrimitiveParser<'a> {
         kinds.into_iter().find_map(|(name, kind)| self.cursor.skip(FilterToken::Word(name)).then_some(kind))
     }
 
-    fn identifier(&mut self, qualifiers: Qualifiers) -> Result<usize, FilterError> {
+    fn identifier(&mut self, qualifiers: Qualifiers) -> Result<usize, ExpressionError> {
         self.last = Some(qualifiers);
         let mut term = qualifiers.term;
         match qualifiers.kind {
@@ -174,14 +174,14 @@ impl<'a> PrimitiveParser<'a> {
     }
 
     /// The word that is the identifier.
-    fn word(&self, expected: &str) -> Result<&str, FilterError> {
+    fn word(&self, expected: &str) -> Result<&str, ExpressionError> {
         match self.cursor.peek() {
             FilterToken::Word(word) => Ok(word),
             _ => Err(self.cursor.unexpected(expected)),
         }
     }
 
-    fn host(&self) -> Result<IpAddr, FilterError> {
+    fn host(&self) -> Result<IpAddr, ExpressionError> {
         let expected = "an address after 'host'";
         let word = self.word(expected)?;
         word.parse().map_err(|_| {
@@ -191,7 +191,7 @@ impl<'a> PrimitiveParser<'a> {
     }
 
     /// A network: `10.0.0.0/8`, `2001:db8::/32`, `10.0.0.0 mask 255.0.0.0`, or the first numbers of an IPv4 address.
-    fn net(&mut self, term: &mut FilterTerm) -> Result<(), FilterError> {
+    fn net(&mut self, term: &mut FilterTerm) -> Result<(), ExpressionError> {
         let expected = "a network after 'net'";
         let word = self.word(expected)?;
         let invalid = || {
@@ -229,7 +229,7 @@ impl<'a> PrimitiveParser<'a> {
     }
 
     /// Sets the network of a term.
-    fn set_network(&self, term: &mut FilterTerm, address: IpAddr, length: u32) -> Result<(), FilterError> {
+    fn set_network(&self, term: &mut FilterTerm, address: IpAddr, length: u32) -> Result<(), ExpressionError> {
         let (version, bits, unused) = match address {
             IpAddr::V4(address) => (4, u128::from(address.to_bits()), 96),
             IpAddr::V6(address) => (6, address.to_bits(), 0),
@@ -249,11 +249,11 @@ impl<'a> PrimitiveParser<'a> {
         Ok(())
     }
 
-    fn port(&self, expected: &str) -> Result<u16, FilterError> {
+    fn port(&self, expected: &str) -> Result<u16, ExpressionError> {
         self.word(expected)?.parse().map_err(|_| self.cursor.unexpected(expected))
     }
 
-    fn port_range(&self) -> Result<(u16, u16), FilterError> {
+    fn port_range(&self) -> Result<(u16, u16), ExpressionError> {
         let expected = "a range of ports such as 8000-8099 after 'portrange'";
         let range = self.word(expected)?.split_once('-').and_then(|(first, last)| {
             let first: u16 = first.parse().ok()?;
@@ -271,7 +271,7 @@ impl<'a> PrimitiveParser<'a> {
         })
     }
 
-    fn vlan(&mut self) -> Result<usize, FilterError> {
+    fn vlan(&mut self) -> Result<usize, ExpressionError> {
         self.last = None;
         let mut term = FilterTerm { vlan: FilterTerm::ANY_TAG, ..FilterTerm::ANY };
         if let FilterToken::Word(word) = self.cursor.peek() {

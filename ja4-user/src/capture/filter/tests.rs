@@ -8,17 +8,17 @@ use super::*;
 
 /// A flow from a client to a server.
 #[derive(Clone, Copy, Debug)]
-struct Flow {
+struct ExampleFlow {
     proto: u8,
     client: &'static str,
     server: &'static str,
     tags: &'static [u16],
 }
 
-const WEB: Flow = Flow { proto: 6, client: "10.1.2.3:50000", server: "192.0.2.7:443", tags: &[] };
-const QUIC: Flow = Flow { proto: 17, ..WEB };
-const SIX: Flow = Flow { client: "[2001:db8::1]:50000", server: "[2001:db8:ffff::2]:443", ..WEB };
-const TAGGED: Flow = Flow { tags: &[5, 0], ..WEB };
+const WEB: ExampleFlow = ExampleFlow { proto: 6, client: "10.1.2.3:50000", server: "192.0.2.7:443", tags: &[] };
+const QUIC: ExampleFlow = ExampleFlow { proto: 17, ..WEB };
+const SIX: ExampleFlow = ExampleFlow { client: "[2001:db8::1]:50000", server: "[2001:db8:ffff::2]:443", ..WEB };
+const TAGGED: ExampleFlow = ExampleFlow { tags: &[5, 0], ..WEB };
 
 fn half(address: SocketAddr) -> [u64; 2] {
     match address.ip() {
@@ -28,7 +28,7 @@ fn half(address: SocketAddr) -> [u64; 2] {
 }
 
 /// Whether a flow matches, with and without a known client.
-fn matches(expression: &str, flow: Flow) -> [bool; 2] {
+fn matches(expression: &str, flow: ExampleFlow) -> [bool; 2] {
     let filter =
         expression.parse::<FilterExpression>().unwrap_or_else(|error| panic!("{expression}: {error}")).compiled();
     let [from, to] = [flow.client, flow.server].map(|end| end.parse::<SocketAddr>().unwrap());
@@ -46,13 +46,13 @@ fn matches(expression: &str, flow: Flow) -> [bool; 2] {
 }
 
 /// Asserts that a flow matches or not; whether its client is known makes no difference.
-fn assert_matches(expression: &str, flow: Flow, expected: bool) {
+fn assert_matches(expression: &str, flow: ExampleFlow, expected: bool) {
     assert_eq!(matches(expression, flow), [expected; 2], "{expression}: {flow:?}");
 }
 
 #[test]
 fn each_primitive_tests_what_it_names() {
-    let cases: [(&str, &[Flow], &[Flow]); 21] = [
+    let cases: [(&str, &[ExampleFlow], &[ExampleFlow]); 21] = [
         ("tcp", &[WEB, SIX], &[QUIC]),
         ("udp", &[QUIC], &[WEB]),
         ("icmp", &[], &[WEB, QUIC, SIX]),
@@ -82,7 +82,7 @@ fn each_primitive_tests_what_it_names() {
     assert_matches("vlan 0", TAGGED, true);
     assert_matches("vlan 6", TAGGED, false);
     // The IPv4 address is not the end of an IPv6 address.
-    assert_matches("net 0.0.0.0/8", Flow { client: "[::1]:5", server: "[::2]:6", ..WEB }, false);
+    assert_matches("net 0.0.0.0/8", ExampleFlow { client: "[::1]:5", server: "[::2]:6", ..WEB }, false);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn src_is_the_client_and_dst_the_server() {
     ] {
         // Either end may be the client if it is not known.
         assert_eq!(matches(expression, WEB), [expected, true], "{expression}");
-        assert!(matches(expression, Flow { client: WEB.server, server: WEB.client, ..WEB })[1], "{expression}");
+        assert!(matches(expression, ExampleFlow { client: WEB.server, server: WEB.client, ..WEB })[1], "{expression}");
     }
 }
 
@@ -135,7 +135,7 @@ fn a_filter_has_eight_different_terms() {
     let ports = |count: usize| (1..=count).map(|port| format!("port {port}")).collect::<Vec<_>>().join(" or ");
     for port in 1..=8_u16 {
         let server: &'static str = format!("192.0.2.7:{port}").leak();
-        assert_matches(&ports(8), Flow { server, ..WEB }, true);
+        assert_matches(&ports(8), ExampleFlow { server, ..WEB }, true);
     }
     assert_matches(&ports(8), WEB, false);
     assert_matches(&format!("({}) and ({})", ports(8), ports(8)), WEB, false);

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// How a fact concerns a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub(super) enum FindingStatus {
     /// As it should be.
     Ok,
     /// A run works, with a restriction.
@@ -18,7 +18,7 @@ pub(super) enum Verdict {
     Unknown,
 }
 
-impl Verdict {
+impl FindingStatus {
     const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -37,7 +37,7 @@ pub(super) struct Finding {
     /// The interface, if it concerns one.
     #[serde(skip_serializing_if = "Option::is_none")]
     interface: Option<String>,
-    status: Verdict,
+    status: FindingStatus,
     message: String,
     /// A command or setting that closes the gap.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,24 +46,24 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn ok(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, interface: None, status: Verdict::Ok, message: message.into(), fix: None }
+        Self { check, interface: None, status: FindingStatus::Ok, message: message.into(), fix: None }
     }
 
     pub(super) fn warning(check: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { status: Verdict::Warning, fix: Some(fix.into()), ..Self::ok(check, message) }
+        Self { status: FindingStatus::Warning, fix: Some(fix.into()), ..Self::ok(check, message) }
     }
 
     /// An error; its message names the fix.
     pub(super) fn error(check: &'static str, message: impl Into<String>) -> Self {
-        Self { status: Verdict::Error, ..Self::ok(check, message) }
+        Self { status: FindingStatus::Error, ..Self::ok(check, message) }
     }
 
     pub(super) fn unknown(check: &'static str, message: impl Into<String>) -> Self {
-        Self { status: Verdict::Unknown, ..Self::ok(check, message) }
+        Self { status: FindingStatus::Unknown, ..Self::ok(check, message) }
     }
 
     pub(super) fn is_error(&self) -> bool {
-        self.status == Verdict::Error
+        self.status == FindingStatus::Error
     }
 
     pub(super) fn message(&self) -> &str {

@@ -95,7 +95,7 @@ impl Query {
         let reader = self.limits.open(&database)?;
         let runs = Runs::load(&reader).map_err(Failure::run)?;
         let formatter = Formatter::new(self.format.into(), Arc::default());
-        let mut rows = RowWriter { kind, format: self.format, raw: self.raw, runs, formatter, out: stdout()? };
+        let mut rows = QueryWriter { kind, format: self.format, raw: self.raw, runs, formatter, out: stdout()? };
         header(kind, self.format, &rows.formatter, &mut rows.out.buffer);
         if self.follow {
             return follow(&reader, &filter, rows);
@@ -111,7 +111,7 @@ impl Query {
 }
 
 /// Writes new rows until a signal, or until the reader of standard output is gone.
-fn follow(reader: &DatabaseReader, filter: &HistoryFilter, mut rows: RowWriter) -> Result<(), Failure> {
+fn follow(reader: &DatabaseReader, filter: &HistoryFilter, mut rows: QueryWriter) -> Result<(), Failure> {
     let (stop, stopped) = bounded::<()>(0);
     Shutdown::watch(move || drop(stop)).map_err(Failure::run)?;
     let mut position = reader.follow().map_err(Failure::run)?;
@@ -135,7 +135,7 @@ fn header(kind: QueryKind, format: RowFormat, formatter: &Formatter, out: &mut V
 }
 
 /// Writes rows of one kind.
-struct RowWriter {
+struct QueryWriter {
     kind: QueryKind,
     format: RowFormat,
     /// Whether the table has raw forms.
@@ -145,7 +145,7 @@ struct RowWriter {
     out: LineWriter<File>,
 }
 
-impl RowWriter {
+impl QueryWriter {
     /// Writes all rows that match the filter.
     fn all(&mut self, reader: &DatabaseReader, filter: &HistoryFilter) -> Result<QueryOutcome, StorageError> {
         match self.kind {

@@ -32,11 +32,11 @@ pub(super) fn header(out: &mut Vec<u8>) {
 
 /// Writes connections as columns; see [`LineUnit::Connection`](super::LineUnit::Connection).
 #[derive(Debug)]
-pub(super) struct ConnectionTable {
+pub(super) struct ConnectionColumns {
     clock: Clock,
 }
 
-impl ConnectionTable {
+impl ConnectionColumns {
     pub(super) fn new() -> Self {
         Self { clock: Clock::new() }
     }
@@ -82,7 +82,7 @@ mod tests {
         let mut full = ConnectionRecord { attributes: attributes(tls()), ..record() };
         full.history.push(FingerprintRecord::example(Method::Ja4s, "t130200_1302_a56c5b993250"));
         full.history.push(FingerprintRecord::example(Method::Ja4t, "64240_2-4-8-1-3_1380_7"));
-        let mut table = ConnectionTable::new();
+        let mut table = ConnectionColumns::new();
         table.connection(&full, &mut out);
         table.connection(&connection(flow(), SharedAttributes::default()), &mut out);
         assert_eq!(
@@ -99,7 +99,7 @@ start (UTC)   duration    client                    server                 app  
     fn a_name_cannot_add_a_line() {
         let mut out = Vec::new();
         let known = attributes(crate::model::TlsAttributes { sni: Some("a\n\u{1b}[2J".into()), ..tls() });
-        ConnectionTable::new().connection(&connection(flow(), known), &mut out);
+        ConnectionColumns::new().connection(&connection(flow(), known), &mut out);
         assert!(String::from_utf8(out).unwrap().ends_with("  a\\u{a}\\u{1b}[2J\n"));
     }
 }
