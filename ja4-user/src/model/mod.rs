@@ -6,6 +6,7 @@ mod community_id;
 mod connection_record;
 mod counter_set;
 mod counters;
+mod display_filter;
 mod event;
 #[cfg(test)]
 pub(crate) mod example;
@@ -30,6 +31,7 @@ pub use self::counter_set::{
     LabelledMetric,
 };
 pub use self::counters::{CounterGroup, CounterValue, StatsRecord};
+pub use self::display_filter::{DisplayFilter, DisplayFilterError};
 pub use self::event::*;
 pub use self::interface_names::{InterfaceNames, NO_INTERFACE};
 pub use self::opt_time::OptTime;
