@@ -1,5 +1,7 @@
 //! The endpoints of the JSON API.
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State as Of};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -8,14 +10,15 @@ use super::query::QueryParameters;
 use super::response::{self, JsonList};
 use super::state::ApiState;
 use crate::encode::group_json;
-use crate::model::{ConnectionSelection, ConnectionSort, CounterGroup, CounterValue, EngineQuery};
+use crate::model::{ConnectionSelection, CounterGroup, CounterValue, DisplayFilter, EngineQuery, RowSelection};
 
 /// `connections?limit=&host=`
 pub(super) async fn connections(Of(state): Of<ApiState>, RawQuery(query): RawQuery) -> Response {
     let read = QueryParameters::read(query.as_deref(), &["limit", "host"]);
     list(&state, "connections", read, |asked| {
-        let sort = ConnectionSort::Last;
-        EngineQuery::Connections(ConnectionSelection { most: asked.limit, host: asked.host, sort })
+        let filter = asked.host.map(|host| Arc::new(DisplayFilter::of_host(host)));
+        let rows = RowSelection { filter, descending: true, most: asked.limit, ..RowSelection::default() };
+        EngineQuery::Connections(ConnectionSelection { rows, with_ended: false })
     })
     .await
 }
@@ -23,7 +26,7 @@ pub(super) async fn connections(Of(state): Of<ApiState>, RawQuery(query): RawQue
 /// `alerts?limit=`
 pub(super) async fn alerts(Of(state): Of<ApiState>, RawQuery(query): RawQuery) -> Response {
     let read = QueryParameters::read(query.as_deref(), &["limit"]);
-    list(&state, "alerts", read, |asked| EngineQuery::Alerts { most: asked.limit }).await
+    list(&state, "alerts", read, |asked| EngineQuery::Alerts { skip: 0, most: asked.limit }).await
 }
 
 /// `rules`

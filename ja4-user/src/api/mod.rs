@@ -65,6 +65,7 @@ pub use self::error::HttpError;
 use self::host::AllowedHosts;
 pub use self::liveness::Liveness;
 pub use self::settings::{HttpSettings, ListenAddress};
+pub(crate) use self::state::MAX_REQUESTS;
 pub use self::state::{ApiState, EngineClient, QueryError, SensorSnapshot, SnapshotRequest};
 use crate::system::unix_socket::{self, BoundSocket, UnixSocketError};
 

@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 use super::liveness::Liveness;
 use super::metrics::MetricTable;
-use crate::model::{CounterGroup, EngineQuery};
+use crate::model::{CounterGroup, EngineQuery, QueryAnswer};
 use crate::output::storage::WriterStatus;
 
 /// Timeout of a query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Snapshot requests in the queue of the control plane: one per connection.
-const MAX_REQUESTS: usize = super::MAX_CONNECTIONS;
+pub(crate) const MAX_REQUESTS: usize = super::MAX_CONNECTIONS;
 
 /// Lists that are built or sent at once. A list of 1000 entries is some megabytes, and takes the engine some milliseconds.
 const MAX_LISTS: usize = 4;
@@ -40,7 +40,7 @@ pub struct SensorSnapshot {
 pub type SnapshotRequest = oneshot::Sender<SensorSnapshot>;
 
 /// Sends a query to the engine, which replies with JSON objects, one per line.
-pub type EngineClient = Arc<dyn Fn(EngineQuery, oneshot::Sender<Vec<Bytes>>) -> Result<(), QueryError> + Send + Sync>;
+pub type EngineClient = Arc<dyn Fn(EngineQuery, oneshot::Sender<QueryAnswer>) -> Result<(), QueryError> + Send + Sync>;
 
 /// The server's connections to the engine and to the control plane.
 #[derive(Clone)]
@@ -81,11 +81,10 @@ impl QueryError {
 }
 
 impl ApiState {
-    /// Creates the state with the metrics of the `stats` event. The receiver yields the requests to the control plane.
+    /// Creates the state with the metrics of the `stats` event. `control` sends requests to the control plane.
     #[must_use]
-    pub fn new(engine: EngineClient, metrics: MetricTable) -> (Self, mpsc::Receiver<SnapshotRequest>) {
-        let (control, requests) = mpsc::channel(MAX_REQUESTS);
-        (Self { engine, control, lists: Arc::new(Semaphore::new(MAX_LISTS)), metrics: Arc::new(metrics) }, requests)
+    pub fn new(engine: EngineClient, control: mpsc::Sender<SnapshotRequest>, metrics: MetricTable) -> Self {
+        Self { engine, control, lists: Arc::new(Semaphore::new(MAX_LISTS)), metrics: Arc::new(metrics) }
     }
 
     /// Requests a snapshot of the sensor.
@@ -107,7 +106,7 @@ impl ApiState {
         };
         let (reply, replied) = oneshot::channel();
         (self.engine)(query, reply)?;
-        Ok(QueryResult { lines: in_time(replied).await?, held })
+        Ok(QueryResult { lines: in_time(replied).await?.rows, held })
     }
 }
 

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, bounded};
 use serde_json::Value as Json;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::metrics::MetricTable;
 use super::*;
-use crate::model::{ConnectionSelection, CounterGroup, EngineQuery};
+use crate::model::{ConnectionSelection, CounterGroup, EngineQuery, QueryAnswer};
 use crate::runtime::sensor_stats::declarations;
 
 /// The token of the server.
@@ -36,16 +36,16 @@ enum EngineBehavior {
     Full,
 }
 
-fn answer(queue: &Receiver<(EngineQuery, oneshot::Sender<Vec<Bytes>>)>) {
+fn answer(queue: &Receiver<(EngineQuery, oneshot::Sender<QueryAnswer>)>) {
     for (query, answer) in queue {
         let lines = match query {
-            EngineQuery::Connections(ConnectionSelection { most, .. }) => {
-                (0..most).map(|at| Bytes::from(format!("{{\"at\":{at},\"pad\":\"{}\"}}\n", "x".repeat(500)))).collect()
-            }
-            EngineQuery::Alerts { most } => vec![Bytes::from(format!("{{\"most\":{most}}}\n"))],
-            EngineQuery::Rules => Vec::new(),
+            EngineQuery::Connections(ConnectionSelection { rows, .. }) => (0..rows.most)
+                .map(|at| Bytes::from(format!("{{\"at\":{at},\"pad\":\"{}\"}}\n", "x".repeat(500))))
+                .collect(),
+            EngineQuery::Alerts { most, .. } => vec![Bytes::from(format!("{{\"most\":{most}}}\n"))],
+            _ => Vec::new(),
         };
-        answer.send(lines).ok();
+        answer.send(QueryAnswer { matched: lines.len(), rows: lines, is_partial: false }).ok();
     }
 }
 
@@ -63,7 +63,8 @@ impl TestServer {
             let client: EngineClient = Arc::new(move |query, answer| {
                 messages.try_send((query, answer)).map_err(|error| QueryError::from_queue(error.is_full()))
             });
-            let (state, mut questions) = ApiState::new(client, MetricTable::new(declarations()));
+            let (control, mut questions) = mpsc::channel(MAX_REQUESTS);
+            let state = ApiState::new(client, control, MetricTable::new(declarations()));
             let engine = thread::spawn(move || match engine {
                 EngineBehavior::Answers => answer(&queue),
                 // The loop ends when all senders are dropped.

@@ -37,5 +37,8 @@ pub use self::interface_names::{InterfaceNames, NO_INTERFACE};
 pub use self::opt_time::OptTime;
 pub use self::path::Tunnel;
 pub use self::per_side::PerSide;
-pub use self::query::{ConnectionSelection, ConnectionSort, EngineQuery};
+pub(crate) use self::query::SortKey;
+pub use self::query::{
+    ConnectionSelection, ConnectionSort, EngineQuery, HostSort, QueryAnswer, RowSelection, ValueSort,
+};
 pub use ja4_common::vlan::VlanTags;

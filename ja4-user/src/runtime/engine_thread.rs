@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::model::EngineQuery;
+use crate::model::{EngineQuery, QueryAnswer, Severity};
 use crate::output::line_queue::LineQueue;
 use crate::runtime::connection_query::{self, ConnectionQuerySender};
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
@@ -35,13 +35,8 @@ pub fn run(
         match queue.recv_timeout(TICK.saturating_sub(ticked.elapsed())) {
             Ok(EngineMessage::Reload(content)) => engine.reload(*content),
             Ok(EngineMessage::Query(query, reply)) => {
-                let lines = match query {
-                    EngineQuery::Alerts { most } => engine.recent_alerts(most),
-                    EngineQuery::Connections(selection) => connection_query::select(shards, selection),
-                    EngineQuery::Rules => engine.rule_lines(),
-                };
                 // The client may have disconnected.
-                let _received = reply.send(lines);
+                let _received = reply.send(answer(engine, workers, shards, query));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(EngineMessage::End) | Err(RecvTimeoutError::Disconnected) => break,
@@ -66,4 +61,28 @@ pub fn run(
     engine.deliver_last(&mut finished);
     lines.send_waiting(ShutdownPhase::Output, &mut finished.text);
     shared.engine.store(engine.stats(workers).into());
+}
+
+fn answer(
+    engine: &Engine,
+    workers: &[Arc<Mutex<EngineWorker>>],
+    shards: &[ConnectionQuerySender],
+    query: EngineQuery,
+) -> QueryAnswer {
+    let whole = |rows: Vec<_>| QueryAnswer { matched: rows.len(), rows, is_partial: false };
+    match query {
+        EngineQuery::Alerts { skip, most } => {
+            let (rows, matched) = engine.recent_alerts(skip, most);
+            QueryAnswer { rows, matched, is_partial: false }
+        }
+        EngineQuery::Connections(selection) => connection_query::connections(shards, selection),
+        EngineQuery::Hosts(selection) => connection_query::hosts(shards, &selection),
+        EngineQuery::Values(selection) => connection_query::values(shards, &selection),
+        EngineQuery::Rules => whole(engine.rule_lines()),
+        EngineQuery::Summary => {
+            let alerts = Severity::ALL.map(Severity::name).into_iter().zip(engine.stats(workers).alerts);
+            let summary = connection_query::summary(shards, alerts.collect());
+            whole(vec![summary.to_string().into()])
+        }
+    }
 }

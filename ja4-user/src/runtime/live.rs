@@ -1,6 +1,5 @@
 //! The loop of one live shard: drain the ring, flush every 20 ms, evict every second, sleep while no record arrives.
 
-use std::cmp::Reverse;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
@@ -21,15 +20,12 @@ use zerocopy::FromBytes;
 
 use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
 use crate::detect::detectors::ActiveContent;
-use crate::model::{
-    AddCounters, ConnectionRecord, ConnectionSelection, ConnectionSort, EndReason, EventContext, EventHandler,
-    FingerprintEvent, Time,
-};
+use crate::model::{AddCounters, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent, Time};
 use crate::output::line_queue::LineQueue;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::packet::{Packet, vlan_tags};
 use crate::runtime::captured_interfaces::InterfaceLookup;
-use crate::runtime::connection_query::ConnectionQuery;
+use crate::runtime::connection_query::{ConnectionQuery, ShardConnections};
 use crate::runtime::engine::worker::WorkerEvents;
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
 use crate::runtime::handoff::{HandoffReceiver, HandoffSender};
@@ -40,9 +36,6 @@ use crate::shard::{
 };
 use crate::system::clock::wall_clock;
 use crate::system::shutdown::ShutdownPhase;
-
-/// Most connections that a query compares: a shard takes some milliseconds for them, in which records wait in its ring.
-const MAX_COMPARED: usize = 16_384;
 
 /// Records processed between two readings of the clock.
 const BATCH: usize = 4096;
@@ -458,21 +451,10 @@ impl ShardOutput<'_> {
     }
 
     /// Answers a query. Of many connections, only the most recently active ones are compared.
-    fn answer(&mut self, ConnectionQuery { selection, reply }: ConnectionQuery, core: &mut Core) {
+    fn answer(&mut self, query: ConnectionQuery, core: &mut Core) {
         self.release();
-        let ConnectionSelection { most, sort, .. } = selection;
-        // The most recently active connections are in that order already.
-        let least = if sort == ConnectionSort::Last { 0 } else { least_key(&selection, core) };
-        let (mut worker, mut lines, mut compared) = (lock(self.worker), Vec::new(), 0);
-        core.newest_records(|record| {
-            compared += 1;
-            if selection.includes(record) && sort.key(record) >= least {
-                lines.push((sort.key(record), worker.line(record)));
-            }
-            lines.len() < most && compared < MAX_COMPARED
-        });
-        // The engine may have stopped waiting.
-        let _received = reply.send(lines);
+        let connections = &mut LiveConnections { core, worker: &mut lock(self.worker) };
+        query.answer(connections, self.engine.interfaces());
     }
 
     /// Sends the last lines. They wait for room until the shutdown's deadline.
@@ -508,18 +490,27 @@ fn frame_start(header: &RecordHeader, bytes: &[u8]) -> ParseStart {
     }
 }
 
-/// The least key among the connections with the largest keys, as many as are selected.
-fn least_key(selection: &ConnectionSelection, core: &mut Core) -> u64 {
-    let (mut keys, mut compared) = (Vec::new(), 0);
-    core.newest_records(|record| {
-        compared += 1;
-        keys.extend(selection.includes(record).then(|| selection.sort.key(record)));
-        compared < MAX_COMPARED
-    });
-    if keys.len() <= selection.most {
-        return 0;
+/// The connections of a shard, for queries.
+struct LiveConnections<'a> {
+    core: &'a mut Core,
+    worker: &'a mut EngineWorker,
+}
+
+impl ShardConnections for LiveConnections<'_> {
+    fn each(&mut self, act: &mut dyn FnMut(&ConnectionRecord) -> bool) {
+        let mut goes_on = true;
+        self.core.newest_records(|record| {
+            goes_on = act(record);
+            goes_on
+        });
+        if goes_on {
+            self.worker.recent().all(act);
+        }
     }
-    *keys.select_nth_unstable_by_key(selection.most.saturating_sub(1), |key| Reverse(*key)).1
+
+    fn line(&mut self, record: &ConnectionRecord) -> Bytes {
+        self.worker.line(record)
+    }
 }
 
 /// Locks a worker. Others lock it for statistics alone.

@@ -1,10 +1,9 @@
 //! Messages to the engine's thread.
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::detect::DetectionContent;
-use crate::model::EngineQuery;
+use crate::model::{EngineQuery, QueryAnswer};
 
 /// A message to the engine's thread.
 #[derive(Debug)]
@@ -12,7 +11,7 @@ pub enum EngineMessage {
     /// New rules and label databases.
     Reload(Box<DetectionContent>),
     /// A query of the API; the result is a list of JSON objects.
-    Query(EngineQuery, oneshot::Sender<Vec<Bytes>>),
+    Query(EngineQuery, oneshot::Sender<QueryAnswer>),
     /// Ends the engine; later messages are ignored.
     End,
 }

@@ -4,6 +4,7 @@ mod batches;
 pub mod captured_interfaces;
 mod connection_limit;
 pub mod connection_query;
+mod connection_tally;
 mod deferred_events;
 mod deferring_events;
 pub(crate) mod drops;

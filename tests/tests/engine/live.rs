@@ -209,7 +209,7 @@ fn a_view_has_the_connections_with_most_packets() {
     let mut view = |request: &str, expected: &[Value]| {
         reader.write_all(request.as_bytes()).unwrap();
         let mut shown = Vec::new();
-        for line in BufReader::new(reader.try_clone().unwrap()).lines().take(20) {
+        for line in BufReader::new(reader.try_clone().unwrap()).lines().take(80) {
             let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
             let rows = line["rows"].as_array().cloned().unwrap_or_default();
             shown = rows.iter().map(|row| row["src_port"].clone()).collect::<Vec<_>>();
@@ -222,10 +222,94 @@ fn a_view_has_the_connections_with_most_packets() {
     view("{\"view\":\"connections\",\"sort\":\"packets\",\"rows\":2,\"interval_ms\":100}\n", &ports[..2]);
     let by_age = [3, 2, 1, 0].map(|place: usize| ports[place].clone());
     view("{\"view\":\"connections\",\"interval_ms\":100}\n", &by_age);
-    view("{\"view\":\"connections\",\"host\":\"192.0.2.99\",\"interval_ms\":100}\n", &[]);
+    view("{\"view\":\"connections\",\"filter\":\"host:192.0.2.99\",\"interval_ms\":100}\n", &[]);
+    let newest = format!("dport:80 and sport:{} and open", ports[3]);
+    view(&format!("{{\"view\":\"connections\",\"filter\":\"{newest}\",\"interval_ms\":100}}\n"), &ports[3..]);
+    view("{\"view\":\"connections\",\"skip\":1,\"rows\":2,\"descending\":false,\"interval_ms\":100}\n", &ports[1..3]);
     drop(clients);
+    // Connections that have ended are still there.
+    view("{\"view\":\"connections\",\"filter\":\"not open\",\"sort\":\"packets\",\"interval_ms\":100}\n", &ports);
     let events = terminate(sensor);
     assert_nothing_lost(&events);
+}
+
+#[test]
+fn views_sum_up_connections_and_join_them_with_the_database() {
+    let Some(_exclusive) = exclusive() else { return };
+    let (wire, folder) =
+        (Wire::new(), EngineFolder::new("[attach]\nsocket = \"attach\"\n[storage]\nflush_after = \"100ms\"\n"));
+    let to = listen(wire.server(), 80, b"HTTP/1.1 204 No Content\r\n\r\n");
+    let sensor = start(&wire, &folder, &["--shards", "2", "--db", &folder.path("history.db").display().to_string()]);
+    let mut writer = UnixStream::connect(folder.path("attach")).unwrap();
+    writer.set_read_timeout(Some(SOON)).unwrap();
+    let request = |name: &str| {
+        let mut stream = wire.client().with(|| TcpStream::connect(to).unwrap());
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        write!(stream, "GET / HTTP/1.1\r\nHost: {name}\r\n\r\n").unwrap();
+        assert!(stream.read(&mut [0; 256]).unwrap() > 0);
+        stream
+    };
+    drop((request("a.example"), request("a.example")));
+    let open = request("b.example");
+    let mut lines = BufReader::new(writer.try_clone().unwrap()).lines();
+    // Waits for rows that are as expected.
+    let mut view = |request: &str, is_expected: &dyn Fn(&Value) -> bool| {
+        writeln!(writer, "{request}").unwrap();
+        let mut last = Value::Null;
+        for _ in 0..60 {
+            last = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            if is_expected(&last) {
+                return last;
+            }
+        }
+        panic!("{request}: {last:#}");
+    };
+    let (client, server) = (wire.client().v4().to_string(), wire.server().v4().to_string());
+    let hosts = view(r#"{"view":"hosts","interval_ms":100}"#, &|line| line["rows"][0]["connections"] == 3);
+    assert_eq!((&hosts["rows"][0]["ip"], &hosts["matched"]), (&client.clone().into(), &1.into()));
+    assert_eq!(hosts["rows"][0]["stacks"][0]["type"], "ja4h");
+    let values = view(r#"{"view":"values","sort":"type","descending":false,"interval_ms":100}"#, &|line| {
+        line["rows"].as_array().is_some_and(|rows| rows.iter().any(|row| row["connections"] == 3))
+    });
+    let ja4h = values["rows"].as_array().unwrap().iter().find(|row| row["type"] == "ja4h").unwrap();
+    assert_eq!((&ja4h["connections"], &ja4h["hosts"]), (&3.into(), &1.into()));
+    let summary = view(r#"{"view":"summary","interval_ms":100}"#, &|line| {
+        line["rows"][0]["connections"] == serde_json::json!({"open": 1, "recent": 2})
+    });
+    let summary = &summary["rows"][0];
+    assert_eq!((&summary["talkers"][0]["ip"], &summary["alerts"]["high"]), (&client.clone().into(), &0.into()));
+    assert!(summary["stats"]["kernel"]["seen"].as_u64().is_some_and(|seen| seen > 0), "{summary:#}");
+
+    // The two that have ended are in the database too, the open one is not; each is shown once.
+    let names = |line: &Value| -> Vec<String> {
+        let rows = line["rows"].as_array().into_iter().flatten();
+        rows.map(|row| format!("{} {}", row["http"]["hostname"], row["connection"]["state"] == "open")).collect()
+    };
+    let expected = [r#""a.example" false"#, r#""a.example" false"#, r#""b.example" true"#];
+    view(r#"{"view":"history","since":"1h","sort":"sni","descending":false,"interval_ms":200}"#, &|line| {
+        names(line) == expected
+    });
+    view(r#"{"view":"history","filter":"sni:b*","since":"1h","interval_ms":200}"#, &|line| {
+        names(line) == expected[2..]
+    });
+    view(r#"{"view":"history","until":"1h","interval_ms":200}"#, &|line| names(line).is_empty());
+    view(r#"{"view":"diff","before":["2h","1h"],"after":["1h","now"],"interval_ms":200}"#, &|line| {
+        let rows = line["rows"].as_array().into_iter().flatten();
+        rows.filter(|row| row["change"] == "new" && row["type"] == "ja4h" && row["first"] == 0).count() == 1
+    });
+    let detail = view(
+        &format!(r#"{{"view":"connections","filter":"dst:{server} open","rows":1,"interval_ms":100}}"#),
+        &|line| line["matched"] == 1,
+    );
+    let flow = &detail["rows"][0]["flow_id"];
+    let detail = view(&format!(r#"{{"view":"connection","flow_id":{flow},"interval_ms":100}}"#), &|line| {
+        line["view"] == "connection"
+    });
+    let fingerprints = detail["rows"][0]["fingerprints"].as_array().unwrap();
+    assert!(fingerprints.iter().any(|seen| seen["type"] == "ja4h" && seen["value"].is_string()), "{detail:#}");
+    view(r#"{"view":"connections","filter":"nwe"}"#, &|line| line["event_type"] == "refused");
+    drop(open);
+    assert_nothing_lost(&terminate(sensor));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
+use bytes::Bytes;
 use clap::Args;
 use ipnet::IpNet;
 
@@ -28,11 +29,12 @@ pub(super) use self::profiles::ProfilesCommand;
 pub(super) use self::query::Query;
 use self::row_format::RowFormat;
 use self::times::time;
+pub(super) use self::times::time as parse_time;
 use super::failure::Failure;
 use crate::model::field::{EventRef, Field, FieldSource, FieldValue, Subject};
 use crate::model::{Method, Severity, Time};
 use crate::output::stdout::is_closed;
-use crate::output::storage::reader::{StoredAlert, StoredConnection, StoredRun};
+use crate::output::storage::reader::{StoredAlert, StoredConnection, StoredRun, ValueDifference};
 use crate::output::storage::{Changed, DatabaseReader, HistoryFilter, StorageError};
 
 /// The database of a command that has no other operands.
@@ -52,6 +54,13 @@ impl DatabaseFile {
     fn path(&self) -> &Path {
         self.file.as_deref().or(self.db.as_deref()).unwrap_or(Path::new(""))
     }
+}
+
+/// Returns the JSON line of a changed value.
+pub(super) fn difference_line(difference: &ValueDifference) -> Bytes {
+    let mut line = Vec::new();
+    json::difference(difference, &mut line);
+    line.into()
 }
 
 /// Separates the database from the operands that follow it. The database is the first operand, or else `--db`.

@@ -13,7 +13,7 @@ use crate::units::{DurationError, HumanDuration};
 const FORMATS: &str = "write 2026-11-23T07:00:00Z, 2026-11-23 (UTC), now, or a time ago: 30s, 15m, -2h, -7d, 4w";
 
 /// Parses a time: absolute, or relative to now.
-pub(super) fn time(text: &str) -> Result<Time, String> {
+pub(in crate::cli) fn time(text: &str) -> Result<Time, String> {
     parse(text, now())
 }
 

@@ -17,12 +17,15 @@ pub(super) mod web;
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 pub(super) use self::args::RunCommand;
 use self::signals::ControlSignals;
 use self::start::{Steps, interruptible};
 use self::startup::{PreparedSensor, SensorSetup};
 use self::web::HttpTask;
 use super::failure::Failure;
+use crate::api::MAX_REQUESTS;
 use crate::config::OpenedConfig;
 use crate::system::shutdown_watch::Shutdown;
 
@@ -61,12 +64,13 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
     } = interruptible(&shutdown, prepare).await?;
     interfaces.log_unmatched();
     let (mut watch, attached) = interfaces.attach(&mut kernel, policy, Arc::clone(&context.interfaces))?;
-    let mut sensor = setup.start(kernel, (filter_config, overload), &watch, context, pipeline_parts, shutdown)?;
+    let (control, requests) = mpsc::channel(MAX_REQUESTS);
+    let parts = (pipeline_parts, control.clone(), requests);
+    let mut sensor = setup.start(kernel, (filter_config, overload), &watch, context, parts, shutdown)?;
     interfaces::log(&attached);
     if let Some(server) = server {
         server.listens_on().for_each(|place| tracing::info!("http: serving on {place}"));
-        let (web, requests) = HttpTask::start(server, queries::api_client(sensor.engine.clone()));
-        (sensor.web, sensor.requests) = (Some(web), requests);
+        sensor.web = Some(HttpTask::start(server, queries::api_client(sensor.engine.clone()), control));
     }
     sensor.notifier.ready();
     let ended = sensor.control(&mut signals, &mut watch, setup.config.output.stats_interval.0, limits).await;

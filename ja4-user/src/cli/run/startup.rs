@@ -7,6 +7,7 @@ use std::thread;
 use anyhow::anyhow;
 use crossbeam_channel::bounded;
 use ja4_common::filter_config::{FilterConfig, MAX_IDLE_EPOCHS};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::args::RunCommand;
@@ -17,7 +18,7 @@ use super::sensor::LiveSensor;
 use super::start::Steps;
 use super::threads::pin;
 use super::{queries, web};
-use crate::api::HttpServer;
+use crate::api::{HttpServer, SnapshotRequest};
 use crate::capture::CaptureSettings;
 use crate::capture::attach::Policy;
 use crate::capture::ebpf::{Kernel, KernelSettings, MAX_SHARDS};
@@ -145,7 +146,11 @@ impl SensorSetup {
         (filter_config, overload): (FilterConfig, OverloadController),
         interfaces: &InterfaceWatch,
         context: Arc<EncodeContext>,
-        (engine, outputs): (Arc<Engine>, Outputs),
+        ((engine, outputs), control, snapshots): (
+            (Arc<Engine>, Outputs),
+            mpsc::Sender<SnapshotRequest>,
+            mpsc::Receiver<SnapshotRequest>,
+        ),
         shutdown: Shutdown,
     ) -> Result<LiveSensor, Failure> {
         let shared = Arc::new(RunState::default());
@@ -213,7 +218,8 @@ impl SensorSetup {
             threads.push(thread);
         }
         let formatters = engine.formatters();
-        outputs.serve_views(|| queries::view_source(requests.clone()));
+        let database = self.config.storage.path.clone();
+        outputs.serve_views(|| queries::view_source(requests.clone(), control, database));
         let reload = Reloader::new(Arc::clone(&self.run), self.config.clone(), &outputs);
         let reloads = ReloadThread::start(reload, requests.clone()).map_err(Failure::run)?;
         Ok(LiveSensor {
@@ -237,8 +243,7 @@ impl SensorSetup {
             stalled: false,
             started: Instant::now(),
             web: None,
-            // There are no requests until the server starts.
-            requests: tokio::sync::mpsc::channel(1).1,
+            requests: snapshots,
         })
     }
 }

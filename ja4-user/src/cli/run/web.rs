@@ -19,15 +19,15 @@ pub(super) struct HttpTask {
 }
 
 impl HttpTask {
-    /// Starts serving. The receiver yields the snapshot requests for the control plane.
-    pub(super) fn start(server: HttpServer, client: EngineClient) -> (Self, mpsc::Receiver<SnapshotRequest>) {
-        let (state, requests) = ApiState::new(client, MetricTable::new(sensor_stats::declarations()));
+    /// Starts serving.
+    pub(super) fn start(server: HttpServer, client: EngineClient, control: mpsc::Sender<SnapshotRequest>) -> Self {
+        let state = ApiState::new(client, control, MetricTable::new(sensor_stats::declarations()));
         let (end, ended) = oneshot::channel();
         let stats = Box::new(server.stats());
         let task = tokio::spawn(server.serve(state, async {
             let _ended = ended.await;
         }));
-        (Self { stats, running: Some((end, task)) }, requests)
+        Self { stats, running: Some((end, task)) }
     }
 
     /// Stops the server and returns its task, which holds no sender to the engine once it has ended.

@@ -3,16 +3,20 @@
 //! `app:curl and dport:443 and not new`, see docs/attach.md. A term names a field of the field table, or has a shorter
 //! name. Matching allocates nothing.
 
+mod error;
+mod node;
 mod parse;
 mod term;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
+pub use self::error::DisplayFilterError;
+use self::node::Node;
 use self::parse::Parser;
 use self::term::Term;
 use crate::model::field::FieldSource;
@@ -23,22 +27,6 @@ pub struct DisplayFilter {
     node: Node,
 }
 
-/// A part of an expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Node {
-    Term(Term),
-    Not(Box<Self>),
-    All(Vec<Self>),
-    Any(Vec<Self>),
-}
-
-/// What is wrong with an expression, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DisplayFilterError {
-    position: usize,
-    message: String,
-}
-
 impl DisplayFilter {
     /// Parses an expression; an empty one selects everything.
     ///
@@ -46,6 +34,18 @@ impl DisplayFilter {
     /// See [`DisplayFilterError`].
     pub fn parse(text: &str) -> Result<Self, DisplayFilterError> {
         Ok(Self { node: Parser::new(text).whole()? })
+    }
+
+    /// Selects the connections with one end at an address.
+    #[must_use]
+    pub fn of_host(address: IpAddr) -> Self {
+        Self { node: Node::Term(Term::Net(address.into())) }
+    }
+
+    /// Selects the connection with the number of a flow.
+    #[must_use]
+    pub fn of_flow(flow: u64) -> Self {
+        Self { node: Node::Term(Term::of_flow(flow)) }
     }
 
     /// Whether it selects a connection.
@@ -65,37 +65,5 @@ impl FromStr for DisplayFilter {
 impl<'de> Deserialize<'de> for DisplayFilter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
-    }
-}
-
-impl DisplayFilterError {
-    fn new(position: usize, message: impl Into<String>) -> Self {
-        Self { position, message: message.into() }
-    }
-
-    /// Number of characters before the part that is wrong.
-    #[must_use]
-    pub const fn position(&self) -> usize {
-        self.position
-    }
-}
-
-/// `character 5: …`, counted from 1.
-impl fmt::Display for DisplayFilterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "character {}: {}", self.position + 1, self.message)
-    }
-}
-
-impl std::error::Error for DisplayFilterError {}
-
-impl Node {
-    fn matches(&self, connection: &impl FieldSource) -> bool {
-        match self {
-            Self::Term(term) => term.matches(connection),
-            Self::Not(node) => !node.matches(connection),
-            Self::All(nodes) => nodes.iter().all(|node| node.matches(connection)),
-            Self::Any(nodes) => nodes.iter().any(|node| node.matches(connection)),
-        }
     }
 }

@@ -7,8 +7,9 @@
 //! term = word | key ":" value | key "~" value
 //! ```
 
+use super::error::DisplayFilterError;
+use super::node::Node;
 use super::term::Term;
-use super::{DisplayFilterError, Node};
 
 /// Deepest nesting of parentheses and `not`.
 const MAX_DEPTH: usize = 64;

@@ -5,24 +5,24 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use super::DisplayFilterError;
+use super::error::DisplayFilterError;
 use crate::document::suggestion;
 use crate::model::Method;
 use crate::model::field::{Field, FieldKind, FieldSource, FieldValue, VALUES, place};
 
-/// Names of fields that are shorter than those of the field table.
-const KEYS: [(&str, Field); 11] = [
-    ("src", Field::SrcIp),
-    ("dst", Field::DestIp),
-    ("sport", Field::SrcPort),
-    ("dport", Field::DestPort),
-    ("iface", Field::InIface),
-    ("sni", Field::TlsSni),
-    ("app", Field::AppName),
-    ("rule", Field::Alerts),
-    ("state", Field::ConnectionState),
-    ("ua", Field::HttpUserAgent),
-    ("service", Field::AppProto),
+/// Names that are shorter than those of the field table, or name several fields.
+const KEYS: [(&str, &[Field]); 11] = [
+    ("src", &[Field::SrcIp]),
+    ("dst", &[Field::DestIp]),
+    ("sport", &[Field::SrcPort]),
+    ("dport", &[Field::DestPort]),
+    ("iface", &[Field::InIface]),
+    ("sni", &[Field::TlsSni, Field::HttpHostname, Field::DhcpHostname]),
+    ("app", &[Field::AppName]),
+    ("rule", &[Field::Alerts]),
+    ("state", &[Field::ConnectionState]),
+    ("ua", &[Field::HttpUserAgent]),
+    ("proto", &[Field::Proto, Field::AppProto]),
 ];
 
 /// Names of conditions about both ends.
@@ -46,8 +46,8 @@ pub(super) enum Term {
     Net(IpNet),
     /// One end has a port in a range.
     Port(RangeInclusive<i64>),
-    /// A field has a value.
-    Field(Field, Wanted),
+    /// One of these fields has a value.
+    Fields(Box<[Field]>, Wanted),
 }
 
 /// The value that a field must have.
@@ -95,18 +95,17 @@ impl Term {
         if value.is_empty() {
             return Err(DisplayFilterError::new(at_value, format!("'{key}' has no value")));
         }
-        let field = match key {
+        let fields = match key {
             "host" | "net" if !is_part => {
                 return network(value).map(Self::Net).ok_or_else(|| invalid("an address or a network"));
             }
             "port" if !is_part => return range(value).map(Self::Port).ok_or_else(|| invalid("a number or a range")),
-            _ => match field_of(key) {
-                Some(field) => field,
-                None => {
-                    return fail(format!("unknown key '{}'{}", key.escape_debug(), suggestion(key, keys())));
-                }
-            },
+            _ => fields_of(key),
         };
+        let Some(field) = fields.first() else {
+            return fail(format!("unknown key '{}'{}", key.escape_debug(), suggestion(key, keys())));
+        };
+        // Fields with one name are all text, or there is one.
         let wanted = match field.kind() {
             FieldKind::Ip if !is_part => Wanted::Net(network(value).ok_or_else(|| invalid("an address or a network"))?),
             FieldKind::Number | FieldKind::Time | FieldKind::Date if !is_part => {
@@ -117,7 +116,12 @@ impl Term {
             FieldKind::Text | FieldKind::Word(_) => Wanted::Pattern(value.to_ascii_lowercase()),
             _ => return fail(format!("'{key}' is {}; write {key}:{}", field.kind().name(), value.escape_debug())),
         };
-        Ok(Self::Field(field, wanted))
+        Ok(Self::Fields(fields, wanted))
+    }
+
+    pub(super) fn of_flow(flow: u64) -> Self {
+        let id = i64::try_from(flow).unwrap_or(i64::MAX);
+        Self::Fields([Field::FlowId].into(), Wanted::Number(id..=id))
     }
 
     pub(super) fn matches(&self, connection: &impl FieldSource) -> bool {
@@ -134,8 +138,10 @@ impl Term {
             Self::Port(ports) => [Field::SrcPort, Field::DestPort].into_iter().any(|field| {
                 connection.value(field).is_some_and(|value| number(value).is_some_and(|port| ports.contains(&port)))
             }),
-            Self::Field(field, Wanted::Flag(wanted)) => flag(*field) == *wanted,
-            Self::Field(field, wanted) => connection.value(*field).is_some_and(|value| wanted.is(value)),
+            Self::Fields(fields, Wanted::Flag(wanted)) => fields.iter().any(|field| flag(*field)) == *wanted,
+            Self::Fields(fields, wanted) => {
+                fields.iter().any(|field| connection.value(*field).is_some_and(|value| wanted.is(value)))
+            }
         }
     }
 }
@@ -160,11 +166,14 @@ impl Wanted {
     }
 }
 
-/// The field with a name: a short one, the values of a method, or one of the field table.
-fn field_of(key: &str) -> Option<Field> {
+/// The fields with a name: a short one, the values of a method, or one of the field table; empty: there is none.
+fn fields_of(key: &str) -> Box<[Field]> {
+    if let Some((_, fields)) = KEYS.iter().find(|(name, _)| *name == key) {
+        return (*fields).into();
+    }
     let of_method = |method: Method| VALUES.iter().find(|(of, _)| *of == method).map(|(_, field)| *field);
-    let short = KEYS.iter().find(|(name, _)| *name == key).map(|(_, field)| *field);
-    short.or_else(|| key.parse().ok().and_then(of_method)).or_else(|| long_fields().find(|field| field.name() == key))
+    let of_method = key.parse().ok().and_then(of_method);
+    of_method.or_else(|| long_fields().find(|field| field.name() == key)).into_iter().collect()
 }
 
 fn long_fields() -> impl Iterator<Item = Field> {

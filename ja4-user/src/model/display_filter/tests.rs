@@ -55,7 +55,7 @@ fn terms_select_by_each_kind_of_value() {
         "rule:\"many JA4 values\"",
         "connection.bytes_toserver:4000-",
         "first_seen:true",
-        "service:tls",
+        "proto:tls proto:tcp",
         "net:0.0.0.0/0 or net:::/0",
         "iface:eth0",
     ]) {

@@ -24,7 +24,7 @@ use self::listen::accept;
 pub use self::registry::AttachStats;
 use self::registry::ReaderRegistry;
 pub use self::settings::AttachSettings;
-pub(crate) use self::view::{ViewError, ViewSource};
+pub(crate) use self::view::{ViewError, ViewQuery, ViewSource};
 use crate::system::unix_socket::{self, BoundSocket, UnixSocketError};
 
 /// A running server. Dropping it ends the server and removes the socket.

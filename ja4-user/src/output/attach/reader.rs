@@ -156,10 +156,15 @@ impl ReaderConnection {
     ) -> Option<ViewRequest> {
         let (mut due, mut lost) = (Instant::now(), 0);
         loop {
+            let mut next = request.interval();
             match views.query(request.query()) {
-                Ok(rows) => {
-                    self.write(&request.line(&rows, lost), reader).ok()?;
+                Ok(answer) => {
+                    self.write(&request.line(&answer, lost), reader).ok()?;
                     lost = 0;
+                }
+                Err(ViewError::Refused(reason)) => {
+                    self.refuse(&reason, reader).ok()?;
+                    next = None;
                 }
                 Err(ViewError::Busy) => {
                     lost += 1;
@@ -167,13 +172,16 @@ impl ReaderConnection {
                 }
                 Err(ViewError::Ended) => return None,
             }
-            due += request.interval();
-            while due <= Instant::now() {
-                due += request.interval();
-                lost += 1;
-                lost_snapshots.fetch_add(1, Ordering::Relaxed);
+            if let Some(interval) = next {
+                due += interval;
+                while due <= Instant::now() {
+                    due += interval;
+                    lost += 1;
+                    lost_snapshots.fetch_add(1, Ordering::Relaxed);
+                }
             }
-            while let Some(left) = due.checked_duration_since(Instant::now()) {
+            let left = || next.map_or(Some(STOP_CHECK), |_| due.checked_duration_since(Instant::now()));
+            while let Some(left) = left() {
                 let timeout = PollTimeout::try_from(left.min(STOP_CHECK)).unwrap_or(PollTimeout::ZERO);
                 let _ready = poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout);
                 if let Some(request) = self.next_request(reader).ok()? {

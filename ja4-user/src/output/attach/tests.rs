@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::registry::MAX_READERS;
 use super::*;
-use crate::model::{ConnectionSelection, EngineQuery};
+use crate::model::{ConnectionSelection, EngineQuery, QueryAnswer};
 
 /// The system's Python: other installations may be inaccessible to another user.
 const PYTHON: &str = "/usr/bin/python3";
@@ -107,12 +107,14 @@ fn disconnected_readers_free_their_slots_and_a_reader_too_many_is_rejected() {
     let _again = attach(&server, &path);
 }
 
-/// Answers a query for connections with as many rows, and others not.
-fn rows(query: EngineQuery) -> Result<Vec<Bytes>, ViewError> {
+/// Answers a query for connections with as many rows, one for rules with a reason, and others not.
+fn rows(query: &ViewQuery) -> Result<QueryAnswer, ViewError> {
+    let row = |number| Bytes::from(format!("{{\"n\":{number},\"pad\":\"{}\"}}\n", "x".repeat(500)));
     match query {
-        EngineQuery::Connections(ConnectionSelection { most, .. }) => Ok((0..most)
-            .map(|number| Bytes::from(format!("{{\"n\":{number},\"pad\":\"{}\"}}\n", "x".repeat(500))))
-            .collect()),
+        ViewQuery::Engine(EngineQuery::Connections(ConnectionSelection { rows, .. })) => {
+            Ok(QueryAnswer { rows: (0..rows.most).map(row).collect(), matched: 5000, is_partial: false })
+        }
+        ViewQuery::Engine(EngineQuery::Rules) => Err(ViewError::Refused("no rules today".to_owned())),
         _ => Err(ViewError::Busy),
     }
 }
@@ -131,13 +133,14 @@ fn a_reader_that_asks_for_a_view_gets_only_its_rows() {
     server.serve_views(Arc::new(rows));
     let mut stream = attach(&server, &path);
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    stream.write_all(b"{\"view\":\"hosts\"}\n{\"view\":\"connections\",\"rows\":3,").unwrap();
+    stream.write_all(b"{\"view\":\"clients\"}\n{\"view\":\"connections\",\"rows\":3,").unwrap();
     assert_eq!(next_line(&mut reader)["event_type"], "refused");
     assert!(server.has_readers(), "a refused request changes nothing");
     stream.write_all(b"\"interval_ms\":100}\n").unwrap();
     for _ in 0..3 {
         let snapshot = next_line(&mut reader);
         assert_eq!((&snapshot["view"], snapshot["rows"].as_array().unwrap().len()), (&"connections".into(), 3));
+        assert_eq!(snapshot["matched"], 5000);
     }
     assert!(!server.has_readers(), "no event is encoded for it");
     server.broadcast(&lines(0, 1));
@@ -146,6 +149,16 @@ fn a_reader_that_asks_for_a_view_gets_only_its_rows() {
     let shown = std::iter::from_fn(|| Some(next_line(&mut reader)));
     let changed = shown.take(20).find(|snapshot| snapshot["rows"].as_array().unwrap().len() == 1);
     assert_eq!(changed.unwrap()["lost"], 0);
+    // A query that cannot be answered is refused once, and the reader may ask again.
+    stream.write_all(b"{\"view\":\"rules\"}\n").unwrap();
+    let refused =
+        std::iter::from_fn(|| Some(next_line(&mut reader))).take(20).find(|line| line["event_type"] == "refused");
+    assert_eq!(refused.unwrap()["reason"], "no rules today");
+    // One answer, then nothing.
+    stream.write_all(b"{\"view\":\"connections\",\"rows\":2,\"interval_ms\":0}\n").unwrap();
+    assert_eq!(next_line(&mut reader)["rows"].as_array().unwrap().len(), 2);
+    stream.set_read_timeout(Some(Duration::from_millis(400))).unwrap();
+    assert!(reader.read_line(&mut String::new()).is_err());
     drop((stream, reader));
     assert!(until(SOON, || server.stats().readers == 0), "{:?}", server.stats());
 }
@@ -166,7 +179,7 @@ fn a_slow_reader_of_a_view_loses_snapshots() {
     assert!(server.stats().lost_snapshots >= lost, "{:?}", server.stats());
     // A sensor that has no answer loses them, too.
     let before = server.stats().lost_snapshots;
-    reader.get_mut().write_all(b"{\"view\":\"rules\",\"interval_ms\":100}\n").unwrap();
+    reader.get_mut().write_all(b"{\"view\":\"alerts\",\"interval_ms\":100}\n").unwrap();
     assert!(until(SOON, || server.stats().lost_snapshots > before + 3));
 }
 

@@ -151,6 +151,11 @@ impl EngineOutputs {
         self.attach.as_ref().is_some_and(|attach| attach.has_readers())
     }
 
+    /// Whether attached readers may ask for views.
+    pub(super) const fn serves_views(&self) -> bool {
+        self.attach.is_some()
+    }
+
     /// Whether there is a database.
     pub(super) const fn stores(&self) -> bool {
         self.storage.is_some()
@@ -203,9 +208,9 @@ impl EngineOutputs {
         self.storage.as_ref().is_some_and(WriterHandle::is_over)
     }
 
-    /// Lines of the latest alerts, the newest first.
-    pub(super) fn recent(&self, most: usize) -> Vec<Bytes> {
+    /// Lines of some of the latest alerts, the newest first, and the number of all that are kept.
+    pub(super) fn recent(&self, skip: usize, most: usize) -> (Vec<Bytes>, usize) {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().rev().take(most).cloned().collect()
+        (recent.iter().rev().skip(skip).take(most).cloned().collect(), recent.len())
     }
 }

@@ -19,7 +19,7 @@ use crate::detect::local_networks::LocalNetworks;
 use crate::detect::rules::GroupLimits;
 use crate::encode::{EncodeContext, Format};
 use crate::enrich::remote::{Remote, RemoteAnswer};
-use crate::model::{ConnectionRecord, FingerprintRecord, Label, Method, Side, Time};
+use crate::model::{ConnectionRecord, FingerprintRecord, InterfaceNames, Label, Method, Side, Time};
 
 /// Settings of an engine.
 #[derive(Clone, Debug, Default)]
@@ -113,6 +113,11 @@ impl Engine {
     /// Encoders for a thread.
     pub(crate) fn formatters(&self) -> LineFormatters {
         LineFormatters::new(self.format, &self.context, self.outputs.file_formatters())
+    }
+
+    /// Names of the interfaces, by the index in records.
+    pub(crate) fn interfaces(&self) -> &InterfaceNames {
+        &self.context.interfaces
     }
 
     /// Number of event files.

@@ -6,6 +6,7 @@
 //! step for a whole batch, see `runtime/rounds.rs`.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -35,6 +36,9 @@ use crate::system::clock::wall_clock;
 
 /// Snapshots of connections in one flush; further ones wait for the next flush.
 const MAX_SNAPSHOTS: usize = 4096;
+
+/// Connections that have ended and are kept for views, some 600 bytes each.
+const MAX_ENDED: usize = 1024;
 
 /// Counters of a worker.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +86,8 @@ pub struct EngineWorker {
     json: JsonLines,
     /// Connections that have changed since their last snapshot.
     changed: HashMap<u64, FlowKey>,
+    /// Connections that have ended, the latest last, where views are served.
+    ended: VecDeque<ConnectionRecord>,
     /// Outcomes of the current event, in order.
     outcomes: Vec<BuiltinOutcome>,
     /// The wall clock at the last tick.
@@ -191,6 +197,7 @@ impl EngineWorker {
             formatters: engine.formatters(),
             json: JsonLines::new(&engine.context),
             changed: HashMap::new(),
+            ended: VecDeque::new(),
             outcomes: Vec::new(),
             wall: wall_clock(),
             stats: WorkerStats::default(),
@@ -429,7 +436,14 @@ impl EngineWorker {
         if self.engine.outputs.has_readers() {
             self.json.connection(record);
         }
-        if self.engine.outputs.stores() {
+        let (stores, serves_views) = (self.engine.outputs.stores(), self.engine.outputs.serves_views());
+        if serves_views {
+            if self.ended.len() == MAX_ENDED {
+                self.ended.pop_front();
+            }
+            self.ended.push_back(if stores { record.clone() } else { record.take() });
+        }
+        if stores {
             out.rows.push(WriteOp::ConnectionEnd(Box::new(record.take())));
         }
     }
@@ -544,6 +558,11 @@ impl EngineWorker {
     /// Sends attached readers the alerts and snapshots.
     pub(crate) fn broadcast(&mut self) {
         self.engine.outputs.broadcast(&mut self.json);
+    }
+
+    /// Connections that have ended, the latest first.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = &ConnectionRecord> {
+        self.ended.iter().rev()
     }
 
     /// Returns the JSON line of an open connection.

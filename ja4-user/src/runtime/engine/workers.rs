@@ -40,9 +40,9 @@ impl Engine {
         self.deliver(out);
     }
 
-    /// Returns the latest alerts as JSON objects, one per line, the newest first.
-    pub(crate) fn recent_alerts(&self, most: usize) -> Vec<Bytes> {
-        self.outputs.recent(most)
+    /// Returns some of the latest alerts as JSON objects, the newest first, and the number of all that are kept.
+    pub(crate) fn recent_alerts(&self, skip: usize, most: usize) -> (Vec<Bytes>, usize) {
+        self.outputs.recent(skip, most)
     }
 
     /// Returns the rules with their counters as JSON objects, one per line.
