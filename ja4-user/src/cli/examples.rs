@@ -22,6 +22,12 @@ pub(super) const REPLAY: &[&str] = &[
     "cat capture.pcap | ja4sensor replay -",
 ];
 
+pub(super) const ATTACH: &[&str] = &[
+    "sudo ja4sensor attach",
+    "sudo ja4sensor attach eth0 --format table --types ja4,alert",
+    "sudo ja4sensor attach --filter 'new and not app:curl'",
+];
+
 pub(super) const CHECK: &[&str] = &["ja4sensor check -i lo", "sudo ja4sensor check --config /etc/ja4sensor.toml"];
 
 pub(super) const QUERY: &[&str] = &[

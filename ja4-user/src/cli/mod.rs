@@ -1,5 +1,7 @@
 //! The command line.
 
+mod attach;
+mod attach_socket;
 mod check;
 mod delivery_log;
 mod examples;
@@ -44,6 +46,9 @@ enum Command {
     /// Fingerprint capture files (pcap or pcapng, plain or compressed with gzip or zstd)
     #[command(after_long_help = examples::section(examples::REPLAY))]
     Replay(replay::ReplayCommand),
+    /// Print the events of a running sensor
+    #[command(after_long_help = examples::section(examples::ATTACH))]
+    Attach(attach::AttachCommand),
     /// Check whether the sensor can run with a configuration
     #[command(after_long_help = examples::section(examples::CHECK))]
     Check(check::CheckCommand),
@@ -98,6 +103,7 @@ fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Attach(attach) => attach.run(),
         Command::Check(check) => check.run(),
         Command::Query(query) => query.run(),
         Command::Diff(diff) => diff.run(),

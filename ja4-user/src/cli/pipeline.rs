@@ -7,6 +7,7 @@ use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::cli::attach_socket;
 use crate::cli::delivery_log::{self, DeliveryLog};
 use crate::cli::failure::Failure;
 use crate::config::{Config, LoadedFiles};
@@ -119,8 +120,8 @@ pub(super) fn start(
         engine_outputs = engine_outputs.with_alerts(Arc::clone(&sinks));
         outputs.alerts = Some(sinks);
     }
-    if let Some(path) = config.attach.socket.as_ref().filter(|_| !is_replay) {
-        let server = Arc::new(AttachServer::start(path).map_err(Failure::run)?);
+    if !is_replay && let Some(server) = attach_socket::serve(config)? {
+        let server = Arc::new(server);
         engine_outputs = engine_outputs.with_attach(Arc::clone(&server));
         outputs.attach = Some(server);
     }

@@ -182,7 +182,7 @@ fn replay_to(
     let files = Arc::clone(outputs.files());
     let mut losses: Vec<_> = outputs.finish(&options.context, end, &mut stats).into_iter().collect();
     let mut finished = Finished::default();
-    engine.formatters().each(&mut finished, |formatter, text| formatter.stats(end, &stats, text));
+    engine.formatters().each(&mut finished, |_| true, |formatter, text| formatter.stats(end, &stats, text));
     engine.deliver_last(&mut finished);
     if report.write_error.is_none() {
         report.write_error = out.write_all(&finished.text).and_then(|()| out.finish()).err();

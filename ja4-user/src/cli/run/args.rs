@@ -1,6 +1,7 @@
 //! Options of `ja4sensor run`.
 
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -40,6 +41,11 @@ pub(in crate::cli) struct RunCommand {
     #[arg(long, help_heading = "HTTP", value_name = "[ADDRESS:]PORT", value_parser = web::listen)]
     http: Option<ListenAddress>,
 
+    /// Unix socket for `ja4sensor top` and `ja4sensor attach`, or off [default: /run/ja4sensor/IFACE.sock, if it can be
+    /// created]
+    #[arg(long, help_heading = "Output", value_name = "SOCKET")]
+    attach: Option<PathBuf>,
+
     /// End as at SIGTERM once N packets were selected and processed. Only handshake packets and the like are selected.
     /// The number is compared ten times a second, so packets that follow at once are processed too
     #[arg(long, help_heading = "End of the run", value_name = "N")]
@@ -77,6 +83,10 @@ impl RunCommand {
             self.capture.apply(&mut config.capture);
             self.tunnels.apply(&mut config.tunnels);
             self.output.apply(&mut config.output);
+            if let Some(path) = &self.attach {
+                let is_off = path.as_os_str() == "off";
+                (config.attach.enabled, config.attach.socket) = (!is_off, Some(path.clone()).filter(|_| !is_off));
+            }
             config.http.listen = self.http.unwrap_or(config.http.listen);
             config.output.stats_interval = self.stats_interval.unwrap_or(config.output.stats_interval);
         })

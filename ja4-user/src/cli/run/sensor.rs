@@ -190,7 +190,7 @@ impl LiveSensor {
         });
         let (now, stats) = (wall_clock(), ended.await.unwrap_or_default());
         tracing::debug!("database, alert sinks and attached readers have ended");
-        formatters.each(&mut finished, |formatter, text| formatter.stats(now, &stats, text));
+        formatters.each(&mut finished, |_| true, |formatter, text| formatter.stats(now, &stats, text));
         let written = tokio::task::spawn_blocking(move || {
             lines.send_waiting(ShutdownPhase::LastLine, &mut finished.text);
             files.send_waiting(ShutdownPhase::LastLine, &mut finished.files);
@@ -217,7 +217,8 @@ impl LiveSensor {
         let mut stats = self.gather((watch.modes(), watch.stats()))?;
         self.outputs.describe(&mut stats);
         let now = wall_clock();
-        self.formatters.each(&mut self.finished, |formatter, text| formatter.stats(now, &stats, text));
+        self.formatters.each(&mut self.finished, |_| true, |formatter, text| formatter.stats(now, &stats, text));
+        self.formatters.send_to_readers();
         self.lines.send(&mut self.finished.text);
         self.outputs.files().send(&mut self.finished.files);
         Ok(())

@@ -51,8 +51,9 @@ pub(super) fn accept(listener: &UnixListener, shared: &Arc<ReaderRegistry>) {
 }
 
 fn admit(stream: UnixStream, shared: &Arc<ReaderRegistry>) {
-    let is_permitted = getsockopt(&stream, sockopt::PeerCredentials)
-        .is_ok_and(|peer| peer.uid() == geteuid().as_raw() || peer.uid() == 0);
+    let is_permitted = shared.has_group
+        || getsockopt(&stream, sockopt::PeerCredentials)
+            .is_ok_and(|peer| peer.uid() == geteuid().as_raw() || peer.uid() == 0);
     if !is_permitted {
         shared.refused.fetch_add(1, Ordering::Relaxed);
         return;
@@ -75,7 +76,7 @@ fn admit(stream: UnixStream, shared: &Arc<ReaderRegistry>) {
     shared.attached.fetch_add(1, Ordering::Relaxed);
     let (leaving, of) = (Arc::clone(&reader), Arc::clone(shared));
     let started = thread::Builder::new().name("reader".to_owned()).spawn(move || {
-        reader::serve(&leaving, connection, &of.views, &of.lost_snapshots);
+        reader::serve(&leaving, connection, &of);
         let _locked = of.changing.lock().unwrap_or_else(PoisonError::into_inner);
         remove(&leaving, &of);
     });

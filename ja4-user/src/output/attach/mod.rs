@@ -1,6 +1,7 @@
 //! The attach socket: a Unix socket that sends JSON lines to attached readers.
 //!
-//! A reader gets all events, or, if it has sent a request, the rows of a view at an interval. Readers must run as the sensor's user or as root. Each reader has a thread and a bounded queue.
+//! A reader gets alerts and connections as they change, or, if it has sent a request, events in a format, or the rows of a
+//! view at an interval. Readers must run as the sensor's user or as root, unless there is a group. Each reader has a thread and a bounded queue.
 //! `AttachServer::broadcast` never waits: lines for a slow reader are dropped, and the reader receives their number at
 //! that position: `{"event_type":"lost","lost":12}`.
 
@@ -19,12 +20,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
+use nix::unistd::Gid;
 
 use self::listen::accept;
+pub(crate) use self::reader::AttachedReader;
 pub use self::registry::AttachStats;
 use self::registry::ReaderRegistry;
 pub use self::settings::AttachSettings;
-pub(crate) use self::view::{ViewError, ViewQuery, ViewSource};
+pub(crate) use self::view::{EventStream, ViewError, ViewQuery, ViewSource};
 use crate::system::unix_socket::{self, BoundSocket, UnixSocketError};
 
 /// A running server. Dropping it ends the server and removes the socket.
@@ -35,14 +38,14 @@ pub struct AttachServer {
 }
 
 impl AttachServer {
-    /// Serves a socket at `path`, accessible to the sensor's user only. A stale socket is replaced.
+    /// Serves a socket at `path`, for the sensor's user and for `group`. A stale socket is replaced.
     ///
     /// # Errors
     /// See [`UnixSocketError`].
-    pub fn start(path: &Path) -> Result<Self, UnixSocketError> {
+    pub fn start(path: &Path, group: Option<Gid>) -> Result<Self, UnixSocketError> {
         let failed = |source| UnixSocketError::Io { path: path.to_owned(), source };
-        let (listener, bound): (UnixListener, BoundSocket) = unix_socket::bind(path, None)?;
-        let shared = Arc::new(ReaderRegistry::default());
+        let (listener, bound): (UnixListener, BoundSocket) = unix_socket::bind(path, group)?;
+        let shared = Arc::new(ReaderRegistry { has_group: group.is_some(), ..ReaderRegistry::default() });
         let for_thread = Arc::clone(&shared);
         let thread = thread::Builder::new().name("attach".to_owned()).spawn(move || {
             accept(&listener, &for_thread);
@@ -55,10 +58,26 @@ impl AttachServer {
     pub(crate) fn broadcast(&self, lines: &Bytes) {
         let readers = self.shared.readers.load();
         for reader in readers.iter().filter(|reader| reader.gets_events()) {
-            let lost = reader.offer(lines);
-            if lost > 0 {
-                self.shared.lost.fetch_add(lost, Ordering::Relaxed);
-            }
+            self.send(reader, lines);
+        }
+    }
+
+    /// Number of changes of the events that readers ask for.
+    pub(crate) fn changes(&self) -> u64 {
+        self.shared.changes.load(Ordering::Acquire)
+    }
+
+    /// The readers that have asked for events, each with what it asks for.
+    pub(crate) fn streams(&self) -> Vec<(Arc<AttachedReader>, Arc<EventStream>)> {
+        let readers = self.shared.readers.load();
+        readers.iter().filter_map(|reader| Some((Arc::clone(reader), reader.stream()?))).collect()
+    }
+
+    /// Enqueues complete lines for one reader, without waiting.
+    pub(crate) fn send(&self, reader: &AttachedReader, lines: &Bytes) {
+        let lost = reader.offer(lines);
+        if lost > 0 {
+            self.shared.lost.fetch_add(lost, Ordering::Relaxed);
         }
     }
 

@@ -7,13 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::view::{ViewError, ViewRequest, ViewSlot};
+use super::registry::ReaderRegistry;
+use super::view::{EventStream, ReaderRequest, ViewError, ViewRequest, ViewSlot};
+use crate::encode::Formatter;
 
 /// Queue of a reader in chunks of lines and in bytes: about one second of a busy sensor.
 const QUEUE: usize = 1024;
@@ -27,7 +30,7 @@ const MAX_REQUEST: usize = 4096;
 
 /// A reader, as seen by the broadcasting thread.
 #[derive(Debug)]
-pub(super) struct AttachedReader {
+pub(crate) struct AttachedReader {
     queue: Sender<QueuedLines>,
     /// Bytes in the queue.
     waiting: Arc<AtomicUsize>,
@@ -35,8 +38,10 @@ pub(super) struct AttachedReader {
     lost: Arc<AtomicU64>,
     /// Deadline of the thread, set when the server ends.
     deadline: Arc<OnceLock<Instant>>,
-    /// It has asked for a view, and gets no events.
-    has_view: AtomicBool,
+    /// It has asked for a view or for events of its own, and gets no others.
+    has_asked: AtomicBool,
+    /// The events that it has asked for.
+    stream: ArcSwapOption<EventStream>,
 }
 
 #[derive(Debug)]
@@ -65,14 +70,20 @@ impl AttachedReader {
             waiting: Arc::default(),
             lost: Arc::default(),
             deadline: Arc::default(),
-            has_view: AtomicBool::new(false),
+            has_asked: AtomicBool::new(false),
+            stream: ArcSwapOption::empty(),
         };
         Ok((reader, ReaderConnection { stream, queue, received: Vec::new() }))
     }
 
-    /// Whether it gets events.
+    /// Whether it gets the events of those who have asked for nothing.
     pub(super) fn gets_events(&self) -> bool {
-        !self.has_view.load(Ordering::Relaxed)
+        !self.has_asked.load(Ordering::Relaxed)
+    }
+
+    /// The events that it has asked for.
+    pub(crate) fn stream(&self) -> Option<Arc<EventStream>> {
+        self.stream.load_full()
     }
 
     /// Enqueues lines, or drops and counts them. Returns the number of dropped lines.
@@ -105,23 +116,35 @@ impl AttachedReader {
 }
 
 /// Serves a reader until it disconnects or the server ends: with events, and with a view once it has asked for one.
-pub(super) fn serve(
-    reader: &AttachedReader,
-    mut connection: ReaderConnection,
-    views: &ViewSlot,
-    lost_snapshots: &AtomicU64,
-) {
-    if let Some(request) = connection.serve_events(reader) {
-        let mut request = Some(request);
-        while let Some(asked) = request {
-            request = connection.serve_view(asked, reader, views, lost_snapshots);
-        }
+pub(super) fn serve(reader: &AttachedReader, mut connection: ReaderConnection, of: &ReaderRegistry) {
+    let mut request = connection.serve_events(reader);
+    while let Some(asked) = request {
+        reader.has_asked.store(true, Ordering::Relaxed);
+        request = match asked {
+            ReaderRequest::View(view) => {
+                reader.stream.store(None);
+                connection.serve_view(&view, reader, &of.views, &of.lost_snapshots)
+            }
+            ReaderRequest::Events(stream) => {
+                // The header precedes the lines of any thread.
+                let mut header = Vec::new();
+                Formatter::new(stream.format, Arc::default()).header(&mut header);
+                if connection.write(&header, reader).is_err() {
+                    break;
+                }
+                reader.stream.store(Some(stream));
+                of.changes.fetch_add(1, Ordering::Release);
+                connection.serve_events(reader)
+            }
+        };
     }
+    reader.stream.store(None);
+    of.changes.fetch_add(1, Ordering::Release);
 }
 
 impl ReaderConnection {
-    /// Writes the queue, until the reader asks for a view.
-    fn serve_events(&mut self, reader: &AttachedReader) -> Option<ViewRequest> {
+    /// Writes the queue, until the reader asks for something else.
+    fn serve_events(&mut self, reader: &AttachedReader) -> Option<ReaderRequest> {
         loop {
             match self.queue.recv_timeout(STOP_CHECK) {
                 Ok(QueuedLines { lost, lines }) => {
@@ -140,7 +163,6 @@ impl ReaderConnection {
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
             if let Some(request) = self.next_request(reader).ok()? {
-                reader.has_view.store(true, Ordering::Relaxed);
                 return Some(request);
             }
         }
@@ -149,11 +171,11 @@ impl ReaderConnection {
     /// Writes snapshots of a view. Returns the next request.
     fn serve_view(
         &mut self,
-        request: ViewRequest,
+        request: &ViewRequest,
         reader: &AttachedReader,
         views: &ViewSlot,
         lost_snapshots: &AtomicU64,
-    ) -> Option<ViewRequest> {
+    ) -> Option<ReaderRequest> {
         let (mut due, mut lost) = (Instant::now(), 0);
         loop {
             let mut next = request.interval();
@@ -198,7 +220,7 @@ impl ReaderConnection {
     ///
     /// # Errors
     /// If the reader has disconnected, or sends something that is no line.
-    fn next_request(&mut self, reader: &AttachedReader) -> io::Result<Option<ViewRequest>> {
+    fn next_request(&mut self, reader: &AttachedReader) -> io::Result<Option<ReaderRequest>> {
         let mut bytes = [0; 512];
         loop {
             match recv(self.stream.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
@@ -214,7 +236,7 @@ impl ReaderConnection {
         }
         while let Some(end) = memchr::memchr(b'\n', &self.received) {
             let line: Vec<u8> = self.received.drain(..=end).collect();
-            match ViewRequest::parse(&line) {
+            match ReaderRequest::parse(&line) {
                 Ok(request) => return Ok(Some(request)),
                 Err(reason) => self.refuse(&reason, reader)?,
             }

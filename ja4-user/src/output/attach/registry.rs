@@ -36,9 +36,13 @@ counter_set! {
 /// The state that the threads of the server share.
 #[derive(Debug, Default)]
 pub(super) struct ReaderRegistry {
+    /// The mode of the socket admits a group.
+    pub(super) has_group: bool,
     pub(super) readers: ArcSwap<Vec<Arc<AttachedReader>>>,
     /// Held while the list of readers is replaced.
     pub(super) changing: Mutex<()>,
+    /// Number of changes of the events that readers ask for.
+    pub(super) changes: AtomicU64,
     pub(super) stop: AtomicBool,
     pub(super) attached: AtomicU64,
     pub(super) refused: AtomicU64,

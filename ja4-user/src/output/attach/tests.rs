@@ -33,7 +33,7 @@ fn attach(server: &AttachServer, path: &Path) -> UnixStream {
 fn every_reader_receives_every_line_and_the_socket_is_private() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("attach");
-    let server = AttachServer::start(&path).unwrap();
+    let server = AttachServer::start(&path, None).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!server.has_readers());
     let readers = [attach(&server, &path), attach(&server, &path)];
@@ -54,7 +54,7 @@ fn a_slow_reader_receives_the_number_of_lost_lines_and_others_lose_none() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("attach");
-    let server = AttachServer::start(&path).unwrap();
+    let server = AttachServer::start(&path, None).unwrap();
     let slow = attach(&server, &path);
     let quick = BufReader::new(attach(&server, &path));
     let quick = thread::spawn(move || quick.lines().map_while(Result::ok).count());
@@ -94,7 +94,7 @@ fn a_slow_reader_receives_the_number_of_lost_lines_and_others_lose_none() {
 fn disconnected_readers_free_their_slots_and_a_reader_too_many_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("attach");
-    let server = AttachServer::start(&path).unwrap();
+    let server = AttachServer::start(&path, None).unwrap();
     let mut readers: Vec<_> = (0..MAX_READERS).map(|_| attach(&server, &path)).collect();
     let mut text = String::new();
     UnixStream::connect(&path).unwrap().read_to_string(&mut text).unwrap();
@@ -129,7 +129,7 @@ fn next_line(reader: &mut BufReader<UnixStream>) -> Value {
 fn a_reader_that_asks_for_a_view_gets_only_its_rows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("attach");
-    let server = AttachServer::start(&path).unwrap();
+    let server = AttachServer::start(&path, None).unwrap();
     server.serve_views(Arc::new(rows));
     let mut stream = attach(&server, &path);
     let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -167,7 +167,7 @@ fn a_reader_that_asks_for_a_view_gets_only_its_rows() {
 fn a_slow_reader_of_a_view_loses_snapshots() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("attach");
-    let server = AttachServer::start(&path).unwrap();
+    let server = AttachServer::start(&path, None).unwrap();
     server.serve_views(Arc::new(rows));
     let mut stream = attach(&server, &path);
     stream.write_all(b"{\"view\":\"connections\",\"rows\":1000,\"interval_ms\":100}\n").unwrap();
@@ -191,7 +191,7 @@ fn another_user_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let path = folder.path().join("attach");
-    let server = AttachServer::start(&path).unwrap();
+    let server = AttachServer::start(&path, None).unwrap();
     let connect = |path: &Path| {
         let script = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(9); s.connect(sys.argv[1]); print(s.recv(9))";
         let mut command = Command::new("setpriv");
@@ -214,8 +214,8 @@ fn only_stale_sockets_are_replaced() {
     let path = folder.path().join("attach");
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists(), "a listener leaves its socket behind");
-    let server = AttachServer::start(&path).unwrap();
-    let error = AttachServer::start(&path).unwrap_err();
+    let server = AttachServer::start(&path, None).unwrap();
+    let error = AttachServer::start(&path, None).unwrap_err();
     assert!(matches!(error, UnixSocketError::InUse(_)), "{error}");
     assert!(attach(&server, &path).peer_addr().is_ok());
 
@@ -228,9 +228,9 @@ fn only_stale_sockets_are_replaced() {
 
     let file = folder.path().join("file");
     fs::write(&file, "precious").unwrap();
-    let error = AttachServer::start(&file).unwrap_err();
+    let error = AttachServer::start(&file, None).unwrap_err();
     assert!(matches!(error, UnixSocketError::NotASocket(_)), "{error}");
     assert_eq!(fs::read(&file).unwrap(), b"precious");
-    let nowhere = AttachServer::start(&folder.path().join("no/such")).unwrap_err();
+    let nowhere = AttachServer::start(&folder.path().join("no/such"), None).unwrap_err();
     assert!(matches!(nowhere, UnixSocketError::Io { .. }), "{nowhere}");
 }

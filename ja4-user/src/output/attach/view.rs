@@ -9,6 +9,7 @@ use serde::de::value::{Error as NameError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
 
 use crate::encode::clock::Clock;
+use crate::encode::{Filter, Format};
 use crate::model::{ConnectionSelection, ConnectionSort, DisplayFilter, EngineQuery, QueryAnswer, RowSelection};
 use crate::system::clock::wall_clock;
 
@@ -24,6 +25,12 @@ const INTERVALS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
 #[serde(deny_unknown_fields)]
 struct RequestFields {
     view: ViewName,
+    /// Format of `events`.
+    #[serde(default)]
+    format: Option<Format>,
+    /// Types and methods of `events`.
+    #[serde(default)]
+    types: Option<Filter>,
     /// Maximum number of rows.
     #[serde(default = "default_rows")]
     rows: usize,
@@ -59,6 +66,22 @@ struct RequestFields {
 
 /// A valid request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ReaderRequest {
+    View(ViewRequest),
+    Events(Arc<EventStream>),
+}
+
+/// The events that a reader gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EventStream {
+    pub(crate) format: Format,
+    pub(crate) types: Filter,
+    /// Only those of connections that this selects.
+    pub(crate) filter: Option<DisplayFilter>,
+}
+
+/// A request for the rows of a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ViewRequest {
     view: ViewName,
     interval: Option<Duration>,
@@ -82,6 +105,7 @@ pub(crate) enum ViewQuery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ViewName {
+    Events,
     Connections,
     Connection,
     Alerts,
@@ -108,6 +132,7 @@ const fn default_descending() -> bool {
 impl ViewName {
     const fn name(self) -> &'static str {
         match self {
+            Self::Events => "events",
             Self::Connections => "connections",
             Self::Connection => "connection",
             Self::Alerts => "alerts",
@@ -122,13 +147,13 @@ impl ViewName {
 
     /// Whether a filter selects its rows.
     const fn has_filter(self) -> bool {
-        matches!(self, Self::Connections | Self::Hosts | Self::Values | Self::History)
+        matches!(self, Self::Events | Self::Connections | Self::Hosts | Self::Values | Self::History)
     }
 }
 
 impl RequestFields {
     fn check(&self) -> Result<(), String> {
-        let Self { view, rows, skip, interval_ms, filter, .. } = self;
+        let Self { view, format, types, rows, skip, interval_ms, filter, .. } = self;
         if !(1..=MAX_ROWS).contains(rows) {
             return Err(format!("invalid rows {rows}; expected 1 to {MAX_ROWS}"));
         }
@@ -138,6 +163,9 @@ impl RequestFields {
         if *interval_ms != 0 && !INTERVALS.contains(interval_ms) {
             let (least, most) = (INTERVALS.start(), INTERVALS.end());
             return Err(format!("invalid interval_ms {interval_ms}; expected 0, or {least} to {most}"));
+        }
+        if *view != ViewName::Events && (format.is_some() || types.is_some()) {
+            return Err(format!("the view {} has neither format nor types", view.name()));
         }
         if filter.is_some() && !view.has_filter() {
             return Err(format!("the view {} has no filter", view.name()));
@@ -160,6 +188,8 @@ impl RequestFields {
 
     fn query(self) -> Result<ViewQuery, String> {
         Ok(match self.view {
+            // It is no query, see `ReaderRequest::parse`.
+            ViewName::Events => ViewQuery::Summary,
             ViewName::Connections => {
                 let selection = ConnectionSelection { rows: self.rows()?, with_ended: true };
                 ViewQuery::Engine(EngineQuery::Connections(selection))
@@ -188,7 +218,7 @@ impl RequestFields {
     }
 }
 
-impl ViewRequest {
+impl ReaderRequest {
     /// Parses a line.
     ///
     /// # Errors
@@ -197,10 +227,17 @@ impl ViewRequest {
         let fields: RequestFields =
             serde_json::from_slice(line).map_err(|error| format!("invalid request: {error}"))?;
         fields.check()?;
+        let RequestFields { view, format, types, .. } = fields;
+        if view == ViewName::Events {
+            let (format, types) = (format.unwrap_or_default(), types.unwrap_or_default());
+            return Ok(Self::Events(Arc::new(EventStream { format, types, filter: fields.filter })));
+        }
         let interval = Some(fields.interval_ms).filter(|interval| *interval > 0).map(Duration::from_millis);
-        Ok(Self { view: fields.view, interval, query: fields.query()? })
+        Ok(Self::View(ViewRequest { view, interval, query: fields.query()? }))
     }
+}
 
+impl ViewRequest {
     /// Time between two snapshots; `None`: there is one.
     pub(super) const fn interval(&self) -> Option<Duration> {
         self.interval
@@ -273,18 +310,35 @@ mod tests {
     use super::*;
     use crate::model::{HostSort, ValueSort};
 
+    fn view(line: &str) -> ViewRequest {
+        match ReaderRequest::parse(line.as_bytes()).unwrap() {
+            ReaderRequest::View(view) => view,
+            ReaderRequest::Events(stream) => panic!("{stream:?}"),
+        }
+    }
+
     fn query(line: &str) -> ViewQuery {
-        ViewRequest::parse(line.as_bytes()).unwrap().query
+        view(line).query
+    }
+
+    #[test]
+    fn events_are_requested_in_a_format() {
+        let line = br#"{"view":"events","format":"csv","types":["ja4","alert"],"filter":"app:curl"}"#;
+        let ReaderRequest::Events(stream) = ReaderRequest::parse(line).unwrap() else { panic!("no events") };
+        let filter = Some(DisplayFilter::parse("app:curl").unwrap());
+        assert_eq!(*stream, EventStream { format: Format::Csv, types: "ja4,alert".parse().unwrap(), filter });
+        let error = ReaderRequest::parse(br#"{"view":"hosts","format":"csv"}"#).unwrap_err();
+        assert_eq!(error, "the view hosts has neither format nor types");
     }
 
     #[test]
     fn a_request_has_defaults_and_bounds() {
-        let request = ViewRequest::parse(br#"{"view":"connections"}"#).unwrap();
+        let request = view(r#"{"view":"connections"}"#);
         let rows = RowSelection { descending: true, most: 50, ..RowSelection::default() };
         let selection = ConnectionSelection { rows, with_ended: true };
         assert_eq!(request.query, ViewQuery::Engine(EngineQuery::Connections(selection)));
         assert_eq!(request.interval, Some(Duration::from_secs(1)));
-        assert_eq!(ViewRequest::parse(br#"{"view":"rules","interval_ms":0}"#).unwrap().interval, None);
+        assert_eq!(view(r#"{"view":"rules","interval_ms":0}"#).interval, None);
         for (line, error) in [
             (r#"{"view":"connections","rows":0}"#, "invalid rows 0; expected 1 to 1000"),
             (r#"{"view":"connections","skip":10001}"#, "invalid skip 10001; expected at most 10000"),
@@ -297,12 +351,12 @@ mod tests {
                 "invalid sort: unknown variant `sni`, expected one of `connections`, `bytes`, `alerts`, `last`, `ip`, `os`",
             ),
         ] {
-            assert_eq!(ViewRequest::parse(line.as_bytes()), Err(error.to_owned()));
+            assert_eq!(ReaderRequest::parse(line.as_bytes()), Err(error.to_owned()));
         }
-        let invalid = ViewRequest::parse(br#"{"view":"hosts","filter":"nwe"}"#).unwrap_err();
+        let invalid = ReaderRequest::parse(br#"{"view":"hosts","filter":"nwe"}"#).unwrap_err();
         assert!(invalid.starts_with("invalid request: character 1: unknown word 'nwe'"), "{invalid}");
         for line in ["", "connections", r#"{"view":"clients"}"#, r#"{"view":"rules","colour":1}"#, r#"{"rows":1}"#] {
-            assert!(ViewRequest::parse(line.as_bytes()).unwrap_err().starts_with("invalid request: "), "{line}");
+            assert!(ReaderRequest::parse(line.as_bytes()).unwrap_err().starts_with("invalid request: "), "{line}");
         }
     }
 
@@ -320,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_one_line() {
-        let request = ViewRequest::parse(br#"{"view":"rules","rows":2}"#).unwrap();
+        let request = view(r#"{"view":"rules","rows":2}"#);
         let rows = ["{\"a\":1}\n", "{\"a\":2}\n"].map(|row| Bytes::from_static(row.as_bytes())).to_vec();
         let line = request.line(&QueryAnswer { rows, matched: 3, is_partial: true }, 7);
         let (_, line) = std::str::from_utf8(&line).unwrap().split_once(",\"event_type\"").unwrap();

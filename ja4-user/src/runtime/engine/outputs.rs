@@ -146,7 +146,12 @@ impl EngineOutputs {
         }
     }
 
-    /// Whether a reader is attached.
+    /// The attach socket, if there is one.
+    pub(super) const fn attach(&self) -> Option<&Arc<AttachServer>> {
+        self.attach.as_ref()
+    }
+
+    /// Whether a reader gets snapshots.
     pub(super) fn has_readers(&self) -> bool {
         self.attach.as_ref().is_some_and(|attach| attach.has_readers())
     }

@@ -67,7 +67,7 @@ impl Engine {
             let firsts = memory.first_seen.iter().map(|row| row.first);
             firsts.min().filter(|_| is_replay)
         });
-        let formatters = LineFormatters::new(settings.format, context, outputs.file_formatters());
+        let formatters = LineFormatters::new(settings.format, context, outputs.file_formatters(), outputs.attach());
         let keeper = StateKeeper::new(&settings.first_seen, formatters, &content, context);
         let (detectors, active) = Detectors::new(
             (&settings.first_seen, settings.rule_groups),
@@ -112,7 +112,7 @@ impl Engine {
 
     /// Encoders for a thread.
     pub(crate) fn formatters(&self) -> LineFormatters {
-        LineFormatters::new(self.format, &self.context, self.outputs.file_formatters())
+        LineFormatters::new(self.format, &self.context, self.outputs.file_formatters(), self.outputs.attach())
     }
 
     /// Names of the interfaces, by the index in records.

@@ -72,7 +72,8 @@ impl StateKeeper {
         if let Some(count) = self.alerts.get_mut(alert.severity as usize) {
             *count += 1;
         }
-        self.formatters.each(out, |formatter, text| formatter.alert(&alert, None, text));
+        self.formatters.each(out, |_| false, |formatter, text| formatter.alert(&alert, None, text));
+        self.formatters.send_to_readers();
         let line = self.json.alert(&alert, has_readers);
         out.alerts.push((AlertLine { alert, raw: None }, line));
     }

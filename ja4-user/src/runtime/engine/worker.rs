@@ -25,9 +25,10 @@ use super::value_cache::ValueCache;
 use crate::detect::builtin::{BuiltinEvent, BuiltinOutcome, PendingAlerts};
 use crate::detect::detectors::{ActiveContent, Detectors, Signal};
 use crate::detect::first_seen::{FirstSeenFact, Sighting};
+use crate::model::field::{EventRef, Subject};
 use crate::model::{
-    AddCounters, Alert, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent, FingerprintRecord,
-    FlowIdentity, Method, Severity, Time, note_fired,
+    AddCounters, Alert, ConnectionRecord, DisplayFilter, EndReason, EventContext, EventHandler, FingerprintEvent,
+    FingerprintRecord, FlowIdentity, Method, Severity, Time, note_fired,
 };
 use crate::output::alert::AlertLine;
 use crate::output::storage::{SeenAt, WriteOp};
@@ -320,8 +321,9 @@ impl EngineWorker {
     ) {
         self.raise_due(scope, Some(record.identity.id), event.cause.time, out);
         self.engine.store_first_seen(rows, &mut out.rows);
-        let seen = record.history.last();
-        self.formatters.each(out, |formatter, text| formatter.fingerprint(event, record, seen, text));
+        let (seen, names) = (record.history.last(), self.engine.interfaces());
+        let is_selected = |filter: &DisplayFilter| filter.matches(&Subject::of_record(record, None, Some(names)));
+        self.formatters.each(out, is_selected, |formatter, text| formatter.fingerprint(event, record, seen, text));
         if let Some(seen) = seen.filter(|_| self.engine.outputs.stores()) {
             let (flow, interface) = (record.identity, record.interface);
             let at = SeenAt { time: event.cause.time, packet: event.cause.packet, count: event.count };
@@ -423,7 +425,9 @@ impl EngineWorker {
             late.iter().for_each(|alert| record.note_fired(&alert.description));
             alerts.append(&mut late);
         }
-        self.formatters.each(out, |formatter, text| formatter.connection(&cause, record, text));
+        let names = self.engine.interfaces();
+        let is_selected = |filter: &DisplayFilter| filter.matches(&Subject::of_record(record, None, Some(names)));
+        self.formatters.each(out, is_selected, |formatter, text| formatter.connection(&cause, record, text));
         if let Some((alert, raw)) = first_seen {
             self.emit_alert(alert, raw.as_ref(), out);
         }
@@ -529,7 +533,9 @@ impl EngineWorker {
             *count += 1;
         }
         let raw_form = raw.as_deref();
-        self.formatters.each(out, |formatter, text| formatter.alert(&alert, raw_form, text));
+        let subject = Subject { event: EventRef::Alert(&alert, None), ..Subject::NONE };
+        let is_selected = |filter: &DisplayFilter| filter.matches(&subject);
+        self.formatters.each(out, is_selected, |formatter, text| formatter.alert(&alert, raw_form, text));
         let line = self.json.alert(&alert, self.engine.outputs.has_readers());
         out.alerts.push((AlertLine { alert, raw }, line));
     }
@@ -558,6 +564,7 @@ impl EngineWorker {
     /// Sends attached readers the alerts and snapshots.
     pub(crate) fn broadcast(&mut self) {
         self.engine.outputs.broadcast(&mut self.json);
+        self.formatters.send_to_readers();
     }
 
     /// Connections that have ended, the latest first.
