@@ -51,6 +51,8 @@ impl Sensor {
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1");
+        // No folder can be created here: a sensor serves a socket only where its test names one.
+        command.env("RUNTIME_DIRECTORY", "/proc/self/ja4sensor");
         command
     }
 

@@ -1,4 +1,5 @@
 //! The engine: connections, labels, first-seen, rules and profiles, checked by the sensor's output.
+mod attached;
 mod builtin;
 mod connections;
 mod fields;
