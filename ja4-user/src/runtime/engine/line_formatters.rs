@@ -57,7 +57,7 @@ impl LineFormatters {
         self.stdout.iter().for_each(|formatter| formatter.header(out));
     }
 
-    /// Writes an event to every output; `is_selected` tells whether the filter of an attached reader selects it.
+    /// Writes an event to every output; `is_selected` is asked with the filter of each attached reader.
     #[inline]
     pub(crate) fn each(
         &mut self,
