@@ -93,7 +93,8 @@ fn attach_prints_what_run_prints() {
     let mut events: Vec<Value> = of_json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut wanted: Vec<Value> = printed.into_iter().filter(|event| event["event_type"] != "stats").collect();
     let by = |event: &Value| event.to_string();
-    (events.sort_by_key(by), wanted.sort_by_key(by));
+    events.sort_by_key(by);
+    wanted.sort_by_key(by);
     assert_eq!(events, wanted);
     let (_, of_csv, messages) = csv.end(Some(Signal::SIGTERM));
     assert!(of_csv.starts_with("timestamp,event_type,"), "{of_csv}");

@@ -16,15 +16,15 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, de};
 
 pub use self::error::DisplayFilterError;
-use self::node::Node;
-use self::parse::Parser;
-use self::term::Term;
+use self::node::DisplayNode;
+use self::parse::DisplayParser;
+use self::term::DisplayTerm;
 use crate::model::field::FieldSource;
 
 /// An expression that selects connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayFilter {
-    node: Node,
+    node: DisplayNode,
 }
 
 impl DisplayFilter {
@@ -33,19 +33,19 @@ impl DisplayFilter {
     /// # Errors
     /// See [`DisplayFilterError`].
     pub fn parse(text: &str) -> Result<Self, DisplayFilterError> {
-        Ok(Self { node: Parser::new(text).whole()? })
+        Ok(Self { node: DisplayParser::new(text).whole()? })
     }
 
     /// Selects the connections with one end at an address.
     #[must_use]
     pub fn of_host(address: IpAddr) -> Self {
-        Self { node: Node::Term(Term::Net(address.into())) }
+        Self { node: DisplayNode::DisplayTerm(DisplayTerm::Net(address.into())) }
     }
 
     /// Selects the connection with the number of a flow.
     #[must_use]
     pub fn of_flow(flow: u64) -> Self {
-        Self { node: Node::Term(Term::of_flow(flow)) }
+        Self { node: DisplayNode::DisplayTerm(DisplayTerm::of_flow(flow)) }
     }
 
     /// Whether it selects a connection.

@@ -1,4 +1,4 @@
-//! Parser of filter expressions.
+//! DisplayParser of filter expressions.
 //!
 //! ```text
 //! any  = all { "or" all }
@@ -8,21 +8,21 @@
 //! ```
 
 use super::error::DisplayFilterError;
-use super::node::Node;
-use super::term::Term;
+use super::node::DisplayNode;
+use super::term::DisplayTerm;
 
 /// Deepest nesting of parentheses and `not`.
 const MAX_DEPTH: usize = 64;
 
 /// A parser, at a token.
-pub(super) struct Parser<'a> {
+pub(super) struct DisplayParser<'a> {
     /// Tokens that were not read, the next one last: position and text.
     tokens: Vec<(usize, &'a str)>,
     end: usize,
     depth: usize,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> DisplayParser<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let mut tokens = tokens(text);
         tokens.reverse();
@@ -30,9 +30,9 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses the whole expression.
-    pub(super) fn whole(mut self) -> Result<Node, DisplayFilterError> {
+    pub(super) fn whole(mut self) -> Result<DisplayNode, DisplayFilterError> {
         if self.tokens.is_empty() {
-            return Ok(Node::All(Vec::new()));
+            return Ok(DisplayNode::All(Vec::new()));
         }
         let node = self.any()?;
         match self.tokens.last() {
@@ -43,27 +43,27 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn any(&mut self) -> Result<Node, DisplayFilterError> {
+    fn any(&mut self) -> Result<DisplayNode, DisplayFilterError> {
         let mut nodes = vec![self.all()?];
         while self.takes("or") {
             nodes.push(self.all()?);
         }
-        Ok(one_or(nodes, Node::Any))
+        Ok(one_or(nodes, DisplayNode::Any))
     }
 
-    fn all(&mut self) -> Result<Node, DisplayFilterError> {
+    fn all(&mut self) -> Result<DisplayNode, DisplayFilterError> {
         let mut nodes = vec![self.not()?];
         loop {
             let is_named = self.takes("and");
             let ends = self.tokens.last().is_none_or(|(_, token)| matches!(*token, ")" | "or"));
             if ends && !is_named {
-                return Ok(one_or(nodes, Node::All));
+                return Ok(one_or(nodes, DisplayNode::All));
             }
             nodes.push(self.not()?);
         }
     }
 
-    fn not(&mut self) -> Result<Node, DisplayFilterError> {
+    fn not(&mut self) -> Result<DisplayNode, DisplayFilterError> {
         let Some((position, token)) = self.tokens.pop() else {
             return Err(DisplayFilterError::new(self.end, "a term is missing, such as dport:443"));
         };
@@ -72,7 +72,7 @@ impl<'a> Parser<'a> {
             return Err(DisplayFilterError::new(position, format!("nested deeper than {MAX_DEPTH}")));
         }
         let node = match token {
-            "not" => Node::Not(Box::new(self.not()?)),
+            "not" => DisplayNode::Not(Box::new(self.not()?)),
             "(" => {
                 let node = self.any()?;
                 if !self.takes(")") {
@@ -83,7 +83,7 @@ impl<'a> Parser<'a> {
             ")" | "and" | "or" => {
                 return Err(DisplayFilterError::new(position, format!("a term is missing before '{token}'")));
             }
-            term => Node::Term(Term::parse(position, term)?),
+            term => DisplayNode::DisplayTerm(DisplayTerm::parse(position, term)?),
         };
         self.depth -= 1;
         Ok(node)
@@ -95,7 +95,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn one_or(mut nodes: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
+fn one_or(mut nodes: Vec<DisplayNode>, many: fn(Vec<DisplayNode>) -> DisplayNode) -> DisplayNode {
     match nodes.pop() {
         Some(only) if nodes.is_empty() => only,
         last => {

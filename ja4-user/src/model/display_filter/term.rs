@@ -33,7 +33,7 @@ const WORDS: [&str; 4] = ["new", "bad", "alert", "open"];
 
 /// A condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Term {
+pub(super) enum DisplayTerm {
     /// It has a value that was never seen before.
     New,
     /// It matches a known-bad pattern.
@@ -47,12 +47,12 @@ pub(super) enum Term {
     /// One end has a port in a range.
     Port(RangeInclusive<i64>),
     /// One of these fields has a value.
-    Fields(Box<[Field]>, Wanted),
+    Fields(Box<[Field]>, WantedValue),
 }
 
 /// The value that a field must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum WantedValue {
     Net(IpNet),
     Number(RangeInclusive<i64>),
     Flag(bool),
@@ -62,7 +62,7 @@ pub(super) enum Wanted {
     Part(String),
 }
 
-impl Term {
+impl DisplayTerm {
     /// Parses a term that begins after so many characters.
     pub(super) fn parse(position: usize, text: &str) -> Result<Self, DisplayFilterError> {
         let fail = |message: String| Err(DisplayFilterError::new(position, message));
@@ -107,13 +107,15 @@ impl Term {
         };
         // Fields with one name are all text, or there is one.
         let wanted = match field.kind() {
-            FieldKind::Ip if !is_part => Wanted::Net(network(value).ok_or_else(|| invalid("an address or a network"))?),
-            FieldKind::Number | FieldKind::Time | FieldKind::Date if !is_part => {
-                Wanted::Number(range(value).ok_or_else(|| invalid("a number or a range such as 1024-65535"))?)
+            FieldKind::Ip if !is_part => {
+                WantedValue::Net(network(value).ok_or_else(|| invalid("an address or a network"))?)
             }
-            FieldKind::Bool if !is_part => Wanted::Flag(value.parse().map_err(|_| invalid("true or false"))?),
-            FieldKind::Text | FieldKind::Word(_) if is_part => Wanted::Part(value.to_ascii_lowercase()),
-            FieldKind::Text | FieldKind::Word(_) => Wanted::Pattern(value.to_ascii_lowercase()),
+            FieldKind::Number | FieldKind::Time | FieldKind::Date if !is_part => {
+                WantedValue::Number(range(value).ok_or_else(|| invalid("a number or a range such as 1024-65535"))?)
+            }
+            FieldKind::Bool if !is_part => WantedValue::Flag(value.parse().map_err(|_| invalid("true or false"))?),
+            FieldKind::Text | FieldKind::Word(_) if is_part => WantedValue::Part(value.to_ascii_lowercase()),
+            FieldKind::Text | FieldKind::Word(_) => WantedValue::Pattern(value.to_ascii_lowercase()),
             _ => return fail(format!("'{key}' is {}; write {key}:{}", field.kind().name(), value.escape_debug())),
         };
         Ok(Self::Fields(fields, wanted))
@@ -121,7 +123,7 @@ impl Term {
 
     pub(super) fn of_flow(flow: u64) -> Self {
         let id = i64::try_from(flow).unwrap_or(i64::MAX);
-        Self::Fields([Field::FlowId].into(), Wanted::Number(id..=id))
+        Self::Fields([Field::FlowId].into(), WantedValue::Number(id..=id))
     }
 
     pub(super) fn matches(&self, connection: &impl FieldSource) -> bool {
@@ -138,7 +140,7 @@ impl Term {
             Self::Port(ports) => [Field::SrcPort, Field::DestPort].into_iter().any(|field| {
                 connection.value(field).is_some_and(|value| number(value).is_some_and(|port| ports.contains(&port)))
             }),
-            Self::Fields(fields, Wanted::Flag(wanted)) => fields.iter().any(|field| flag(*field)) == *wanted,
+            Self::Fields(fields, WantedValue::Flag(wanted)) => fields.iter().any(|field| flag(*field)) == *wanted,
             Self::Fields(fields, wanted) => {
                 fields.iter().any(|field| connection.value(*field).is_some_and(|value| wanted.is(value)))
             }
@@ -146,7 +148,7 @@ impl Term {
     }
 }
 
-impl Wanted {
+impl WantedValue {
     /// Whether a value, or one of several, is wanted.
     fn is(&self, value: FieldValue<'_>) -> bool {
         let text = |text: &str| match self {

@@ -76,7 +76,7 @@ fn admit(stream: UnixStream, shared: &Arc<ReaderRegistry>) {
     shared.attached.fetch_add(1, Ordering::Relaxed);
     let (leaving, of) = (Arc::clone(&reader), Arc::clone(shared));
     let started = thread::Builder::new().name("reader".to_owned()).spawn(move || {
-        reader::serve(&leaving, connection, &of);
+        reader::serve(&leaving, connection, &of.views, &of.lost_snapshots, &of.changes);
         let _locked = of.changing.lock().unwrap_or_else(PoisonError::into_inner);
         remove(&leaving, &of);
     });

@@ -14,7 +14,6 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::registry::ReaderRegistry;
 use super::view::{EventStream, ReaderRequest, ViewError, ViewRequest, ViewSlot};
 use crate::encode::Formatter;
 
@@ -116,14 +115,21 @@ impl AttachedReader {
 }
 
 /// Serves a reader until it disconnects or the server ends: with events, and with a view once it has asked for one.
-pub(super) fn serve(reader: &AttachedReader, mut connection: ReaderConnection, of: &ReaderRegistry) {
+/// `changes` counts what readers ask for.
+pub(super) fn serve(
+    reader: &AttachedReader,
+    mut connection: ReaderConnection,
+    views: &ViewSlot,
+    lost_snapshots: &AtomicU64,
+    changes: &AtomicU64,
+) {
     let mut request = connection.serve_events(reader);
     while let Some(asked) = request {
         reader.has_asked.store(true, Ordering::Relaxed);
         request = match asked {
             ReaderRequest::View(view) => {
                 reader.stream.store(None);
-                connection.serve_view(&view, reader, &of.views, &of.lost_snapshots)
+                connection.serve_view(&view, reader, views, lost_snapshots)
             }
             ReaderRequest::Events(stream) => {
                 // The header precedes the lines of any thread.
@@ -133,13 +139,13 @@ pub(super) fn serve(reader: &AttachedReader, mut connection: ReaderConnection, o
                     break;
                 }
                 reader.stream.store(Some(stream));
-                of.changes.fetch_add(1, Ordering::Release);
+                changes.fetch_add(1, Ordering::Release);
                 connection.serve_events(reader)
             }
         };
     }
     reader.stream.store(None);
-    of.changes.fetch_add(1, Ordering::Release);
+    changes.fetch_add(1, Ordering::Release);
 }
 
 impl ReaderConnection {
