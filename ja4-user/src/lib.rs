@@ -19,4 +19,6 @@ pub mod protocol;
 pub mod runtime;
 pub mod shard;
 pub mod system;
+#[cfg(feature = "top")]
+pub mod top;
 pub mod units;

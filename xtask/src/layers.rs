@@ -50,6 +50,7 @@ const CRATES: [CrateRules; 4] = [
             "api attach",
             "config",
             "runtime",
+            "top",
             "cli",
         ],
         forbidden: &[],

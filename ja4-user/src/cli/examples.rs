@@ -27,6 +27,8 @@ pub(super) const ATTACH: &[&str] = &[
     "sudo ja4sensor attach eth0 --format table --types ja4,alert",
     "sudo ja4sensor attach --filter 'new and not app:curl'",
 ];
+#[cfg(feature = "top")]
+pub(super) const TOP: &[&str] = &["ja4sensor top", "sudo ja4sensor top -i eth0", "ja4sensor top capture.pcap"];
 
 pub(super) const CHECK: &[&str] = &["ja4sensor check -i lo", "sudo ja4sensor check --config /etc/ja4sensor.toml"];
 

@@ -16,6 +16,8 @@ mod pipeline;
 mod replay;
 mod run;
 mod settings;
+#[cfg(feature = "top")]
+mod top;
 mod version;
 
 use std::process::ExitCode;
@@ -49,6 +51,10 @@ enum Command {
     /// Print the events of a running sensor
     #[command(after_long_help = examples::section(examples::ATTACH))]
     Attach(attach::AttachCommand),
+    /// View connections, fingerprints and alerts live in the terminal
+    #[cfg(feature = "top")]
+    #[command(after_long_help = examples::section(examples::TOP))]
+    Top(top::TopCommand),
     /// Check whether the sensor can run with a configuration
     #[command(after_long_help = examples::section(examples::CHECK))]
     Check(check::CheckCommand),
@@ -104,6 +110,8 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(),
         Command::Attach(attach) => attach.run(),
+        #[cfg(feature = "top")]
+        Command::Top(top) => top.run(),
         Command::Check(check) => check.run(),
         Command::Query(query) => query.run(),
         Command::Diff(diff) => diff.run(),

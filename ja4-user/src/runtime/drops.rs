@@ -42,6 +42,10 @@ const LINES: &[&[&str]] = &[
 const ROWS: &[&[&str]] = &[&["storage", "rows_lost"], &["storage", "rows_dropped"]];
 const ALERTS: &[&[&str]] = &[&["sinks", "*", "failed"], &["sinks", "*", "queue_full"], &["sinks", "*", "abandoned"]];
 
+/// The counters of losses by what was lost, under the names of [`DropStats`].
+pub(crate) const STAGES_AND_PATHS: [(&str, &[&[&str]]); 4] =
+    [("packets", PACKETS), ("lines", LINES), ("rows", ROWS), ("alerts", ALERTS)];
+
 /// Adds the losses to the numbers of a run.
 pub(crate) fn add_drops(stats: &mut CounterGroup) {
     let sum = |paths: &[&[&str]]| paths.iter().map(|path| sum_of(stats, path)).sum();

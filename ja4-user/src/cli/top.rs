@@ -1,0 +1,135 @@
+//! `ja4sensor top`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::failure::Failure;
+use crate::top::{self, SensorArguments, TopError, TopSource};
+
+/// Folder of the sockets of running sensors.
+const SOCKETS: &str = "/run/ja4sensor";
+
+/// How to start a sensor, for the error that there is none.
+const START_ONE: &str =
+    "start one with `sudo ja4sensor run -i eth0`, or let top start it: `sudo ja4sensor top -i eth0`";
+
+#[derive(Debug, Args)]
+pub(super) struct TopCommand {
+    /// Capture file, name of a running sensor, or its socket [default: the running sensor]
+    #[arg(value_name = "FILE|SENSOR", conflicts_with = "interfaces")]
+    target: Option<PathBuf>,
+
+    /// Interface to watch with a sensor that ends with top (repeatable), as with run
+    #[arg(short, long = "interface", value_name = "IFACE")]
+    interfaces: Vec<String>,
+
+    /// Configuration file of the sensor that top starts
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Database of the sensor that top starts [default: a temporary one]
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+}
+
+impl TopCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+            return Err(Failure::usage(anyhow!(
+                "top needs a terminal; `ja4sensor run` and `ja4sensor query` print lines"
+            )));
+        }
+        top::run(self.source()?).map_err(|error| match error {
+            TopError::NotStarted { status: Some(2), .. } => Failure::usage(error),
+            TopError::NotStarted { status: Some(3), .. } => Failure::system(error),
+            error => Failure::run(error),
+        })
+    }
+
+    fn source(self) -> Result<TopSource, Failure> {
+        if !self.interfaces.is_empty() {
+            let name = self.interfaces.join(", ");
+            return Ok(TopSource::Started { name, arguments: self.live_arguments() });
+        }
+        if let Some(unused) = self.config.as_ref().map(|_| "--config").or(self.db.as_ref().map(|_| "--db"))
+            && !self.target.as_deref().is_some_and(is_capture)
+        {
+            return Err(Failure::usage(anyhow!("{unused} is for a sensor that top starts; name an interface with -i")));
+        }
+        match &self.target {
+            None => running(None),
+            Some(target) if is_socket(target) => Ok(TopSource::Running { name: named(target), socket: target.clone() }),
+            Some(target) => running(Some(target)),
+        }
+    }
+
+    /// Arguments of `ja4sensor run`.
+    fn live_arguments(self) -> SensorArguments {
+        SensorArguments(Box::new(move |socket, database| {
+            let mut arguments: Vec<OsString> = vec!["run".into()];
+            for interface in self.interfaces {
+                arguments.extend(["-i".into(), interface.into()]);
+            }
+            arguments.extend(["--http", "off", "--types", "stats", "--stats-interval", "0"].map(OsString::from));
+            add_files(self.config, self.db, socket, database, &mut arguments);
+            arguments
+        }))
+    }
+}
+
+fn add_files(
+    config: Option<PathBuf>,
+    db: Option<PathBuf>,
+    socket: &Path,
+    database: &Path,
+    arguments: &mut Vec<OsString>,
+) {
+    arguments.extend(["--attach".into(), socket.into()]);
+    arguments.extend(["--db".into(), db.map_or_else(|| database.into(), PathBuf::into_os_string)]);
+    if let Some(config) = config {
+        arguments.extend(["--config".into(), config.into_os_string()]);
+    }
+}
+
+/// Returns the running sensor with a name, or the only one.
+fn running(name: Option<&Path>) -> Result<TopSource, Failure> {
+    let mut sockets: Vec<PathBuf> = fs::read_dir(SOCKETS)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sock") && is_socket(path))
+        .collect();
+    sockets.sort();
+    let names = sockets.iter().map(|path| named(path)).collect::<Vec<_>>().join(", ");
+    if let Some(name) = name {
+        let name = name.display().to_string();
+        let socket = sockets.into_iter().find(|path| named(path) == name);
+        let running = if names.is_empty() { "no sensor runs".to_owned() } else { format!("running sensors: {names}") };
+        return socket
+            .map(|socket| TopSource::Running { name: name.clone(), socket })
+            .ok_or_else(|| Failure::usage(anyhow!("no file and no running sensor is named {name}; {running}")));
+    }
+    match &*sockets {
+        [] => Err(Failure::usage(anyhow!("no sensor runs here; {START_ONE}"))),
+        [socket] => Ok(TopSource::Running { name: named(socket), socket: socket.clone() }),
+        _ => Err(Failure::usage(anyhow!("several sensors run here: {names}; name one: `ja4sensor top NAME`"))),
+    }
+}
+
+fn named(socket: &Path) -> String {
+    socket.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.file_type().is_socket())
+}
+
+fn is_capture(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| !file.file_type().is_socket())
+}
