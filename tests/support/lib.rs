@@ -12,6 +12,7 @@
 //! | [`peers`], [`python`] | real clients and servers on those hosts |
 //! | [`scenes`] | traffic between the hosts, one function per protocol |
 //! | [`flood`] | floods from forged addresses, with real handshakes at the same time |
+//! | [`tmux`] | a terminal, its screen and its keys |
 //! | [`tcpdump`] | tcpdump capture in parallel with the sensor |
 //! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
 //! | [`hello_builder`] | TLS hellos built extension by extension |
@@ -56,6 +57,7 @@ pub mod sensor;
 pub mod sinks;
 pub mod ssh;
 pub mod tcpdump;
+pub mod tmux;
 pub mod tunnel;
 mod tuntap;
 pub mod vlan;

@@ -78,6 +78,8 @@ const TEST: &[Package] = &[
     program(&["python3"], "python3"),
     package(&["python3-venv"]),
     program(&["prometheus"], "prometheus"),
+    // A terminal.
+    program(&["tmux"], "tmux"),
     // Recording and replaying traffic, measuring throughput, compressing captures.
     program(&["tcpdump"], "tcpdump"),
     program(&["tcpreplay"], "tcpreplay"),
@@ -350,7 +352,7 @@ mod tests {
     const ESSENTIAL: [&str; 7] = ["mkfifo", "mount", "nsenter", "setpriv", "taskset", "umount", "unshare"];
 
     /// Programs of a package that another program represents in [`TEST`].
-    const SAME_PACKAGE: [&str; 5] = ["promtool", "ss", "tc", "scp", "ssh-keygen"];
+    const SAME_PACKAGE: [&str; 6] = ["pgrep", "promtool", "ss", "tc", "scp", "ssh-keygen"];
 
     fn sources(folder: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {

@@ -5,6 +5,7 @@ use clap::builder::StyledStr;
 /// Examples of `ja4sensor`.
 pub(super) const SENSOR: &[&str] = &[
     "sudo ja4sensor run -i eth0 --format table",
+    "sudo ja4sensor top -i eth0",
     "ja4sensor replay -r capture.pcap",
     "ja4sensor lookup t13d1516h2_8daaf6152771_e5627efa2ab1",
 ];
@@ -28,7 +29,7 @@ pub(super) const ATTACH: &[&str] = &[
     "sudo ja4sensor attach --filter 'new and not app:curl'",
 ];
 #[cfg(feature = "top")]
-pub(super) const TOP: &[&str] = &["ja4sensor top", "sudo ja4sensor top -i eth0", "ja4sensor top capture.pcap"];
+pub(super) const TOP: &[&str] = &["sudo ja4sensor top", "sudo ja4sensor top -i eth0", "ja4sensor top capture.pcap"];
 
 pub(super) const CHECK: &[&str] = &["ja4sensor check -i lo", "sudo ja4sensor check --config /etc/ja4sensor.toml"];
 

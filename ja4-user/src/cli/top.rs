@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::failure::Failure;
-use crate::top::{self, SensorArguments, TopError, TopSource};
+use crate::top::{self, PrivateFolder, TopError, TopSource};
 
 /// Folder of the sockets of running sensors.
 const SOCKETS: &str = "/run/ja4sensor";
@@ -54,8 +54,7 @@ impl TopCommand {
 
     fn source(self) -> Result<TopSource, Failure> {
         if !self.interfaces.is_empty() {
-            let name = self.interfaces.join(", ");
-            return Ok(TopSource::Started { name, arguments: self.live_arguments() });
+            return self.start_live();
         }
         if let Some(unused) = self.config.as_ref().map(|_| "--config").or(self.db.as_ref().map(|_| "--db"))
             && !self.target.as_deref().is_some_and(is_capture)
@@ -69,31 +68,20 @@ impl TopCommand {
         }
     }
 
-    /// Arguments of `ja4sensor run`.
-    fn live_arguments(self) -> SensorArguments {
-        SensorArguments(Box::new(move |socket, database| {
-            let mut arguments: Vec<OsString> = vec!["run".into()];
-            for interface in self.interfaces {
-                arguments.extend(["-i".into(), interface.into()]);
-            }
-            arguments.extend(["--http", "off", "--types", "stats", "--stats-interval", "0"].map(OsString::from));
-            add_files(self.config, self.db, socket, database, &mut arguments);
-            arguments
-        }))
-    }
-}
-
-fn add_files(
-    config: Option<PathBuf>,
-    db: Option<PathBuf>,
-    socket: &Path,
-    database: &Path,
-    arguments: &mut Vec<OsString>,
-) {
-    arguments.extend(["--attach".into(), socket.into()]);
-    arguments.extend(["--db".into(), db.map_or_else(|| database.into(), PathBuf::into_os_string)]);
-    if let Some(config) = config {
-        arguments.extend(["--config".into(), config.into_os_string()]);
+    /// A sensor on interfaces.
+    fn start_live(self) -> Result<TopSource, Failure> {
+        let folder = PrivateFolder::new().map_err(Failure::run)?;
+        let mut arguments: Vec<OsString> = vec!["run".into()];
+        for interface in &self.interfaces {
+            arguments.extend(["-i".into(), interface.into()]);
+        }
+        arguments.extend(["--http", "off", "--types", "stats", "--stats-interval", "0"].map(OsString::from));
+        arguments.extend(["--attach".into(), folder.socket().into()]);
+        arguments.extend(["--db".into(), self.db.unwrap_or_else(|| folder.database()).into()]);
+        if let Some(config) = self.config {
+            arguments.extend(["--config".into(), config.into()]);
+        }
+        Ok(TopSource::Started { name: self.interfaces.join(", "), arguments, folder })
     }
 }
 

@@ -48,10 +48,9 @@ pub(crate) const STAGES_AND_PATHS: [(&str, &[&[&str]]); 4] =
 
 /// Adds the losses to the numbers of a run.
 pub(crate) fn add_drops(stats: &mut CounterGroup) {
-    let sum = |paths: &[&[&str]]| paths.iter().map(|path| sum_of(stats, path)).sum();
-    let drops = DropStats { packets: sum(PACKETS), lines: sum(LINES), rows: sum(ROWS), alerts: sum(ALERTS) };
-    let DropStats { packets, lines, rows, alerts } = drops;
-    drops.write_group(DROPS, stats);
+    let sums = STAGES_AND_PATHS.map(|(_, paths)| paths.iter().map(|path| sum_of(stats, path)).sum());
+    let [packets, lines, rows, alerts] = sums;
+    DropStats { packets, lines, rows, alerts }.write_group(DROPS, stats);
     stats.count(TOTAL, packets + lines + rows + alerts);
 }
 

@@ -121,12 +121,12 @@ const MARKS: ListColumn = text("", "", (3, 3), 0, |row| {
 
 const CLIENT: ListColumn = text("CLIENT", "client", (15, 39), 0, |row| ToneText::of(row::text(row, "src_ip")));
 const SERVER: ListColumn = text("SERVER", "server", (15, 45), 0, |row| ToneText::of(server(row)));
-const NAME: ListColumn = text("NAME", "sni", (12, 40), 2, |row| {
+const NAME: ListColumn = text("NAME", "sni", (12, 40), 1, |row| {
     ToneText::of(row::first_text(row, &["tls.sni", "http.hostname", "dhcp.hostname"]))
 });
 const APP: ListColumn =
     text("APP", "app", (8, 24), 1, |row| ToneText::new(row::text(row, "app.name").unwrap_or_default(), Tone::Title));
-const VALUE: ListColumn = text("VALUE", "value", (12, 36), 1, |row| {
+const VALUE: ListColumn = text("VALUE", "value", (12, 36), 2, |row| {
     let tone = if row::holds(row, "known_bad") { Tone::Bad } else { Tone::Plain };
     ToneText::new(row::text(row, "primary.value").unwrap_or_default(), tone)
 });

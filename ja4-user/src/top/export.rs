@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn without_a_sensor_an_export_fails() {
         let folder = tempfile::tempdir().unwrap();
-        let rows = ExportRows::Requested(Box::new(TopRequest::default()));
+        let rows = ExportRows::Requested(Box::default());
         let job = ExportJob { path: folder.path().join("a.json"), list: None, rows };
         let error = write(&job, &folder.path().join("none")).unwrap_err();
         assert!(format!("{error:#}").contains("cannot connect to the sensor"), "{error:#}");

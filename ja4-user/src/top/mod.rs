@@ -20,5 +20,6 @@ mod state;
 mod terminal;
 mod units;
 
-pub(crate) use self::start::{SensorArguments, TopError, TopSource, run};
+pub(crate) use self::start::{TopError, TopSource, run};
+pub(crate) use self::started_sensor::PrivateFolder;
 pub use self::terminal::TerminalSession;

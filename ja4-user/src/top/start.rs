@@ -1,7 +1,7 @@
 //! Where the rows are from: a running sensor, or one that is started.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::anyhow;
 use crossbeam_channel::bounded;
@@ -19,17 +19,8 @@ const QUEUE: usize = 1024;
 pub(crate) enum TopSource {
     /// A running sensor.
     Running { name: String, socket: PathBuf },
-    /// A sensor that is started and ends with the program.
-    Started { name: String, arguments: SensorArguments },
-}
-
-/// Arguments of a sensor that is started, by the paths of its socket and its database.
-pub(crate) struct SensorArguments(pub(crate) Box<dyn FnOnce(&Path, &Path) -> Vec<OsString>>);
-
-impl std::fmt::Debug for SensorArguments {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SensorArguments").finish_non_exhaustive()
-    }
+    /// A sensor that is started with these arguments and ends with the program. Its socket is in the folder.
+    Started { name: String, arguments: Vec<OsString>, folder: PrivateFolder },
 }
 
 /// Why the program ended early.
@@ -51,11 +42,9 @@ pub(crate) fn run(source: TopSource) -> Result<(), TopError> {
     let ranges = StartRanges::default();
     let (name, socket, started) = match source {
         TopSource::Running { name, socket } => (name, socket, None),
-        TopSource::Started { name, arguments } => {
-            let folder = PrivateFolder::new()?;
-            let (socket, database) = (folder.file("attach.sock"), folder.file("history.db"));
-            let sensor = StartedSensor::start(&arguments.0(&socket, &database), folder, &events)?;
-            (name, socket, Some(sensor))
+        TopSource::Started { name, arguments, folder } => {
+            let socket = folder.socket();
+            (name, socket, Some(StartedSensor::start(&arguments, folder, &events)?))
         }
     };
     let end = program::run(&name, &socket, &ranges, (events, received))?;

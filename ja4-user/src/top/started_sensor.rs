@@ -24,12 +24,12 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// A folder that only this user can enter, with the socket and the database. It is removed on drop.
 #[derive(Debug)]
-pub(super) struct PrivateFolder(PathBuf);
+pub(crate) struct PrivateFolder(PathBuf);
 
 impl PrivateFolder {
     /// # Errors
     /// If it cannot be created.
-    pub(super) fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos();
         let path = env::temp_dir().join(format!("ja4sensor-top-{}-{nanoseconds}", process::id()));
         // A folder of this name that another user made is an error.
@@ -37,8 +37,14 @@ impl PrivateFolder {
         Ok(Self(path))
     }
 
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+    /// Path of the socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.0.join("attach.sock")
+    }
+
+    /// Path of the database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.join("history.db")
     }
 }
 

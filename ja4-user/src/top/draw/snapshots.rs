@@ -45,7 +45,7 @@ fn connection(id: u64) -> Value {
         "connection": {
             "start": "2026-12-01T06:39:12.186689530Z", "end": format!("2026-12-01T06:39:{:02}.209232517Z", 50 - id),
             "pkts_toserver": 10 * id, "pkts_toclient": 8, "bytes_toserver": 1_389 * id * id, "bytes_toclient": 7_609,
-            "state": if id % 2 == 0 { "open" } else { "fin" },
+            "state": if id.is_multiple_of(2) { "open" } else { "fin" },
         },
         "latency": {"client_us": 73, "server_us": 7_166, "server_application_us": 384_963},
         "tls": {"sni": format!("host{id}.example.org"), "version": "TLS 1.3", "alpn": ["h2", "http/1.1"], "cipher": "0x1302"},

@@ -11,7 +11,7 @@ pub(in crate::top) struct DetailState {
     pub(in crate::top) flow_id: u64,
     /// The connection, as the list or the sensor gave it.
     pub(in crate::top) connection: Value,
-    /// The alert from whose line the view was opened.
+    /// The alert that the view was opened from.
     pub(in crate::top) alert: Option<Value>,
     /// The sensor does not have the connection any more.
     pub(in crate::top) is_gone: bool,

@@ -118,7 +118,7 @@ pub(in crate::top) enum TopEvent {
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::top) struct ExportJob {
     pub(in crate::top) path: PathBuf,
-    /// The list whose columns a CSV file has; `None`: every field of the rows.
+    /// The list that gives a CSV file its columns; `None`: every field of the rows.
     pub(in crate::top) list: Option<ListKind>,
     pub(in crate::top) rows: ExportRows,
 }
