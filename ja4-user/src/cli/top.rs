@@ -29,7 +29,7 @@ pub(super) struct TopCommand {
     #[arg(short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
 
-    /// Configuration file of the sensor that top starts
+    /// Configuration file of the sensor that top starts, or of the replay of FILE
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -56,14 +56,15 @@ impl TopCommand {
         if !self.interfaces.is_empty() {
             return self.start_live();
         }
-        if let Some(unused) = self.config.as_ref().map(|_| "--config").or(self.db.as_ref().map(|_| "--db"))
-            && !self.target.as_deref().is_some_and(is_capture)
-        {
+        let is_file = self.target.as_deref().is_some_and(is_capture);
+        let unused = [(self.config.is_some() && !is_file, "--config"), (self.db.is_some(), "--db")];
+        if let Some((_, unused)) = unused.into_iter().find(|(is_unused, _)| *is_unused) {
             return Err(Failure::usage(anyhow!("{unused} is for a sensor that top starts; name an interface with -i")));
         }
         match &self.target {
             None => running(None),
             Some(target) if is_socket(target) => Ok(TopSource::Running { name: named(target), socket: target.clone() }),
+            Some(target) if is_capture(target) => Ok(TopSource::File { path: target.clone(), config: self.config }),
             Some(target) => running(Some(target)),
         }
     }

@@ -1,17 +1,16 @@
 //! Export of a view to a file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
 use serde_json::Value;
 
 use super::column::{ListColumn, ListKind};
-use super::request::{MAX_ANSWER, MAX_ROWS, TopAnswer, TopRequest};
+use super::feed::RowSource;
+use super::request::{MAX_ROWS, TopRequest};
 use super::row;
 use super::state::top_state::{ExportJob, ExportRows};
 use crate::encode::escape;
@@ -20,19 +19,16 @@ use crate::units::Counted;
 /// Most rows of an export.
 const MAX_EXPORT: usize = 100_000;
 
-/// Longest wait for an answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-
 /// Writes the rows to a new file. Returns a message.
 ///
 /// # Errors
 /// If the file exists or cannot be written, or the sensor does not answer.
-pub(super) fn write(job: &ExportJob, socket: &Path) -> anyhow::Result<String> {
+pub(super) fn write(job: &ExportJob, source: &RowSource) -> anyhow::Result<String> {
     let path = job.path.display();
     let is_csv = job.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     let file = create(&job.path).with_context(|| format!("cannot create {path}"))?;
     let mut writer = ExportWriter { out: BufWriter::new(file), list: job.list, is_csv, rows: 0 };
-    let written = writer.all(&job.rows, socket);
+    let written = writer.all(&job.rows, source);
     if written.is_err() {
         let _removed = fs::remove_file(&job.path);
     }
@@ -46,11 +42,12 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 /// Copies all rows of a request, a thousand at a time.
-fn copy_rows(request: &TopRequest, socket: &Path, writer: &mut ExportWriter<impl Write>) -> anyhow::Result<()> {
+fn copy_rows(request: &TopRequest, source: &RowSource, writer: &mut ExportWriter<impl Write>) -> anyhow::Result<()> {
     let mut skip = 0;
     while skip < MAX_EXPORT {
         let request = TopRequest { interval_ms: 0, skip: Some(skip), rows: Some(MAX_ROWS), ..request.clone() };
-        let (total, rows) = ask(&request, socket)?;
+        let snapshot = source.ask(&request)?;
+        let (total, rows) = (snapshot.total(), snapshot.rows);
         writer.rows(&rows)?;
         skip += rows.len();
         if rows.is_empty() || skip >= total {
@@ -58,25 +55,6 @@ fn copy_rows(request: &TopRequest, socket: &Path, writer: &mut ExportWriter<impl
         }
     }
     Ok(())
-}
-
-fn ask(request: &TopRequest, socket: &Path) -> anyhow::Result<(usize, Vec<Value>)> {
-    let mut stream = UnixStream::connect(socket).context("cannot connect to the sensor")?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    stream.write_all(request.line().as_bytes())?;
-    let mut reader = BufReader::new(stream);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if (&mut reader).take(MAX_ANSWER).read_until(b'\n', &mut line).context("no answer of the sensor")? == 0 {
-            bail!("the sensor has ended");
-        }
-        match TopAnswer::parse(&line) {
-            Some(TopAnswer::Rows(snapshot)) => return Ok((snapshot.total(), snapshot.rows)),
-            Some(TopAnswer::Refused(reason)) => return Err(anyhow!("refused: {reason}")),
-            None => {}
-        }
-    }
 }
 
 struct ExportWriter<W> {
@@ -87,11 +65,11 @@ struct ExportWriter<W> {
 }
 
 impl<W: Write> ExportWriter<W> {
-    fn all(&mut self, rows: &ExportRows, socket: &Path) -> anyhow::Result<()> {
+    fn all(&mut self, rows: &ExportRows, source: &RowSource) -> anyhow::Result<()> {
         self.header()?;
         match rows {
             ExportRows::Given(rows) => self.rows(rows)?,
-            ExportRows::Requested(request) => copy_rows(request, socket, self)?,
+            ExportRows::Requested(request) => copy_rows(request, source, self)?,
         }
         Ok(self.out.flush()?)
     }
@@ -163,8 +141,8 @@ mod tests {
         let row =
             json!({"src_ip": "10.0.0.1", "dest_ip": "10.0.0.2", "dest_port": 443, "tls": {"sni": "=a,\u{9b}\u{1b}"}});
         let job = ExportJob { path: folder.path().join(name), list, rows: ExportRows::Given(vec![row]) };
-        let message = write(&job, Path::new("/nowhere")).unwrap();
-        let again = write(&job, Path::new("/nowhere")).unwrap_err();
+        let message = write(&job, &RowSource::Sensor("/nowhere".into())).unwrap();
+        let again = write(&job, &RowSource::Sensor("/nowhere".into())).unwrap_err();
         assert!(format!("{again:#}").contains("File exists"), "{again:#}");
         (fs::read_to_string(&job.path).unwrap(), message)
     }
@@ -193,7 +171,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let rows = ExportRows::Requested(Box::default());
         let job = ExportJob { path: folder.path().join("a.json"), list: None, rows };
-        let error = write(&job, &folder.path().join("none")).unwrap_err();
+        let error = write(&job, &RowSource::Sensor(folder.path().join("none"))).unwrap_err();
         assert!(format!("{error:#}").contains("cannot connect to the sensor"), "{error:#}");
         assert!(!job.path.exists());
     }

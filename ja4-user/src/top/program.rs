@@ -2,15 +2,13 @@
 
 use std::env;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use nix::sys::signal::{Signal, raise};
 
-use super::feed::SensorFeed;
+use super::feed::RowSource;
 use super::state::top_state::{ExportJob, FeedKind, SensorLink, StartRanges, TopEffect, TopEvent, TopState};
 use super::terminal::TerminalSession;
 use super::{draw, export, inputs};
@@ -39,7 +37,7 @@ pub(super) enum ProgramEnd {
 /// If there is no terminal, or threads cannot be started.
 pub(super) fn run(
     name: &str,
-    socket: &Path,
+    source: &RowSource,
     ranges: &StartRanges,
     (events, received): (Sender<TopEvent>, Receiver<TopEvent>),
 ) -> anyhow::Result<ProgramEnd> {
@@ -49,10 +47,8 @@ pub(super) fn run(
     let has_colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut state = TopState::new(name, ranges, (size.width, size.height), has_colours);
     inputs::watch_keys(events.clone())?;
-    let feed = |kind, request| SensorFeed::start(kind, socket.to_owned(), request, events.clone());
-    let _status = feed(FeedKind::Status, TopState::status_request())?;
-    let rows = feed(FeedKind::Rows, state.request())?;
-    let socket: Arc<Path> = socket.into();
+    let _status = source.feed(FeedKind::Status, TopState::status_request(), events.clone())?;
+    let rows = source.feed(FeedKind::Rows, state.request(), events.clone())?;
     let (mut is_changed, mut next_frame) = (true, Instant::now());
     loop {
         let wait = if is_changed { next_frame.saturating_duration_since(Instant::now()) } else { IDLE };
@@ -74,7 +70,7 @@ pub(super) fn run(
             };
             match effect {
                 Some(TopEffect::Quit) => return Ok(ProgramEnd::Quit),
-                Some(effect) => carry_out(effect, &mut session, &mut state, &events, &socket)?,
+                Some(effect) => carry_out(effect, &mut session, &mut state, &events, source)?,
                 None => {}
             }
         }
@@ -91,7 +87,7 @@ fn carry_out(
     session: &mut TerminalSession,
     state: &mut TopState,
     events: &Sender<TopEvent>,
-    socket: &Arc<Path>,
+    source: &RowSource,
 ) -> io::Result<()> {
     match effect {
         TopEffect::Quit => Ok(()),
@@ -104,14 +100,14 @@ fn carry_out(
             Ok(())
         }
         TopEffect::Copy(text) => session.copy(&text),
-        TopEffect::Export(job) => start_export(job, events.clone(), Arc::clone(socket)),
+        TopEffect::Export(job) => start_export(job, events.clone(), source.clone()),
     }
 }
 
 /// Exports on a thread of its own, since the sensor may be slow.
-fn start_export(job: Box<ExportJob>, events: Sender<TopEvent>, socket: Arc<Path>) -> io::Result<()> {
+fn start_export(job: Box<ExportJob>, events: Sender<TopEvent>, source: RowSource) -> io::Result<()> {
     let write = move || {
-        let result = export::write(&job, &socket).map_err(|error| format!("{error:#}"));
+        let result = export::write(&job, &source).map_err(|error| format!("{error:#}"));
         let _sent = events.send(TopEvent::Exported(result));
     };
     thread::Builder::new().name("export".to_owned()).spawn(write).map(drop)

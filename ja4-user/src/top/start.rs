@@ -2,14 +2,19 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::error::TopError;
+use super::feed::RowSource;
+use super::file_rows::FileRows;
+use super::file_views::FileViews;
+use super::private_folder::PrivateFolder;
+use super::program::{self, ProgramEnd};
+use super::row;
+use super::started_sensor::StartedSensor;
+use super::state::top_state::StartRanges;
 use anyhow::anyhow;
 use crossbeam_channel::bounded;
-use thiserror::Error;
-
-use super::program::{self, ProgramEnd};
-use super::started_sensor::{PrivateFolder, StartedSensor};
-use super::state::top_state::StartRanges;
 
 /// Events that wait for the state. Their senders wait when it is full.
 const QUEUE: usize = 1024;
@@ -21,16 +26,8 @@ pub(crate) enum TopSource {
     Running { name: String, socket: PathBuf },
     /// A sensor that is started with these arguments and ends with the program. Its socket is in the folder.
     Started { name: String, arguments: Vec<OsString>, folder: PrivateFolder },
-}
-
-/// Why the program ended early.
-#[derive(Debug, Error)]
-pub(crate) enum TopError {
-    /// The sensor did not start. It has its own exit status.
-    #[error("the sensor did not start: {reason}")]
-    NotStarted { reason: String, status: Option<i32> },
-    #[error(transparent)]
-    Other(#[from] anyhow::Error),
+    /// A capture file.
+    File { path: PathBuf, config: Option<PathBuf> },
 }
 
 /// Runs until the user quits.
@@ -39,19 +36,27 @@ pub(crate) enum TopError {
 /// See [`TopError`].
 pub(crate) fn run(source: TopSource) -> Result<(), TopError> {
     let (events, received) = bounded(QUEUE);
-    let ranges = StartRanges::default();
-    let (name, socket, started) = match source {
-        TopSource::Running { name, socket } => (name, socket, None),
+    let mut ranges = StartRanges::default();
+    let (name, rows, started) = match source {
+        TopSource::Running { name, socket } => (name, RowSource::Sensor(socket), None),
         TopSource::Started { name, arguments, folder } => {
-            let socket = folder.socket();
-            (name, socket, Some(StartedSensor::start(&arguments, folder, &events)?))
+            let rows = RowSource::Sensor(folder.socket());
+            (name, rows, Some(StartedSensor::start(&arguments, folder, &events)?))
+        }
+        TopSource::File { path, config } => {
+            let views = FileViews::new(FileRows::replay(&path, config.as_deref())?);
+            ranges = views.ranges();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            (row::visible(&name), RowSource::File(Arc::new(views)), None)
         }
     };
-    let end = program::run(&name, &socket, &ranges, (events, received))?;
+    let end = program::run(&name, &rows, &ranges, (events, received))?;
     let status = started.and_then(|mut sensor| sensor.end());
     match end {
         ProgramEnd::Quit => Ok(()),
         ProgramEnd::NotStarted(reason) if reason.is_empty() => Err(anyhow!("the sensor has ended").into()),
-        ProgramEnd::NotStarted(reason) => Err(TopError::NotStarted { reason, status }),
+        ProgramEnd::NotStarted(reason) => {
+            Err(TopError::NotStarted { reason: format!("the sensor did not start: {reason}"), status })
+        }
     }
 }

@@ -2,12 +2,10 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead as _, BufReader, Read};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{self, Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,42 +14,16 @@ use crossbeam_channel::Sender;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::private_folder::PrivateFolder;
 use super::row;
 use super::state::top_state::TopEvent;
 
 /// Time that the sensor has to end.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// A folder that only this user can enter, with the socket and the database. It is removed on drop.
-#[derive(Debug)]
-pub(crate) struct PrivateFolder(PathBuf);
-
-impl PrivateFolder {
-    /// # Errors
-    /// If it cannot be created.
-    pub(crate) fn new() -> anyhow::Result<Self> {
-        let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos();
-        let path = env::temp_dir().join(format!("ja4sensor-top-{}-{nanoseconds}", process::id()));
-        // A folder of this name that another user made is an error.
-        DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path))
-    }
-
-    /// Path of the socket.
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.0.join("attach.sock")
-    }
-
-    /// Path of the database.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.0.join("history.db")
-    }
-}
-
-impl Drop for PrivateFolder {
-    fn drop(&mut self) {
-        let _removed = fs::remove_dir_all(&self.0);
-    }
+/// The path of this program.
+pub(super) fn this_program() -> PathBuf {
+    env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"))
 }
 
 /// A running sensor. Dropping it ends the sensor.
@@ -72,8 +44,7 @@ impl StartedSensor {
         folder: PrivateFolder,
         events: &Sender<TopEvent>,
     ) -> anyhow::Result<Self> {
-        let program = env::current_exe().unwrap_or_else(|_| Path::new("/proc/self/exe").to_owned());
-        let mut child = Command::new(program)
+        let mut child = Command::new(this_program())
             .args(arguments)
             .stdin(Stdio::null())
             // The sensor ends when nothing reads its output: if this program is killed, the sensor ends too.

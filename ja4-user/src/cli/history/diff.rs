@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::times::window;
 use super::{RowFormat, TimeLimit, csv, json, operand, split_database, stdout, table};
 use crate::cli::failure::Failure;
 use crate::model::Method;
 use crate::output::storage::DiffOptions;
+use crate::output::storage::reader::times::window;
 
 /// The usage: a database named by `--db` leaves out FILE.
 const USAGE: &str = "ja4sensor diff [OPTIONS] <FILE> <A> <B>\n       ja4sensor diff [OPTIONS] --db <FILE> <A> <B>";

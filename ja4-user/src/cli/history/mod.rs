@@ -9,7 +9,6 @@ mod profiles;
 mod query;
 mod row_format;
 mod table;
-mod times;
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -28,12 +27,11 @@ pub(super) use self::first_seen::FirstSeenCommand;
 pub(super) use self::profiles::ProfilesCommand;
 pub(super) use self::query::Query;
 use self::row_format::RowFormat;
-use self::times::time;
-pub(super) use self::times::time as parse_time;
 use super::failure::Failure;
 use crate::model::field::{EventRef, Field, FieldSource, FieldValue, Subject};
 use crate::model::{Method, Severity, Time};
 use crate::output::stdout::is_closed;
+use crate::output::storage::reader::times::time;
 use crate::output::storage::reader::{StoredAlert, StoredConnection, StoredRun, ValueDifference};
 use crate::output::storage::{Changed, DatabaseReader, HistoryFilter, StorageError};
 

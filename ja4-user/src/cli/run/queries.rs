@@ -11,11 +11,12 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::{EngineClient, QueryError, SnapshotRequest};
-use crate::cli::history::{difference_line, parse_time};
+use crate::cli::history::difference_line;
 use crate::encode::{Formatter, group_json};
 use crate::model::field::place;
 use crate::model::{ConnectionSelection, ConnectionSort, EngineQuery, QueryAnswer, RowSelection, SortKey, Time};
 use crate::output::attach::{ViewError, ViewQuery, ViewSource};
+use crate::output::storage::reader::times::time as parse_time;
 use crate::output::storage::{DatabaseReader, DiffOptions, DiffWindow, HistoryFilter};
 use crate::runtime::message::EngineMessage;
 

@@ -8,6 +8,7 @@ mod fingerprints;
 mod follow;
 mod saved_state;
 mod stored;
+pub(crate) mod times;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

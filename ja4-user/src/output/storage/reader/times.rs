@@ -1,4 +1,4 @@
-//! Times on the command line.
+//! Times and time windows as users write them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,22 +6,26 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time as Midnight};
 use jiff::tz::TimeZone;
 
+use super::diff::DiffWindow;
 use crate::model::Time;
-use crate::output::storage::DiffWindow;
 use crate::units::{DurationError, HumanDuration};
 
 const FORMATS: &str = "write 2026-11-23T07:00:00Z, 2026-11-23 (UTC), now, or a time ago: 30s, 15m, -2h, -7d, 4w";
 
 /// Parses a time: absolute, or relative to now.
-pub(in crate::cli) fn time(text: &str) -> Result<Time, String> {
+pub(crate) fn time(text: &str) -> Result<Time, String> {
     parse(text, now())
 }
 
 /// Parses two times with `..` between them.
-pub(super) fn window(text: &str) -> Result<DiffWindow, String> {
-    let (since, until) = text.split_once("..").ok_or("two times with .. between them are needed: -2h..-1h")?;
+pub(crate) fn window(text: &str) -> Result<DiffWindow, String> {
     // Both times are relative to the same "now".
-    let now = now();
+    window_at(text, now())
+}
+
+/// Parses two times with `..` between them, relative to `now`.
+pub(crate) fn window_at(text: &str, now: Time) -> Result<DiffWindow, String> {
+    let (since, until) = text.split_once("..").ok_or("two times with .. between them are needed: -2h..-1h")?;
     let window = DiffWindow { since: parse(since, now)?, until: parse(until, now)? };
     if window.since >= window.until {
         return Err("it ends before it begins".to_owned());
@@ -34,7 +38,8 @@ fn now() -> Time {
     Time(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
-fn parse(text: &str, now: Time) -> Result<Time, String> {
+/// Parses a time, relative to `now`.
+pub(crate) fn parse(text: &str, now: Time) -> Result<Time, String> {
     if text == "now" {
         return Ok(now);
     }
