@@ -142,6 +142,8 @@ impl FileViews {
         talkers.sort_by_key(|host| Reverse(row::number(host, "bytes")));
         talkers.truncate(TOP);
         let mut top = values(&connections);
+        // Latencies seldom repeat.
+        top.retain(|value| !matches!(row::text(value, "type").as_deref(), Some("ja4l" | "ja4ls")));
         top.sort_by_key(|value| Reverse(row::number(value, "connections")));
         let mut shown: BTreeMap<String, usize> = BTreeMap::new();
         top.retain(|value| {
@@ -296,8 +298,8 @@ mod tests {
         let connection = |id: u64, client: &str, app: &str, bytes: u64| {
             let time = format!("2026-12-01T06:39:{:02}.000000000Z", id);
             FileConnection {
-                start: Time(id * 1_000_000_000),
-                last: Time(id * 1_000_000_000),
+                start: Time((100 + id) * 1_000_000_000),
+                last: Time((100 + id) * 1_000_000_000),
                 row: json!({
                     "flow_id": id, "src_ip": client, "dest_ip": "192.0.2.1", "app": {"name": app},
                     "connection": {"start": time, "end": time, "bytes_toserver": bytes, "bytes_toclient": 0},

@@ -92,9 +92,9 @@ fn fields_filter_sort_and_export_rows() {
     terminal.wait_for("CLIENT↑");
     terminal.press(&["?"]);
     terminal.wait_for("net:10.0.0.0/8");
-    terminal.press(&["Escape", "l"]);
+    terminal.press(&["q", "l"]);
     terminal.wait_for("kernel.ring_full");
-    terminal.press(&["Escape", "e"]);
+    terminal.press(&["q", "e"]);
     terminal.wait_for("export to .json or .csv: connections.json");
     terminal.press(&["Enter"]);
     terminal.wait_for("exported 1 row to connections.json");

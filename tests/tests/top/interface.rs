@@ -23,7 +23,7 @@ fn the_sensor_of_an_interface_ends_with_top() {
     // The log of the sensor is on no screen but its own.
     terminal.press(&["o"]);
     terminal.wait_for(&format!("{}: attached", host.interface()));
-    terminal.press(&["Escape", "q"]);
+    terminal.press(&["q", "q"]);
     terminal.wait_for_shell();
     assert!(!host.has_programs());
 

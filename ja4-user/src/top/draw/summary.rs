@@ -23,7 +23,9 @@ const TWO_COLUMNS: u16 = 76;
 const NUMBER: usize = 7;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &TopState, theme: Theme) {
-    let [sparklines, rest] = Layout::vertical([Constraint::Length(SPARKLINES), Constraint::Min(0)]).areas(area);
+    // The first row, and a capture file, give no rate.
+    let height = if state.status.packets.newest().is_some() { SPARKLINES } else { 0 };
+    let [sparklines, rest] = Layout::vertical([Constraint::Length(height), Constraint::Min(0)]).areas(area);
     draw_sparklines(frame, sparklines, state, theme);
     let columns = usize::from(if rest.width >= TWO_COLUMNS { rest.width / 2 - 1 } else { rest.width });
     let left: Vec<_> = [counts(state, theme), talkers(state, columns, theme), rules(state, columns, theme)].concat();
@@ -141,7 +143,7 @@ fn rules(state: &TopState, columns: usize, theme: Theme) -> Vec<Line<'static>> {
         .filter_map(|rule| Some((row::number(rule, "fired").filter(|fired| *fired > 0)?, rule)))
         .collect();
     fired.sort_by_key(|(fired, _)| std::cmp::Reverse(*fired));
-    let mut lines = vec![title(&format!("Rules that fired, of {}", state.rules.len()), &["ALERTS"], columns, theme)];
+    let mut lines = vec![title("Rules that fired", &["ALERTS"], columns, theme)];
     for (fired, rule) in fired {
         let name = fit(&row::text(rule, "rule").unwrap_or_default(), columns.saturating_sub(NUMBER), false);
         let tone = row::text(rule, "severity").map_or(Tone::Plain, |severity| Tone::of_severity(&severity));
