@@ -193,7 +193,7 @@ const ALERTS: &[ListColumn] = &[
     text("CLIENT", "", (15, 39), 2, |row| {
         ToneText::of(row::first_text(row, &["src_ip", "alert.ja4sensor.group.src_ip"]))
     }),
-    text("SERVER", "", (15, 45), 3, |row| ToneText::of(server(row))),
+    text("SERVER", "", (15, 45), 2, |row| ToneText::of(server(row))),
     text("REASON", "", (20, 120), 1, |row| {
         ToneText::of(row::first_text(row, &["alert.ja4sensor.reason", "alert.signature"]))
     }),

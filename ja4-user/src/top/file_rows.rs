@@ -13,8 +13,7 @@ use super::error::TopError;
 use super::private_folder::PrivateFolder;
 use super::started_sensor::this_program;
 use crate::encode::{Format, Formatter};
-use crate::model::Time;
-use crate::output::storage::reader::FingerprintWithConnection;
+use crate::output::storage::reader::{FingerprintWithConnection, StoredConnection};
 use crate::output::storage::{DatabaseReader, HistoryFilter};
 
 /// Most connections that are read: they are kept in memory.
@@ -23,8 +22,8 @@ const MAX_CONNECTIONS: u64 = 200_000;
 /// A connection with its fingerprints.
 #[derive(Clone, Debug)]
 pub(super) struct FileConnection {
-    pub(super) start: Time,
-    pub(super) last: Time,
+    /// What a filter is evaluated on.
+    pub(super) stored: StoredConnection,
     pub(super) row: Value,
 }
 
@@ -94,7 +93,7 @@ impl FileRows {
             formatter.row_with_fingerprints(connection.last, &connection, rows, &mut line);
             match serde_json::from_slice(&line) {
                 Ok(row) => {
-                    self.connections.push(FileConnection { start: connection.start, last: connection.last, row });
+                    self.connections.push(FileConnection { stored: connection, row });
                     ControlFlow::Continue(())
                 }
                 Err(error) => {

@@ -7,12 +7,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::expression::RowExpression;
 use super::file_rows::{FileConnection, FileRows};
 use super::request::{TopAnswer, TopRequest, TopSnapshot};
 use super::row;
 use super::state::top_state::StartRanges;
-use crate::model::{Method, Time};
+use crate::model::{DisplayFilter, Method, Time};
 use crate::output::storage::reader::times;
 use crate::output::storage::{DatabaseReader, DiffOptions};
 
@@ -41,13 +40,13 @@ enum SortKey {
 
 impl FileViews {
     pub(super) fn new(rows: FileRows) -> Self {
-        let latest = rows.connections.iter().map(|connection| connection.last.0).max().unwrap_or_default();
+        let latest = rows.connections.iter().map(|connection| connection.stored.last.0).max().unwrap_or_default();
         Self { rows, end: Time(latest.saturating_add(1)) }
     }
 
     /// Time ranges that suit the capture: all of it, and its two halves.
     pub(super) fn ranges(&self) -> StartRanges {
-        let start = self.rows.connections.iter().map(|connection| connection.start.0).min().unwrap_or_default();
+        let start = self.rows.connections.iter().map(|connection| connection.stored.start.0).min().unwrap_or_default();
         let seconds = (self.end.0.saturating_sub(start) / 1_000_000_000).saturating_add(2);
         let half = seconds / 2 + 1;
         StartRanges {
@@ -97,13 +96,13 @@ impl FileViews {
     /// The connections in the time range that the filter selects.
     fn selected(&self, request: &TopRequest) -> Result<Vec<&Value>, String> {
         let filter =
-            request.filter.as_deref().map(RowExpression::parse).transpose().map_err(|error| error.to_string())?;
+            request.filter.as_deref().map(DisplayFilter::parse).transpose().map_err(|error| error.to_string())?;
         let bound = |text: &Option<String>| text.as_deref().map(|text| times::parse(text, self.end)).transpose();
         let (since, until) = (bound(&request.since)?, bound(&request.until)?);
         let is_selected = |connection: &&FileConnection| {
-            since.is_none_or(|since| connection.last >= since)
-                && until.is_none_or(|until| connection.start < until)
-                && filter.as_ref().is_none_or(|filter| filter.matches(&connection.row))
+            since.is_none_or(|since| connection.stored.last >= since)
+                && until.is_none_or(|until| connection.stored.start < until)
+                && filter.as_ref().is_none_or(|filter| filter.matches(&connection.stored))
         };
         Ok(self.rows.connections.iter().filter(is_selected).map(|connection| &connection.row).collect())
     }
@@ -293,13 +292,17 @@ fn sort_key(sort: &str, of: &Value) -> SortKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::example;
+    use crate::model::field::Field;
+    use crate::output::storage::reader::StoredConnection;
 
     fn views() -> FileViews {
         let connection = |id: u64, client: &str, app: &str, bytes: u64| {
-            let time = format!("2026-12-01T06:39:{:02}.000000000Z", id);
+            let time = format!("2026-12-01T06:39:{id:02}.000000000Z");
+            let flow = example::record(client, "192.0.2.1", 443).identity;
+            let start = Time((100 + id) * 1_000_000_000);
             FileConnection {
-                start: Time((100 + id) * 1_000_000_000),
-                last: Time((100 + id) * 1_000_000_000),
+                stored: StoredConnection::example(flow, start, &[(Field::AppName, app)]),
                 row: json!({
                     "flow_id": id, "src_ip": client, "dest_ip": "192.0.2.1", "app": {"name": app},
                     "connection": {"start": time, "end": time, "bytes_toserver": bytes, "bytes_toclient": 0},

@@ -9,7 +9,6 @@ mod column;
 mod draw;
 mod error;
 mod export;
-mod expression;
 mod feed;
 mod file_rows;
 mod file_views;

@@ -39,7 +39,7 @@ fn a_capture_file_has_every_view() {
     assert!(line(&screen, &["10.0.0.9", "go.example.org"]), "{screen}");
 
     terminal.write("/host:10.0.0.9 or colour:red");
-    terminal.wait_for("column 18: unknown field colour");
+    terminal.wait_for("unknown key 'colour'");
     terminal.press(&["C-u"]);
     terminal.write("app:curl bad");
     terminal.press(&["Enter"]);

@@ -9,9 +9,10 @@ use super::detail::{DetailLine, DetailState};
 use super::editor::LineEditor;
 use super::list;
 use super::top_state::{ExportJob, ExportRows, FieldPurpose, OpenField, Overlay, TopEffect, TopState, TopTab};
+use crate::model::DisplayFilter;
 use crate::top::cell::{Tone, ToneText};
 use crate::top::column::ListKind;
-use crate::top::{expression, row};
+use crate::top::row;
 
 impl TopState {
     /// Applies a key. While a field is open, every character is text.
@@ -49,7 +50,7 @@ impl TopState {
             _ => {
                 field.line.key(key);
                 field.error = match field.purpose {
-                    FieldPurpose::Filter => expression::error(&field.line.text()),
+                    FieldPurpose::Filter => filter_error(&field.line.text()),
                     FieldPurpose::Range | FieldPurpose::Export => None,
                 };
             }
@@ -66,7 +67,7 @@ impl TopState {
             TopTab::Summary => None,
         };
         field.error = match (field.purpose, kind) {
-            (FieldPurpose::Filter, _) => expression::error(&text),
+            (FieldPurpose::Filter, _) => filter_error(&text),
             (FieldPurpose::Range, Some(ListKind::Diff)) => {
                 let ranges = text.split_whitespace().map(list::range).collect::<Option<Vec<_>>>();
                 ranges.is_none_or(|ranges| ranges.len() != 2).then(|| "expected two ranges: 2h..1h 1h..now".to_owned())
@@ -280,6 +281,11 @@ impl TopState {
         };
         ExportJob { path, list, rows }
     }
+}
+
+/// Returns what is wrong with a filter expression.
+fn filter_error(text: &str) -> Option<String> {
+    DisplayFilter::parse(text).err().map(|error| error.to_string())
 }
 
 fn host_filter(of: &Value, path: &str) -> Option<String> {

@@ -317,6 +317,14 @@ impl StoredConnection {
         }
     }
 
+    /// A connection for tests, with these texts.
+    #[cfg(test)]
+    pub(crate) fn example(flow: FlowIdentity, start: Time, texts: &[(Field, &str)]) -> Self {
+        let values = texts.iter().map(|(field, text)| (*field, StoredValue::Text((*text).to_owned())));
+        let values = StoredValues(values.collect());
+        Self { id: 1, run: None, flow, interface: None, start, last: start, sensor: None, in_iface: None, values }
+    }
+
     /// Returns the text of a field.
     #[must_use]
     pub fn text(&self, field: Field) -> Option<&str> {
