@@ -27,13 +27,17 @@ pub(super) fn write(job: &ExportJob, source: &RowSource) -> anyhow::Result<Strin
     let path = job.path.display();
     let is_csv = job.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     let file = create(&job.path).with_context(|| format!("cannot create {path}"))?;
-    let mut writer = ExportWriter { out: BufWriter::new(file), list: job.list, is_csv, rows: 0 };
+    let mut writer = ExportWriter { out: BufWriter::new(file), list: job.list, is_csv, rows: 0, left_out: 0 };
     let written = writer.all(&job.rows, source);
     if written.is_err() {
         let _removed = fs::remove_file(&job.path);
     }
     written.with_context(|| format!("cannot export to {path}"))?;
-    Ok(format!("exported {} to {path}", Counted(writer.rows, "row")))
+    let rows = Counted(writer.rows, "row");
+    Ok(match writer.left_out {
+        0 => format!("exported {rows} to {path}"),
+        left_out => format!("exported {rows} to {path}; {left_out} more were left out"),
+    })
 }
 
 /// An existing file is never replaced: the program often runs as root.
@@ -43,17 +47,15 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// Copies all rows of a request, a thousand at a time.
 fn copy_rows(request: &TopRequest, source: &RowSource, writer: &mut ExportWriter<impl Write>) -> anyhow::Result<()> {
-    let mut skip = 0;
-    while skip < MAX_EXPORT {
+    let (mut skip, mut total) = (0, 1);
+    while skip < total.min(MAX_EXPORT) {
         let request = TopRequest { interval_ms: 0, skip: Some(skip), rows: Some(MAX_ROWS), ..request.clone() };
         let snapshot = source.ask(&request)?;
-        let (total, rows) = (snapshot.total(), snapshot.rows);
-        writer.rows(&rows)?;
-        skip += rows.len();
-        if rows.is_empty() || skip >= total {
-            break;
-        }
+        writer.rows(&snapshot.rows)?;
+        skip += snapshot.rows.len();
+        total = if snapshot.rows.is_empty() { skip } else { snapshot.total() };
     }
+    writer.left_out = total.saturating_sub(skip);
     Ok(())
 }
 
@@ -62,6 +64,8 @@ struct ExportWriter<W> {
     list: Option<ListKind>,
     is_csv: bool,
     rows: u64,
+    /// Rows beyond [`MAX_EXPORT`].
+    left_out: usize,
 }
 
 impl<W: Write> ExportWriter<W> {

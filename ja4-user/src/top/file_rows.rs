@@ -17,7 +17,7 @@ use crate::output::storage::reader::{FingerprintWithConnection, StoredConnection
 use crate::output::storage::{DatabaseReader, HistoryFilter};
 
 /// Most connections that are read: they are kept in memory.
-const MAX_CONNECTIONS: u64 = 200_000;
+pub(super) const MAX_CONNECTIONS: u64 = 200_000;
 
 /// A connection with its fingerprints.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub(super) struct FileRows {
     /// The newest first.
     pub(super) alerts: Vec<Value>,
     pub(super) stats: Value,
+    /// Whether there are more connections than are read.
+    pub(super) has_more: bool,
     /// The folder of the database; `None` in tests.
     pub(super) folder: Option<PrivateFolder>,
 }
@@ -85,7 +87,7 @@ impl FileRows {
         let filter = HistoryFilter { limit: Some(MAX_CONNECTIONS), ..HistoryFilter::default() };
         let mut line = Vec::new();
         let mut damaged = None;
-        reader.timelines(&filter, |connection, timeline| {
+        let outcome = reader.timelines(&filter, |connection, timeline| {
             line.clear();
             let rows =
                 timeline.iter().map(|fingerprint| FingerprintWithConnection { connection: &connection, fingerprint });
@@ -102,6 +104,7 @@ impl FileRows {
                 }
             }
         })?;
+        self.has_more = outcome.more;
         damaged.map_or(Ok(()), |error| Err(anyhow!(error).context("cannot read a stored connection")))
     }
 }

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use nix::sys::signal::{Signal, raise};
 
+use super::cell::{Tone, ToneText};
 use super::feed::RowSource;
 use super::state::top_state::{ExportJob, FeedKind, SensorLink, StartRanges, TopEffect, TopEvent, TopState};
 use super::terminal::TerminalSession;
-use super::{draw, export, inputs};
+use super::{draw, export, inputs, row};
 
 /// Time between two redraws: at most ten a second.
 const FRAME: Duration = Duration::from_millis(100);
@@ -107,8 +108,11 @@ fn carry_out(
 /// Exports on a thread of its own, since the sensor may be slow.
 fn start_export(job: Box<ExportJob>, events: Sender<TopEvent>, source: RowSource) -> io::Result<()> {
     let write = move || {
-        let result = export::write(&job, &source).map_err(|error| format!("{error:#}"));
-        let _sent = events.send(TopEvent::Exported(result));
+        let notice = match export::write(&job, &source) {
+            Ok(message) => ToneText::new(message, Tone::Good),
+            Err(error) => ToneText::new(row::visible(&format!("{error:#}")), Tone::Bad),
+        };
+        let _sent = events.send(TopEvent::Notice(notice));
     };
     thread::Builder::new().name("export".to_owned()).spawn(write).map(drop)
 }

@@ -4,15 +4,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cell::{Tone, ToneText};
 use super::error::TopError;
 use super::feed::RowSource;
-use super::file_rows::FileRows;
+use super::file_rows::{FileRows, MAX_CONNECTIONS};
 use super::file_views::FileViews;
 use super::private_folder::PrivateFolder;
 use super::program::{self, ProgramEnd};
 use super::row;
 use super::started_sensor::StartedSensor;
-use super::state::top_state::StartRanges;
+use super::state::top_state::{StartRanges, TopEvent};
 use anyhow::anyhow;
 use crossbeam_channel::bounded;
 
@@ -44,7 +45,12 @@ pub(crate) fn run(source: TopSource) -> Result<(), TopError> {
             (name, rows, Some(StartedSensor::start(&arguments, folder, &events)?))
         }
         TopSource::File { path, config } => {
-            let views = FileViews::new(FileRows::replay(&path, config.as_deref())?);
+            let rows = FileRows::replay(&path, config.as_deref())?;
+            if rows.has_more {
+                let notice = format!("only the latest {MAX_CONNECTIONS} connections of the file are shown");
+                let _queued = events.send(TopEvent::Notice(ToneText::new(notice, Tone::Warning)));
+            }
+            let views = FileViews::new(rows);
             ranges = views.ranges();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             (row::visible(&name), RowSource::File(Arc::new(views)), None)

@@ -438,7 +438,7 @@ mod tests {
         assert_eq!(state.field.as_ref().unwrap().line.text(), "connections.json");
         let Some(TopEffect::Export(job)) = press(&mut state, KeyCode::Enter) else { panic!() };
         assert_eq!((job.path.as_path(), job.list), ("connections.json".as_ref(), Some(ListKind::Connections)));
-        state.apply(TopEvent::Exported(Err("cannot create it".to_owned())));
+        state.apply(TopEvent::Notice(ToneText::new("cannot create it", Tone::Bad)));
         assert_eq!(state.notice.as_ref().unwrap().tone, Tone::Bad);
     }
 

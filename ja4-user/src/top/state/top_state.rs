@@ -108,8 +108,8 @@ pub(in crate::top) enum TopEvent {
     LogLine(String),
     /// The sensor that this program started has ended.
     SensorEnded(String),
-    /// An export has ended, well or not.
-    Exported(Result<String, String>),
+    /// A message for the last line, such as the end of an export.
+    Notice(ToneText),
     Suspend,
     Quit,
 }
@@ -301,12 +301,7 @@ impl TopState {
                 self.log.push_back(line);
             }
             TopEvent::SensorEnded(reason) => self.link = SensorLink::Ended(reason),
-            TopEvent::Exported(result) => {
-                self.notice = Some(match result {
-                    Ok(message) => ToneText::new(message, Tone::Good),
-                    Err(message) => ToneText::new(message, Tone::Bad),
-                });
-            }
+            TopEvent::Notice(notice) => self.notice = Some(notice),
             TopEvent::Suspend => return Some(TopEffect::Suspend),
             TopEvent::Quit => return Some(TopEffect::Quit),
         }
