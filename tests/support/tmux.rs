@@ -1,4 +1,4 @@
-//! A terminal: a tmux server of its own, whose screen can be read and whose keys can be pressed.
+//! A terminal: a tmux server of its own. Tests press keys and read the screen.
 
 use std::path::Path;
 use std::process::Command;

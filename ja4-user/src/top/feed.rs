@@ -32,7 +32,7 @@ pub(super) enum RowSource {
     File(Arc<FileViews>),
 }
 
-/// A request whose answers arrive as events.
+/// A request. Its answers arrive as events.
 #[derive(Debug)]
 pub(super) enum RowFeed {
     Sensor(SensorFeed),
