@@ -31,7 +31,7 @@ pub(super) struct FileViews {
 
 /// An order of rows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum SortKey {
+enum RowOrder {
     Absent,
     Number(u64),
     Address(IpAddr),
@@ -263,12 +263,13 @@ fn values(connections: &[&Value]) -> Vec<Value> {
 }
 
 /// What a row is sorted by.
-fn sort_key(sort: &str, of: &Value) -> SortKey {
-    let text =
-        |paths: &[&str]| row::first_text(of, paths).map_or(SortKey::Absent, |text| SortKey::Text(text.to_lowercase()));
+fn sort_key(sort: &str, of: &Value) -> RowOrder {
+    let text = |paths: &[&str]| {
+        row::first_text(of, paths).map_or(RowOrder::Absent, |text| RowOrder::Text(text.to_lowercase()))
+    };
     let address =
-        |path| row::text(of, path).and_then(|text| text.parse().ok()).map_or(SortKey::Absent, SortKey::Address);
-    let number = |sum: Option<u64>| sum.map_or(SortKey::Absent, SortKey::Number);
+        |path| row::text(of, path).and_then(|text| text.parse().ok()).map_or(RowOrder::Absent, RowOrder::Address);
+    let number = |sum: Option<u64>| sum.map_or(RowOrder::Absent, RowOrder::Number);
     match sort {
         "last" => text(&["connection.end", "last"]),
         "start" => text(&["connection.start"]),
@@ -283,7 +284,7 @@ fn sort_key(sort: &str, of: &Value) -> SortKey {
             row::number(of, "bytes").or(row::sum(of, &["connection.bytes_toserver", "connection.bytes_toclient"])),
         ),
         path => match row::number(of, path) {
-            Some(count) => SortKey::Number(count),
+            Some(count) => RowOrder::Number(count),
             None => text(&[path]),
         },
     }
@@ -393,6 +394,6 @@ mod tests {
 
     #[test]
     fn absent_values_come_before_all_others() {
-        assert_eq!(SortKey::Absent.cmp(&SortKey::Number(0)), std::cmp::Ordering::Less);
+        assert_eq!(RowOrder::Absent.cmp(&RowOrder::Number(0)), std::cmp::Ordering::Less);
     }
 }
