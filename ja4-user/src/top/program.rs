@@ -65,11 +65,7 @@ pub(super) fn run(
             {
                 return Ok(ProgramEnd::NotStarted(reason.clone()));
             }
-            let effect = match event {
-                TopEvent::Key(key) => state.key(key),
-                event => state.apply(event),
-            };
-            match effect {
+            match state.apply(event) {
                 Some(TopEffect::Quit) => return Ok(ProgramEnd::Quit),
                 Some(effect) => carry_out(effect, &mut session, &mut state, &events, source)?,
                 None => {}

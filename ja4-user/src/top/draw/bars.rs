@@ -99,7 +99,10 @@ fn open_field(frame: &mut Frame<'_>, area: Rect, field: &OpenField, theme: Theme
     };
     let text = field.line.text();
     let room = usize::from(area.width).saturating_sub(prompt.len() + 1);
-    // Of a long text, the part that ends with the cursor is shown.
+    let room_of_error = room.saturating_sub(width(&text)).max(room / 2);
+    let error = field.error.as_ref().map(|error| cut(&format!("  {error}"), room_of_error));
+    let room = room.saturating_sub(error.as_deref().map_or(0, width));
+    // Of a long text, the part that ends with the cursor is shown: the error keeps its place.
     let before: Vec<char> = text.chars().take(field.line.cursor()).collect();
     let mut start = 0;
     while start < before.len() && width(&before.iter().skip(start).collect::<String>()) > room {
@@ -108,9 +111,7 @@ fn open_field(frame: &mut Frame<'_>, area: Rect, field: &OpenField, theme: Theme
     let shown: String = text.chars().skip(start).collect();
     let cursor = width(&before.iter().skip(start).collect::<String>());
     let mut spans = vec![Span::styled(prompt, theme.style(Tone::Title)), Span::raw(cut(&shown, room + 1))];
-    if let Some(error) = &field.error {
-        spans.push(Span::styled(format!("  {error}"), theme.style(Tone::Bad)));
-    }
+    spans.extend(error.map(|error| Span::styled(error, theme.style(Tone::Bad))));
     frame.render_widget(Line::from(spans), area);
     let x = area.x.saturating_add(u16::try_from(prompt.len() + cursor).unwrap_or(u16::MAX));
     frame.set_cursor_position((x.min(area.right().saturating_sub(1)), area.y));

@@ -21,7 +21,7 @@ const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 50)];
 /// Name of each view, and the keys that show it.
 const VIEWS: [(&str, &[KeyCode]); 13] = [
     ("connections", &[KeyCode::Char('1'), KeyCode::Down]),
-    ("filter", &[KeyCode::Char('1'), KeyCode::Char('/'), KeyCode::Char('n'), KeyCode::Char('e'), KeyCode::Char('w')]),
+    ("filter", &[KeyCode::Char('1'), KeyCode::Char('/'), KeyCode::Char('n'), KeyCode::Char('e')]),
     ("detail", &[KeyCode::Char('1'), KeyCode::Enter]),
     ("summary", &[KeyCode::Char('2')]),
     ("alerts", &[KeyCode::Char('3')]),
@@ -161,7 +161,7 @@ fn state((width, height): (u16, u16), change: fn(Value) -> Value) -> TopState {
 
 fn press(state: &mut TopState, keys: &[KeyCode]) {
     for key in keys {
-        state.key(KeyEvent::new(*key, KeyModifiers::NONE));
+        state.apply(TopEvent::Key(KeyEvent::new(*key, KeyModifiers::NONE)));
     }
     // The detail view is asked for when it is opened.
     if state.detail.is_some() {

@@ -16,7 +16,7 @@ use crate::top::row;
 
 impl TopState {
     /// Applies a key. While a field is open, every character is text.
-    pub(in crate::top) fn key(&mut self, key: KeyEvent) -> Option<TopEffect> {
+    pub(super) fn key(&mut self, key: KeyEvent) -> Option<TopEffect> {
         if key.kind == KeyEventKind::Release {
             return None;
         }

@@ -254,10 +254,10 @@ impl TopState {
         TopRequest { view: "summary", interval_ms: 1_000, ..TopRequest::default() }
     }
 
-    /// Applies an event other than a key.
+    /// Applies an event.
     pub(in crate::top) fn apply(&mut self, event: TopEvent) -> Option<TopEffect> {
         match event {
-            TopEvent::Key(_) => {}
+            TopEvent::Key(key) => return self.key(key),
             TopEvent::Paste(text) => {
                 if let Some(field) = &mut self.field {
                     field.line.insert(&text);
