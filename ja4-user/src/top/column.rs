@@ -47,7 +47,7 @@ impl ListKind {
 
     /// Whether a filter expression selects its rows.
     pub(super) const fn has_filter(self) -> bool {
-        !matches!(self, Self::Diff)
+        !matches!(self, Self::Alerts | Self::Diff)
     }
 
     /// What identifies a row, so that the selection follows it.
@@ -201,7 +201,7 @@ const ALERTS: &[ListColumn] = &[
 
 const HOSTS: &[ListColumn] = &[
     text("HOST", "ip", (15, 39), 0, |row| ToneText::of(row::text(row, "ip"))),
-    text("OS", "", (7, 10), 1, |row| ToneText::of(row::text(row, "os"))),
+    text("OS", "os", (7, 10), 1, |row| ToneText::of(row::text(row, "os"))),
     number("CONNS", "connections", 6, 0, |row| count(row, "connections")),
     number("BYTES", "bytes", 6, 1, |row| ToneText::of(row::number(row, "bytes").map(units::bytes))),
     number("ALERTS", "alerts", 6, 1, |row| {

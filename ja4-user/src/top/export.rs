@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use super::column::{ListColumn, ListKind};
 use super::feed::RowSource;
-use super::request::{MAX_ROWS, TopRequest};
+use super::request::{MAX_ROWS, MAX_SKIP, TopRequest};
 use super::row;
 use super::state::top_state::{ExportJob, ExportRows};
 use crate::encode::escape;
 use crate::units::Counted;
 
 /// Most rows of an export.
-const MAX_EXPORT: usize = 100_000;
+const MAX_EXPORT: usize = MAX_SKIP + MAX_ROWS;
 
 /// Writes the rows to a new file. Returns a message.
 ///

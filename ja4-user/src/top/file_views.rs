@@ -76,7 +76,7 @@ impl FileViews {
                 let is_asked = |row: &&Value| row::number(row, "flow_id") == request.flow_id;
                 connections.into_iter().filter(is_asked).cloned().collect()
             }
-            "alerts" => self.alerts(request, &connections),
+            "alerts" => self.rows.alerts.clone(),
             "rules" => self.rules(),
             "summary" => vec![self.summary()],
             "hosts" => hosts(&connections),
@@ -105,16 +105,6 @@ impl FileViews {
                 && filter.as_ref().is_none_or(|filter| filter.matches(&connection.stored))
         };
         Ok(self.rows.connections.iter().filter(is_selected).map(|connection| &connection.row).collect())
-    }
-
-    /// The alerts; with a filter, those of the connections that it selects.
-    fn alerts(&self, request: &TopRequest, connections: &[&Value]) -> Vec<Value> {
-        if request.filter.is_none() {
-            return self.rows.alerts.clone();
-        }
-        let selected: BTreeSet<_> = connections.iter().filter_map(|row| row::number(row, "flow_id")).collect();
-        let is_selected = |alert: &&Value| row::number(alert, "flow_id").is_some_and(|id| selected.contains(&id));
-        self.rows.alerts.iter().filter(is_selected).cloned().collect()
     }
 
     /// The rules that raised alerts.
@@ -382,14 +372,6 @@ mod tests {
         let summary = ask(TopRequest { view: "summary", ..TopRequest::default() });
         assert_eq!((&summary[0]["alerts"]["high"], &summary[0]["talkers"][0]["ip"]), (&json!(2), &json!("10.0.0.9")));
         assert_eq!(ask(TopRequest { view: "rules", ..TopRequest::default() })[0]["fired"], 2);
-    }
-
-    #[test]
-    fn a_filter_selects_the_alerts_of_its_connections() {
-        let request = TopRequest { view: "alerts", ..TopRequest::default() };
-        assert_eq!(texts(&ask(request.clone()), "flow_id"), ["3", "2"]);
-        let filtered = TopRequest { filter: Some("app:firefox".to_owned()), ..request };
-        assert_eq!(texts(&ask(filtered), "flow_id"), ["2"]);
     }
 
     #[test]

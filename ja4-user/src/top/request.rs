@@ -11,6 +11,9 @@ pub(super) const MAX_ANSWER: u64 = 64 << 20;
 /// Most rows of one answer.
 pub(super) const MAX_ROWS: usize = 1000;
 
+/// Most rows that are left out before those of an answer.
+pub(super) const MAX_SKIP: usize = 10_000;
+
 /// A request for the rows of a view, one JSON object on a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct TopRequest {

@@ -4,7 +4,7 @@ use ratatui::text::Span;
 use serde_json::Value;
 
 use crate::top::column::{ListColumn, ListKind};
-use crate::top::request::{TopRequest, TopSnapshot};
+use crate::top::request::{MAX_SKIP, TopRequest, TopSnapshot};
 
 /// Interval of the rows of a list, milliseconds.
 const LIVE_INTERVAL: u64 = 500;
@@ -143,7 +143,7 @@ impl ListState {
 
     /// Scrolls so that the selection is shown.
     pub(in crate::top) fn show_cursor(&mut self, rows: usize) {
-        self.cursor = self.cursor.min(self.total().saturating_sub(1));
+        self.cursor = self.cursor.min(self.total().saturating_sub(1)).min(MAX_SKIP);
         self.first = self.first.min(self.cursor);
         if self.cursor >= self.first + rows.max(1) {
             self.first = self.cursor + 1 - rows.max(1);
@@ -209,6 +209,10 @@ mod tests {
         assert_eq!((list.cursor, list.first), (99, 90));
         list.move_by(-1_000, 10);
         assert_eq!((list.cursor, list.first), (0, 0));
+        // The sensor gives no rows behind so many others.
+        list.apply(snapshot(0..10, 1_000_000), 10);
+        list.move_by(isize::MAX, 10);
+        assert_eq!(list.request(10).skip, Some(MAX_SKIP - 9));
     }
 
     #[test]
