@@ -76,7 +76,8 @@ impl TopCommand {
         for interface in &self.interfaces {
             arguments.extend(["-i".into(), interface.into()]);
         }
-        arguments.extend(["--http", "off", "--types", "stats", "--stats-interval", "0"].map(OsString::from));
+        // A sensor ends at the first line that cannot be written: it does not outlive a killed program.
+        arguments.extend(["--http", "off", "--types", "stats", "--stats-interval", "1"].map(OsString::from));
         arguments.extend(["--attach".into(), folder.socket().into()]);
         arguments.extend(["--db".into(), self.db.unwrap_or_else(|| folder.database()).into()]);
         if let Some(config) = self.config {

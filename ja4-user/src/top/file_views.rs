@@ -31,7 +31,7 @@ pub(super) struct FileViews {
 
 /// An order of rows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum RowOrder {
+enum FileSortKey {
     Absent,
     Number(u64),
     Address(IpAddr),
@@ -253,13 +253,13 @@ fn values(connections: &[&Value]) -> Vec<Value> {
 }
 
 /// What a row is sorted by.
-fn sort_key(sort: &str, of: &Value) -> RowOrder {
+fn sort_key(sort: &str, of: &Value) -> FileSortKey {
     let text = |paths: &[&str]| {
-        row::first_text(of, paths).map_or(RowOrder::Absent, |text| RowOrder::Text(text.to_lowercase()))
+        row::first_text(of, paths).map_or(FileSortKey::Absent, |text| FileSortKey::Text(text.to_lowercase()))
     };
     let address =
-        |path| row::text(of, path).and_then(|text| text.parse().ok()).map_or(RowOrder::Absent, RowOrder::Address);
-    let number = |sum: Option<u64>| sum.map_or(RowOrder::Absent, RowOrder::Number);
+        |path| row::text(of, path).and_then(|text| text.parse().ok()).map_or(FileSortKey::Absent, FileSortKey::Address);
+    let number = |sum: Option<u64>| sum.map_or(FileSortKey::Absent, FileSortKey::Number);
     match sort {
         "last" => text(&["connection.end", "last"]),
         "start" => text(&["connection.start"]),
@@ -274,7 +274,7 @@ fn sort_key(sort: &str, of: &Value) -> RowOrder {
             row::number(of, "bytes").or(row::sum(of, &["connection.bytes_toserver", "connection.bytes_toclient"])),
         ),
         path => match row::number(of, path) {
-            Some(count) => RowOrder::Number(count),
+            Some(count) => FileSortKey::Number(count),
             None => text(&[path]),
         },
     }
@@ -376,6 +376,6 @@ mod tests {
 
     #[test]
     fn absent_values_come_before_all_others() {
-        assert_eq!(RowOrder::Absent.cmp(&RowOrder::Number(0)), std::cmp::Ordering::Less);
+        assert_eq!(FileSortKey::Absent.cmp(&FileSortKey::Number(0)), std::cmp::Ordering::Less);
     }
 }

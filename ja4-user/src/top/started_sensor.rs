@@ -47,7 +47,7 @@ impl StartedSensor {
         let mut child = Command::new(this_program())
             .args(arguments)
             .stdin(Stdio::null())
-            // The sensor ends when nothing reads its output: if this program is killed, the sensor ends too.
+            // If this program is killed, nothing reads the output any more, and the sensor ends at its next line.
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // Signals of the terminal are for this program, which then ends the sensor.

@@ -43,7 +43,7 @@ fn a_capture_file_has_every_view() {
     terminal.press(&["C-u"]);
     terminal.write("app:curl bad");
     terminal.press(&["Enter"]);
-    terminal.wait_for("connections 1–1 of 1  / app:curl bad");
+    terminal.wait_for("connections 1–1 of 1  by last↓  / app:curl bad");
     terminal.press(&["Enter"]);
     terminal.wait_for("a test program");
     terminal.wait_until("raw form", |screen| line(screen, &["raw", "t13d3112h2_"]));
