@@ -143,7 +143,7 @@ fn rules(state: &TopState, columns: usize, theme: Theme) -> Vec<Line<'static>> {
         .filter_map(|rule| Some((row::number(rule, "fired").filter(|fired| *fired > 0)?, rule)))
         .collect();
     fired.sort_by_key(|(fired, _)| std::cmp::Reverse(*fired));
-    let mut lines = vec![title("Rules that fired", &["ALERTS"], columns, theme)];
+    let mut lines = vec![title("Rules that fired", &["FIRED"], columns, theme)];
     for (fired, rule) in fired {
         let name = fit(&row::text(rule, "rule").unwrap_or_default(), columns.saturating_sub(NUMBER), false);
         let tone = row::text(rule, "severity").map_or(Tone::Plain, |severity| Tone::of_severity(&severity));
