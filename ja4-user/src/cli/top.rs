@@ -62,10 +62,10 @@ impl TopCommand {
             return Err(Failure::usage(anyhow!("{unused} is for a sensor that top starts; name an interface with -i")));
         }
         match &self.target {
-            None => running(None),
+            None => running(Path::new(SOCKETS), None),
             Some(target) if is_socket(target) => Ok(TopSource::Running { name: named(target), socket: target.clone() }),
             Some(target) if is_capture(target) => Ok(TopSource::File { path: target.clone(), config: self.config }),
-            Some(target) => running(Some(target)),
+            Some(target) => running(Path::new(SOCKETS), Some(target)),
         }
     }
 
@@ -88,8 +88,8 @@ impl TopCommand {
 }
 
 /// Returns the running sensor with a name, or the only one.
-fn running(name: Option<&Path>) -> Result<TopSource, Failure> {
-    let mut sockets: Vec<PathBuf> = fs::read_dir(SOCKETS)
+fn running(folder: &Path, name: Option<&Path>) -> Result<TopSource, Failure> {
+    let mut sockets: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -106,7 +106,7 @@ fn running(name: Option<&Path>) -> Result<TopSource, Failure> {
             .ok_or_else(|| Failure::usage(anyhow!("no file and no running sensor is named {name}; {running}")));
     }
     match &*sockets {
-        [] => Err(Failure::usage(anyhow!("no sensor runs here; {START_ONE}"))),
+        [] => Err(Failure::usage(anyhow!("no sensor has a socket in {}; {START_ONE}", folder.display()))),
         [socket] => Ok(TopSource::Running { name: named(socket), socket: socket.clone() }),
         _ => Err(Failure::usage(anyhow!("several sensors run here: {names}; name one: `ja4sensor top NAME`"))),
     }
@@ -122,4 +122,34 @@ fn is_socket(path: &Path) -> bool {
 
 fn is_capture(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| !file.file_type().is_socket())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn found(folder: &Path, name: Option<&str>) -> Result<PathBuf, String> {
+        match running(folder, name.map(Path::new)) {
+            Ok(TopSource::Running { socket, .. }) => Ok(socket),
+            Ok(other) => panic!("{other:?}"),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_only_sensor_needs_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        assert!(found(&path("none"), None).unwrap_err().contains("sudo ja4sensor top -i eth0"));
+        fs::write(path("file.sock"), "").unwrap();
+        let _one = UnixListener::bind(path("eth0.sock")).unwrap();
+        assert_eq!(found(folder.path(), None), Ok(path("eth0.sock")));
+        let _other = UnixListener::bind(path("dmz.sock")).unwrap();
+        assert!(found(folder.path(), None).unwrap_err().starts_with("several sensors run here: dmz, eth0; "));
+        assert_eq!(found(folder.path(), Some("dmz")), Ok(path("dmz.sock")));
+        let unknown = found(folder.path(), Some("wlan0")).unwrap_err();
+        assert_eq!(unknown, "no file and no running sensor is named wlan0; running sensors: dmz, eth0");
+    }
 }
