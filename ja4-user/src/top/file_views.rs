@@ -62,7 +62,7 @@ impl FileViews {
                 let matched = Some(rows.len() as u64);
                 let (skip, most) = (request.skip.unwrap_or_default(), request.rows.unwrap_or(usize::MAX));
                 let rows = rows.into_iter().skip(skip).take(most).collect();
-                TopAnswer::Rows(TopSnapshot { view: request.view.to_owned(), timestamp: None, matched, rows })
+                TopAnswer::Rows(TopSnapshot { view: request.view.to_owned(), is_partial: false, matched, rows })
             }
             Err(reason) => TopAnswer::Refused(reason),
         }

@@ -62,9 +62,9 @@ impl TopRequest {
 pub(super) struct TopSnapshot {
     /// Name of the view.
     pub(super) view: String,
-    /// When the sensor made it.
-    #[serde(default)]
-    pub(super) timestamp: Option<String>,
+    /// Whether the sensor compared only some of its connections, because there are too many.
+    #[serde(default, rename = "partial")]
+    pub(super) is_partial: bool,
     /// Number of rows before the request's cut.
     #[serde(default)]
     pub(super) matched: Option<u64>,

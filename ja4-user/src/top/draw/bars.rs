@@ -78,6 +78,9 @@ fn list_title(list: &ListState, rows: usize) -> Vec<ToneText> {
     let count =
         if total == 0 { format!("no {noun}") } else { format!("{noun} {}–{last} of {total}", list.first + 1) };
     let mut parts = vec![ToneText::new(count, Tone::Title)];
+    if list.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_partial) {
+        parts.push(ToneText::new("not all were compared", Tone::Warning));
+    }
     if let Some(column) = list.order_column() {
         let arrow = if list.descending { '↓' } else { '↑' };
         parts.push(ToneText::plain(format!("by {}{arrow}", column.sort.replace('_', " "))));

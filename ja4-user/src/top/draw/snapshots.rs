@@ -137,12 +137,12 @@ fn rows_of(view: &str) -> Vec<Value> {
 
 fn answer(state: &mut TopState, view: &str, rows: Vec<Value>) {
     let matched = Some(rows.len() as u64 + if view == "connections" { 326 } else { 0 });
-    let snapshot = TopSnapshot { view: view.to_owned(), timestamp: None, matched, rows };
+    let snapshot = TopSnapshot { view: view.to_owned(), is_partial: false, matched, rows };
     state.apply(TopEvent::Answer(FeedKind::Rows, TopAnswer::Rows(snapshot)));
 }
 
 fn report(state: &mut TopState, summary: Value) {
-    let snapshot = TopSnapshot { view: "summary".to_owned(), timestamp: None, matched: None, rows: vec![summary] };
+    let snapshot = TopSnapshot { view: "summary".to_owned(), is_partial: false, matched: None, rows: vec![summary] };
     state.apply(TopEvent::Answer(FeedKind::Status, TopAnswer::Rows(snapshot)));
 }
 

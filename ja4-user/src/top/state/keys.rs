@@ -314,7 +314,7 @@ mod tests {
     }
 
     fn answer(state: &mut TopState, view: &str, rows: Vec<Value>, matched: u64) {
-        let snapshot = TopSnapshot { view: view.to_owned(), timestamp: None, matched: Some(matched), rows };
+        let snapshot = TopSnapshot { view: view.to_owned(), is_partial: false, matched: Some(matched), rows };
         state.apply(TopEvent::Answer(FeedKind::Rows, TopAnswer::Rows(snapshot)));
     }
 

@@ -189,7 +189,7 @@ mod tests {
 
     fn snapshot(ids: std::ops::Range<u64>, matched: u64) -> TopSnapshot {
         let rows = ids.map(|id| json!({"flow_id": id, "tls": {"sni": "x".repeat(id as usize)}})).collect();
-        TopSnapshot { view: "connections".to_owned(), timestamp: None, matched: Some(matched), rows }
+        TopSnapshot { view: "connections".to_owned(), is_partial: false, matched: Some(matched), rows }
     }
 
     fn selected(list: &ListState) -> Option<u64> {
