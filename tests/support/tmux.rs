@@ -32,8 +32,8 @@ impl TmuxTerminal {
         let terminal = Self { name };
         let (width, height) = (width.to_string(), height.to_string());
         let folder = folder.to_str().expect("a path in UTF-8");
-        // What a killed program leaves is removed with the folder.
-        let shell = format!("env -u NO_COLOR TMPDIR='{folder}' PS1='{PROMPT}' sh");
+        // Temporary files and sockets of sensors are in the folder.
+        let shell = format!("env -u NO_COLOR TMPDIR='{folder}' RUNTIME_DIRECTORY='{folder}' PS1='{PROMPT}' sh");
         let size = ["new-session", "-d", "-x", &width, "-y", &height, "-c", folder, &shell];
         // The server ends with its last session; without a status line the program has all lines.
         terminal.tmux(&size);

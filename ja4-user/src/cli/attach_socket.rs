@@ -19,7 +19,7 @@ const FOLDER: &str = "/run/ja4sensor";
 const SEVERAL: &str = "default";
 
 /// How to start a sensor, for the error that there is none.
-const START_ONE: &str = "start one with `sudo ja4sensor run -i eth0`";
+const START_ONE: &str = "start one with `sudo ja4sensor run -i eth0`, or let `sudo ja4sensor top -i eth0` start one";
 
 /// Serves the socket of a live sensor. Without a configured path, the sensor also runs without a socket.
 pub(super) fn serve(config: &Config) -> Result<Option<AttachServer>, Failure> {

@@ -6,9 +6,14 @@ use tests::{RunningSensor, Wire};
 
 use super::*;
 
+/// Starts a sensor with its default socket, in the folder in place of `/run/ja4sensor`.
 fn start(wire: &Wire, folder: &TopFolder) -> RunningSensor {
-    let (config, socket, db) = (folder.text("sensor.toml"), folder.text("attach.sock"), folder.text("history.db"));
-    RunningSensor::start(wire.server(), &["--config", &config, "--attach", &socket, "--db", &db])
+    let (host, config, db) = (wire.server(), folder.text("sensor.toml"), folder.text("history.db"));
+    let mut run = Sensor::new().command(&["run", "-i", host.interface(), "--config", &config, "--db", &db]);
+    run.env("RUNTIME_DIRECTORY", folder.0.path());
+    let mut sensor = RunningSensor::spawn(host.enter(&run));
+    sensor.wait_attached(1);
+    sensor
 }
 
 /// A line of the screen that has all these texts.
@@ -25,7 +30,7 @@ fn a_visit_of_curl_is_found_with_its_alert_and_its_history() {
     let sensor = start(&wire, &folder);
     let _server = web_server(&wire);
     let terminal = folder.terminal(120, 30);
-    terminal.run(&[&binary(), "top", &folder.text("attach.sock")]);
+    terminal.run(&[&binary(), "top"]);
     terminal.wait_for("pkt/s");
     visit(&wire);
     terminal.wait_until("connection of curl", |screen| has_line(screen, &["10.98.0.1", NAME, "curl", CURL, "B!*"]));
@@ -71,7 +76,7 @@ fn fields_filter_sort_and_export_rows() {
     let sensor = start(&wire, &folder);
     let _server = web_server(&wire);
     let terminal = folder.terminal(80, 24);
-    terminal.run(&[&binary(), "top", &folder.text("attach.sock")]);
+    terminal.run(&[&binary(), "top"]);
     visit(&wire);
     terminal.wait_until("connection of curl", |screen| has_line(screen, &["10.98.0.1", "curl"]));
 
@@ -131,7 +136,7 @@ fn a_sensor_that_starts_again_is_attached_again() {
     let sensor = start(&wire, &folder);
     let _server = web_server(&wire);
     let terminal = folder.terminal(100, 24);
-    terminal.run(&[&binary(), "top", &folder.text("attach.sock")]);
+    terminal.run(&[&binary(), "top"]);
     terminal.wait_for("no rows yet");
     sensor.kill();
     terminal.wait_for("not attached");

@@ -37,8 +37,10 @@ fn without_a_terminal_or_a_sensor_there_is_one_line() {
     }
     let folder = TempDir::new().unwrap();
     let terminal = TmuxTerminal::start(folder.path(), 200, 24);
+    terminal.run(&[&binary(), "top"]);
+    terminal.wait_for("no sensor runs here; start one with `sudo ja4sensor run -i eth0`");
     terminal.run(&[&binary(), "top", "no-such-sensor"]);
-    terminal.wait_for("no file and no running sensor is named no-such-sensor");
+    terminal.wait_for("no running sensor is named 'no-such-sensor'");
     terminal.run(&[&binary(), "top", "--config", "x.toml"]);
     terminal.wait_for("--config is for a sensor that top starts");
 }
