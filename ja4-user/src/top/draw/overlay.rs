@@ -30,7 +30,7 @@ const HELP: &[(&str, &str)] = &[
     ("Filter", ""),
     ("app:chrome", "a field is equal; * is any text: ja4:t13d*"),
     ("sni~example", "a field contains text; case does not matter"),
-    ("net:10.0.0.0/8", "host: src: dst: net: port: sport: dport: proto: service: iface:"),
+    ("net:10.0.0.0/8", "host: src: dst: net: port: sport: dport: proto: iface:"),
     ("ja4s:t13*", "every method is a field; also sni: app: os: rule: ua: state:"),
     ("new bad alert open", "words: first seen, known to be bad, with an alert, open"),
     ("and or not ( )", "side by side means and: app:curl not dport:443"),
