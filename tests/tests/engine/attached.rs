@@ -193,7 +193,7 @@ fn readers_that_never_read_lose_their_own_lines_alone() {
     let stats = events::of_type(&printed, "stats");
     let lost = stats_u64(stats.last().unwrap(), &["attach", "lost"]);
     assert!(lost > 0 && lost < (READERS / 2 * REQUESTS) as u64, "{lost}");
-    // What is left in its socket is still whole lines.
+    // The rest in its socket consists of whole lines.
     let mut text = String::new();
     idle.into_iter().next().unwrap().read_to_string(&mut text).ok();
     assert!(text.lines().count() > 0);
