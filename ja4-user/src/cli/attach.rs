@@ -15,6 +15,7 @@ use super::attach_socket;
 use super::failure::Failure;
 use crate::encode::{Filter, Format};
 use crate::model::DisplayFilter;
+use crate::output::attach::ACCEPTED;
 use crate::output::stdout::{is_closed, stdout};
 use crate::units::HumanDuration;
 
@@ -159,7 +160,7 @@ impl LinePrinter {
             Ok(reader) => reader,
             Err(error) => return AttachmentEnd::Detached(error),
         };
-        let (mut line, mut expects_header) = (Vec::new(), self.has_header);
+        let (mut line, mut is_accepted, mut expects_header) = (Vec::new(), false, self.has_header);
         while !self.is_over() {
             match reader.read_until(b'\n', &mut line) {
                 Ok(0) => return AttachmentEnd::Detached(io::ErrorKind::UnexpectedEof.into()),
@@ -176,8 +177,8 @@ impl LinePrinter {
             match SensorNote::read(&taken) {
                 Some(SensorNote::Lost(lost)) => tracing::warn!("{lost} lines were lost: this reader is too slow"),
                 Some(SensorNote::Refused(reason)) => return AttachmentEnd::Refused(reason),
-                // Lines that were sent before the request arrived are JSON.
-                None if expects_header && taken.starts_with(b"{") => {}
+                // Lines that were sent before the request arrived are not the requested ones.
+                None if !is_accepted => is_accepted = taken == ACCEPTED,
                 None => {
                     let is_header = std::mem::replace(&mut expects_header, false);
                     if is_header && std::mem::replace(&mut self.header_is_printed, true) {

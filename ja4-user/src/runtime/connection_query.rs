@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::connection_tally::{ConnectionTally, line};
 use crate::model::{
@@ -21,7 +21,7 @@ const CAPACITY: usize = 8;
 /// How long a query waits for the shards together. A shard that runs answers in milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Most connections that a shard compares: it takes some milliseconds for them, in which records wait in its ring.
+/// Most open connections that a shard compares: it takes some milliseconds for them, in which records wait in its ring.
 const MAX_COMPARED: usize = 16_384;
 
 /// Hosts, and values of each method, in a summary.
@@ -64,8 +64,11 @@ pub struct ConnectionQuerySender {
 
 /// The connections of a shard.
 pub(super) trait ShardConnections {
-    /// Calls `act` with each connection, those that changed last first, open ones before ended ones, until it returns false.
-    fn each(&mut self, act: &mut dyn FnMut(&ConnectionRecord) -> bool);
+    /// Calls `act` with each open connection, those that changed last first, until it returns false.
+    fn each_open(&mut self, act: &mut dyn FnMut(&ConnectionRecord) -> bool);
+
+    /// Calls `act` with each connection that has ended recently, the latest first.
+    fn each_ended(&mut self, act: &mut dyn FnMut(&ConnectionRecord));
 
     /// The JSON line of a connection.
     fn line(&mut self, record: &ConnectionRecord) -> Bytes;
@@ -114,19 +117,25 @@ impl ShardAnswer {
     ) {
         let Self { matched, open, is_partial, tally, .. } = self;
         let mut place = 0;
-        connections.each(&mut |record| {
-            if place == MAX_COMPARED {
-                *is_partial = true;
-                return false;
+        connections.each_open(&mut |record| {
+            *is_partial = place == MAX_COMPARED;
+            if !*is_partial {
+                place += 1;
+                if selection.includes(record, interfaces) {
+                    *open += 1;
+                    found(place, record, tally);
+                }
             }
+            !*is_partial
+        });
+        *matched = *open;
+        let mut place = MAX_COMPARED;
+        connections.each_ended(&mut |record| {
             place += 1;
-            let is_open = record.ended.is_none();
-            if (is_open || with_ended) && selection.includes(record, interfaces) {
+            if with_ended && selection.includes(record, interfaces) {
                 *matched += 1;
-                *open += usize::from(is_open);
                 found(place, record, tally);
             }
-            true
         });
     }
 }
@@ -148,12 +157,20 @@ fn rows(
     selected.sort_unstable_by_key(|(place, _)| *place);
     let (mut place, mut selected) = (0, selected.into_iter().peekable());
     let mut records = Vec::with_capacity(selected.len());
-    connections.each(&mut |record| {
-        place += 1;
+    let mut take = |place: usize, record: &ConnectionRecord| {
         if let Some((_, key)) = selected.next_if(|(next, _)| *next == place) {
             records.push((key, record.clone()));
         }
-        selected.peek().is_some()
+        selected.peek().is_some_and(|(next, _)| *next <= MAX_COMPARED)
+    };
+    connections.each_open(&mut |record| {
+        place += 1;
+        take(place, record)
+    });
+    let mut place = MAX_COMPARED;
+    connections.each_ended(&mut |record| {
+        place += 1;
+        take(place, record);
     });
     answer.rows = records.into_iter().map(|(key, record)| (key, connections.line(&record))).collect();
     answer
@@ -209,8 +226,8 @@ pub(super) fn values(shards: &[ConnectionQuerySender], selection: &RowSelection<
 }
 
 /// Returns a summary, with the numbers of alerts by severity.
-pub(super) fn summary(shards: &[ConnectionQuerySender], alerts: BTreeMap<&str, u64>) -> Value {
-    let ShardAnswer { matched, open, tally, .. } =
+pub(super) fn summary(shards: &[ConnectionQuerySender], alerts: BTreeMap<&str, u64>) -> QueryAnswer {
+    let ShardAnswer { matched, open, is_partial, tally, .. } =
         ask(shards, &ShardQuery::Tally { filter: None, hosts: true, values: true });
     let top = RowSelection { sort: HostSort::Bytes, descending: true, most: TOP, ..RowSelection::default() };
     let talkers: Vec<_> = top.cut(tally.host_rows(top.sort)).map(|row| row.json()).collect();
@@ -224,7 +241,8 @@ pub(super) fn summary(shards: &[ConnectionQuerySender], alerts: BTreeMap<&str, u
             values.push(row.json());
         }
     }
-    json!({
+    let row = json!({
         "connections": {"open": open, "recent": matched - open}, "alerts": alerts, "talkers": talkers, "values": values,
-    })
+    });
+    QueryAnswer { rows: vec![line(&row)], matched: 1, is_partial }
 }

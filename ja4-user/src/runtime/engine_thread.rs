@@ -81,8 +81,7 @@ fn answer(
         EngineQuery::Rules => whole(engine.rule_lines()),
         EngineQuery::Summary => {
             let alerts = Severity::ALL.map(Severity::name).into_iter().zip(engine.stats(workers).alerts);
-            let summary = connection_query::summary(shards, alerts.collect());
-            whole(vec![summary.to_string().into()])
+            connection_query::summary(shards, alerts.collect())
         }
     }
 }

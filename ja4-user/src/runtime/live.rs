@@ -497,15 +497,12 @@ struct LiveConnections<'a> {
 }
 
 impl ShardConnections for LiveConnections<'_> {
-    fn each(&mut self, act: &mut dyn FnMut(&ConnectionRecord) -> bool) {
-        let mut goes_on = true;
-        self.core.newest_records(|record| {
-            goes_on = act(record);
-            goes_on
-        });
-        if goes_on {
-            self.worker.recent().all(act);
-        }
+    fn each_open(&mut self, act: &mut dyn FnMut(&ConnectionRecord) -> bool) {
+        self.core.newest_records(|record| act(record));
+    }
+
+    fn each_ended(&mut self, act: &mut dyn FnMut(&ConnectionRecord)) {
+        self.worker.recent().for_each(act);
     }
 
     fn line(&mut self, record: &ConnectionRecord) -> Bytes {

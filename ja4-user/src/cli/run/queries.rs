@@ -23,6 +23,9 @@ use crate::runtime::message::EngineMessage;
 /// Connections of a time range that are read from the database, the latest ones.
 const MAX_STORED: u64 = 10_000;
 
+/// Connections that the sensor knows of a time range, in the order of the request.
+const MAX_LIVE: usize = 4096;
+
 /// Time limit of a query of the database.
 const DATABASE_TIME: Duration = Duration::from_secs(10);
 
@@ -100,12 +103,12 @@ impl Views {
         let stats = replied.blocking_recv().map_err(|_| ViewError::Ended)?.stats;
         let mut row = b"{\"stats\":".to_vec();
         group_json(&stats, &mut row);
-        let QueryAnswer { rows, .. } = self.engine(EngineQuery::Summary)?;
+        let QueryAnswer { rows, is_partial, .. } = self.engine(EngineQuery::Summary)?;
         for members in rows.iter().filter_map(|row| row.strip_prefix(b"{")) {
             row.push(b',');
             row.extend_from_slice(members);
         }
-        Ok(QueryAnswer { rows: vec![row.into()], matched: 1, is_partial: false })
+        Ok(QueryAnswer { rows: vec![row.into()], matched: 1, is_partial })
     }
 
     fn database(&self) -> Result<DatabaseReader, ViewError> {
@@ -120,7 +123,7 @@ impl Views {
         (since, until): (Option<Time>, Option<Time>),
         selection: &RowSelection<ConnectionSort>,
     ) -> Result<QueryAnswer, ViewError> {
-        let all = RowSelection { skip: 0, most: usize::MAX, ..selection.clone() };
+        let all = RowSelection { skip: 0, most: MAX_LIVE, ..selection.clone() };
         let live = self.engine(EngineQuery::Connections(ConnectionSelection { rows: all, with_ended: true }))?;
         let (mut keys, mut rows) = (HashSet::new(), Vec::new());
         for row in live.rows.iter().filter_map(|row| serde_json::from_slice::<Value>(row).ok()) {
@@ -143,7 +146,7 @@ impl Views {
             }
             ControlFlow::Continue(())
         });
-        let is_partial = outcome.map_err(refused)?.more || live.is_partial;
+        let is_partial = outcome.map_err(refused)?.more || live.is_partial || live.matched > live.rows.len();
         let matched = rows.len();
         let rows = rows.into_iter().map(|row| (sort_key(selection.sort, &row), row)).collect();
         Ok(QueryAnswer { rows: selection.cut(rows).map(|row| row.to_string().into()).collect(), matched, is_partial })

@@ -1,4 +1,4 @@
-//! DisplayParser of filter expressions.
+//! Parser of filter expressions.
 //!
 //! ```text
 //! any  = all { "or" all }
@@ -14,7 +14,7 @@ use super::term::DisplayTerm;
 /// Deepest nesting of parentheses and `not`.
 const MAX_DEPTH: usize = 64;
 
-/// A parser, at a token.
+/// A parser.
 pub(super) struct DisplayParser<'a> {
     /// Tokens that were not read, the next one last: position and text.
     tokens: Vec<(usize, &'a str)>,

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use nix::unistd::Gid;
 
 use self::listen::accept;
-pub(crate) use self::reader::AttachedReader;
+pub(crate) use self::reader::{ACCEPTED, AttachedReader};
 pub use self::registry::AttachStats;
 use self::registry::ReaderRegistry;
 pub use self::settings::AttachSettings;

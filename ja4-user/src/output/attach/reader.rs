@@ -24,6 +24,9 @@ const QUEUE_BYTES: usize = 1 << 20;
 /// Interval at which the thread checks whether the reader has closed the socket or the server stops.
 const STOP_CHECK: Duration = Duration::from_millis(200);
 
+/// Precedes the events that a reader has asked for.
+pub(crate) const ACCEPTED: &[u8] = b"{\"event_type\":\"accepted\"}\n";
+
 /// Bytes of a request.
 const MAX_REQUEST: usize = 4096;
 
@@ -132,8 +135,11 @@ pub(super) fn serve(
                 connection.serve_view(&view, reader, views, lost_snapshots)
             }
             ReaderRequest::Events(stream) => {
-                // The header precedes the lines of any thread.
-                let mut header = Vec::new();
+                // What was enqueued before it asked is not for it. The header precedes the lines of any thread.
+                for QueuedLines { lines, .. } in connection.queue.try_iter() {
+                    reader.waiting.fetch_sub(lines.len(), Ordering::AcqRel);
+                }
+                let mut header = ACCEPTED.to_vec();
                 Formatter::new(stream.format, Arc::default()).header(&mut header);
                 if connection.write(&header, reader).is_err() {
                     break;
