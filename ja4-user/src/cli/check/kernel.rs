@@ -93,6 +93,9 @@ fn tcx(release: &KernelRelease) -> Finding {
 fn jit() -> Finding {
     let path = "/proc/sys/net/core/bpf_jit_enable";
     match read(path).as_deref() {
+        None if !fs::exists(path).unwrap_or(true) => {
+            Finding::unknown("kernel.jit", format!("{path} exists in the initial network namespace only"))
+        }
         Some("0") => Finding::warning(
             "kernel.jit",
             "the BPF JIT compiler is off: programs take several times the CPU time",
