@@ -318,7 +318,7 @@ impl StoredConnection {
     }
 
     /// A connection for tests, with these texts.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "top"))]
     pub(crate) fn example(flow: FlowIdentity, start: Time, texts: &[(Field, &str)]) -> Self {
         let values = texts.iter().map(|(field, text)| (*field, StoredValue::Text((*text).to_owned())));
         let values = StoredValues(values.collect());
