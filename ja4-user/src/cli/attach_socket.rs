@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use nix::unistd::Group;
 
 use super::failure::Failure;
@@ -21,11 +21,18 @@ const SEVERAL: &str = "default";
 /// How to start a sensor, for the error that there is none.
 const START_ONE: &str = "start one with `sudo ja4sensor run -i eth0`, or let `sudo ja4sensor top -i eth0` start one";
 
+/// The socket of a live sensor, if it serves one, and what is logged of it once the sensor runs.
+#[derive(Debug, Default)]
+pub(super) struct OwnSocket {
+    pub(super) server: Option<AttachServer>,
+    pub(super) report: Option<String>,
+}
+
 /// Serves the socket of a live sensor. Without a configured path, the sensor also runs without a socket.
-pub(super) fn serve(config: &Config) -> Result<Option<AttachServer>, Failure> {
+pub(super) fn serve(config: &Config) -> Result<OwnSocket, Failure> {
     let settings = &config.attach;
     if !settings.enabled {
-        return Ok(None);
+        return Ok(OwnSocket::default());
     }
     let group = settings.group.as_deref().map(|name| match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid),
@@ -33,25 +40,23 @@ pub(super) fn serve(config: &Config) -> Result<Option<AttachServer>, Failure> {
     });
     let group = group.transpose()?;
     if let Some(path) = &settings.socket {
-        return AttachServer::start(path, group).map(Some).map_err(Failure::run);
+        let server = AttachServer::start(path, group).map_err(Failure::run)?;
+        return Ok(OwnSocket { server: Some(server), report: None });
     }
     let folder = folder();
     let path = folder.join(format!("{}.sock", name(config)));
-    let served =
-        create(&folder).map_err(|error| format!("cannot create {}: {error}", folder.display())).and_then(|()| {
-            AttachServer::start(&path, group)
-                .map_err(|error| anyhow!(error).chain().map(ToString::to_string).collect::<Vec<_>>().join(": "))
-        });
-    match served {
+    let served = create(&folder)
+        .with_context(|| format!("cannot create {}", folder.display()))
+        .and_then(|()| Ok(AttachServer::start(&path, group)?));
+    Ok(match served {
         Ok(server) => {
-            tracing::info!("attach: serving on {}", path.display());
-            Ok(Some(server))
+            OwnSocket { server: Some(server), report: Some(format!("attach: serving on {}", path.display())) }
         }
-        Err(reason) => {
-            tracing::info!("no attach socket: {reason}; name one with --attach or attach.socket");
-            Ok(None)
+        Err(error) => {
+            let report = format!("no attach socket: {error:#}; name one with --attach or attach.socket");
+            OwnSocket { server: None, report: Some(report) }
         }
-    }
+    })
 }
 
 /// The folder of the default socket.

@@ -7,7 +7,7 @@ use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::cli::attach_socket;
+use crate::cli::attach_socket::{self, OwnSocket};
 use crate::cli::delivery_log::{self, DeliveryLog};
 use crate::cli::failure::Failure;
 use crate::config::{Config, LoadedFiles};
@@ -40,6 +40,7 @@ pub(super) struct Outputs {
     storage: Option<(WriterHandle, Writer)>,
     alerts: Option<Arc<AlertSinks>>,
     attach: Option<Arc<AttachServer>>,
+    attach_report: Option<String>,
     files: Arc<EventFiles>,
     log: Option<DeliveryLog>,
 }
@@ -120,10 +121,13 @@ pub(super) fn start(
         engine_outputs = engine_outputs.with_alerts(Arc::clone(&sinks));
         outputs.alerts = Some(sinks);
     }
-    if !is_replay && let Some(server) = attach_socket::serve(config)? {
-        let server = Arc::new(server);
-        engine_outputs = engine_outputs.with_attach(Arc::clone(&server));
-        outputs.attach = Some(server);
+    if !is_replay {
+        let OwnSocket { server, report } = attach_socket::serve(config)?;
+        outputs.attach = server.map(Arc::new);
+        outputs.attach_report = report;
+        if let Some(server) = &outputs.attach {
+            engine_outputs = engine_outputs.with_attach(Arc::clone(server));
+        }
     }
     let files = EventFiles::start(&config.output.files, context, shutdown.deadline());
     outputs.files = Arc::new(files.map_err(Failure::run)?);
@@ -196,6 +200,11 @@ impl Outputs {
         }
     }
 
+    /// Logs where readers attach, or why they cannot.
+    pub(super) fn log_attach(&self) {
+        self.attach_report.iter().for_each(|report| tracing::info!("{report}"));
+    }
+
     /// Whether an output other than standard output needs the results.
     pub(super) fn need_results(&self) -> bool {
         self.storage.is_some() || self.alerts.is_some() || self.files.len() > 0
@@ -224,7 +233,7 @@ impl Outputs {
     /// Ends all outputs after the engine has ended. `stats` are stored as the last counters of the run; the counters of the
     /// outputs are added to them. Returns a description of the rows that the database lost.
     pub(super) fn finish(self, context: &EncodeContext, at: Time, stats: &mut CounterGroup) -> Option<String> {
-        let Self { storage, alerts, attach, files, log } = self;
+        let Self { storage, alerts, attach, files, log, .. } = self;
         describe_files(&files, stats);
         // Attached readers, sinks and database finish concurrently.
         if let Some(attach) = &attach {

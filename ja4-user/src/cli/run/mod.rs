@@ -68,6 +68,7 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
     let parts = (pipeline_parts, control.clone(), requests);
     let mut sensor = setup.start(kernel, (filter_config, overload), &watch, context, parts, shutdown)?;
     interfaces::log(&attached);
+    sensor.outputs.log_attach();
     if let Some(server) = server {
         server.listens_on().for_each(|place| tracing::info!("http: serving on {place}"));
         sensor.web = Some(HttpTask::start(server, queries::api_client(sensor.engine.clone()), control));
