@@ -33,7 +33,10 @@ pub fn run(
     let (mut ticked, mut persisted) = (Instant::now(), Instant::now());
     loop {
         match queue.recv_timeout(TICK.saturating_sub(ticked.elapsed())) {
-            Ok(EngineMessage::Reload(content)) => engine.reload(*content),
+            Ok(EngineMessage::Reload(content, applied)) => {
+                engine.reload(*content);
+                let _waits = applied.try_send(());
+            }
             Ok(EngineMessage::Query(query, reply)) => {
                 // The client may have disconnected.
                 let _received = reply.send(answer(engine, workers, shards, query));

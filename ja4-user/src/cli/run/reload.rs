@@ -56,7 +56,7 @@ impl Reloader {
     }
 
     /// Opens the event files again. Reads the configuration and all files, and applies them if there is no error; else
-    /// nothing else changes. Logs the outcome to standard error. Reads files, and may wait for room in the engine's queue.
+    /// nothing else changes. Logs the outcome to standard error. Reads files, and waits for the engine.
     pub(super) fn run(&self, engine: &Sender<EngineMessage>) {
         self.files.reopen();
         let opened = match self.run.open() {
@@ -72,7 +72,10 @@ impl Reloader {
         {
             return tracing::error!("{error}; configuration not reloaded");
         }
-        if engine.send(EngineMessage::Reload(Box::new(opened.loaded.content))).is_ok() {
+        let (applied, is_applied) = bounded(1);
+        let sent = engine.send(EngineMessage::Reload(Box::new(opened.loaded.content), applied));
+        // Fails if the engine has ended.
+        if sent.is_ok() && is_applied.recv().is_ok() {
             tracing::info!("configuration reloaded");
         }
     }
