@@ -261,6 +261,13 @@ fn run_without(capabilities: &str, arguments: &str) -> Outcome {
     Outcome::new(process::run(command, &[], process::LIMIT))
 }
 
+/// Writes a configuration without HTTP, since `check` would also report a port that the sensor of another test holds.
+fn without_http(folder: &Path) -> String {
+    let file = folder.join("without_http.toml");
+    fs::write(&file, "[http]\nlisten = \"off\"\n").unwrap();
+    file.display().to_string()
+}
+
 #[test]
 fn a_missing_capability_is_named_before_anything_starts() {
     if !require_root() || !require_tools(&["capsh"]) {
@@ -270,13 +277,14 @@ fn a_missing_capability_is_named_before_anything_starts() {
     let folder = TempDir::new().unwrap();
     let database = folder.path().join("history.db");
     let run = format!("run -i lo --db {}", database.display());
+    let check = format!("check -i lo --config {}", without_http(folder.path()));
     for (dropped, missing) in [
         ("cap_bpf,cap_sys_admin", &["CAP_BPF"][..]),
         ("cap_perfmon,cap_sys_admin", &["CAP_PERFMON"]),
         ("cap_net_admin", &["CAP_NET_ADMIN"]),
         ("cap_bpf,cap_perfmon,cap_sys_admin,cap_net_admin", &NAMES),
     ] {
-        for arguments in [&*run, "check -i lo"] {
+        for arguments in [&run, &check] {
             let outcome = run_without(dropped, arguments)
                 .status(PRIVILEGE)
                 .stderr_has("setcap")
@@ -302,7 +310,9 @@ fn root_of_a_user_namespace_lacks_the_capabilities() {
     if !require_root() || !require_tools(&["unshare"]) {
         return;
     }
-    for arguments in [["run", "-i", "lo"], ["check", "-i", "lo"]] {
+    let folder = TempDir::new().unwrap();
+    let config = without_http(folder.path());
+    for arguments in [["run", "-i", "lo", "--config", &config], ["check", "-i", "lo", "--config", &config]] {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--"]).arg(Sensor::new().binary()).args(arguments);
         let outcome = Outcome::new(process::run(command, &[], process::LIMIT)).status(PRIVILEGE);
