@@ -10,6 +10,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::output::alert::{AlertSinks, SinkStats};
 use crate::output::files::{EventFileStats, EventFiles};
+use crate::output::packet_file::{PacketFile, PacketFileStats};
 use crate::output::storage::WriterHandle;
 use crate::units::Counted;
 
@@ -70,6 +71,13 @@ impl From<&EventFileStats> for DeliveryStatus {
     }
 }
 
+impl From<&PacketFileStats> for DeliveryStatus {
+    fn from(file: &PacketFileStats) -> Self {
+        let name = format!("packet file {}", file.path);
+        Self { name, unit: "packet", lost: file.lost(), error: file.last_error.clone() }
+    }
+}
+
 impl DeliveryStates {
     /// Lines about changes since the last call.
     fn changes(&mut self, deliveries: impl IntoIterator<Item = DeliveryStatus>, now: Instant) -> Vec<String> {
@@ -119,6 +127,13 @@ pub(super) fn file_loss(file: &EventFileStats) -> Option<String> {
     (file.lost() > 0).then(|| format!("event file {} lost {lost}{error}", file.path))
 }
 
+/// A line about the packets that are missing in the packet file at its end, if any.
+pub(super) fn packet_file_loss(file: &PacketFileStats) -> Option<String> {
+    let error = file.last_error.as_ref().map(|error| format!("; last error: {error}")).unwrap_or_default();
+    let lost = Counted(file.lost(), "packet");
+    (file.lost() > 0).then(|| format!("packet file {} lost {lost}{error}", file.path))
+}
+
 impl DeliveryLog {
     /// Starts the thread.
     ///
@@ -127,6 +142,7 @@ impl DeliveryLog {
     pub(super) fn start(
         alerts: Option<Arc<AlertSinks>>,
         files: Arc<EventFiles>,
+        packet_file: Option<Arc<PacketFile>>,
         storage: Option<WriterHandle>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Mutex::new(DeliveryStates::default()));
@@ -137,9 +153,14 @@ impl DeliveryLog {
             while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 let sinks = alerts.as_ref().map(|alerts| alerts.stats()).unwrap_or_default();
                 let files = files.stats();
+                let packet_file = packet_file.as_ref().map(|file| file.stats());
                 log(&changes(
                     &states,
-                    sinks.iter().map(DeliveryStatus::from).chain(files.iter().map(DeliveryStatus::from)),
+                    sinks
+                        .iter()
+                        .map(DeliveryStatus::from)
+                        .chain(files.iter().map(DeliveryStatus::from))
+                        .chain(packet_file.iter().map(DeliveryStatus::from)),
                 ));
                 if let Some(status) =
                     storage.as_ref().map(WriterHandle::status).filter(|now| now.file_replaced > replaced)

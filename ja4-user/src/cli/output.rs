@@ -8,6 +8,7 @@ use clap::Args;
 use crate::encode::{Filter, Format, LineUnit};
 use crate::output::OutputSettings;
 use crate::output::files::EventFileSettings;
+use crate::output::packet_file::WrittenPackets;
 
 /// Options of the output.
 #[derive(Debug, Args)]
@@ -33,6 +34,15 @@ pub(super) struct OutputFlags {
     #[arg(long)]
     raw: bool,
 
+    /// pcapng file of the selected packets: handshakes and the like, not bulk data. It is closed at 1 GiB, and an older file is
+    /// renamed
+    #[arg(short, long, value_name = "FILE")]
+    write_pcap: Option<PathBuf>,
+
+    /// Packets that --write-pcap writes [default: selected]
+    #[arg(long, value_enum, value_name = "PACKETS")]
+    pcap_packets: Option<WrittenPackets>,
+
     /// SSH packets per ja4ssh fingerprint [default: 200]
     #[arg(long, value_name = "PACKETS")]
     ssh_window: Option<NonZeroU16>,
@@ -53,6 +63,10 @@ impl OutputFlags {
         if self.sensor.is_some() {
             to.sensor.clone_from(&self.sensor);
         }
+        if self.write_pcap.is_some() {
+            to.pcap.path.clone_from(&self.write_pcap);
+        }
+        to.pcap.packets = self.pcap_packets.unwrap_or(to.pcap.packets);
         if !self.output.is_empty() {
             let (stdout, files): (Vec<_>, Vec<_>) = self.output.iter().partition(|path| path.as_os_str() == "-");
             let file = |path: &PathBuf| EventFileSettings {

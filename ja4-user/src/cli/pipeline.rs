@@ -19,13 +19,14 @@ use crate::model::{CounterGroup, CounterSet, Time};
 use crate::output::alert::{AlertSinks, SinkStats};
 use crate::output::attach::{AttachServer, ViewSource};
 use crate::output::files::EventFiles;
+use crate::output::packet_file::PacketFile;
 use crate::output::storage::{
     DatabaseReader, RunEnd, SavedStateLimits, SensorRun, WriteOp, Writer, WriterHandle, WriterStatus,
 };
 use crate::runtime::drops::add_drops;
 use crate::runtime::engine::outputs::EngineOutputs;
 use crate::runtime::engine::{self, Engine, SavedState};
-use crate::runtime::sensor_stats::{ATTACH, FILES, SINKS, STORAGE};
+use crate::runtime::sensor_stats::{ATTACH, FILES, PACKET_FILE, SINKS, STORAGE};
 use crate::system::clock::wall_clock;
 use crate::system::shutdown::ShutdownDeadline;
 use crate::system::shutdown_watch::Shutdown;
@@ -42,6 +43,7 @@ pub(super) struct Outputs {
     attach: Option<Arc<AttachServer>>,
     attach_report: Option<String>,
     files: Arc<EventFiles>,
+    packet_file: Option<Arc<PacketFile>>,
     log: Option<DeliveryLog>,
 }
 
@@ -132,8 +134,11 @@ pub(super) fn start(
     let files = EventFiles::start(&config.output.files, context, shutdown.deadline());
     outputs.files = Arc::new(files.map_err(Failure::run)?);
     engine_outputs = engine_outputs.with_files(Arc::clone(&outputs.files));
+    let packet_file = PacketFile::start(&config.output.pcap, &context.interfaces, shutdown.deadline());
+    outputs.packet_file = packet_file.map_err(Failure::run)?.map(Arc::new);
     let storage = outputs.storage.as_ref().map(|(handle, _)| handle.clone());
-    let log = DeliveryLog::start(outputs.alerts.clone(), Arc::clone(&outputs.files), storage);
+    let log =
+        DeliveryLog::start(outputs.alerts.clone(), Arc::clone(&outputs.files), outputs.packet_file.clone(), storage);
     outputs.log = Some(log.map_err(Failure::run)?);
     let remote = &config.lookup.remote;
     let remote = remote.enabled.then(|| Remote::start(remote.clone())).transpose().map_err(Failure::usage)?;
@@ -193,6 +198,11 @@ impl Outputs {
         &self.files
     }
 
+    /// The packet file, if any.
+    pub(super) const fn packet_file(&self) -> Option<&Arc<PacketFile>> {
+        self.packet_file.as_ref()
+    }
+
     /// Lets attached readers, if there may be any, ask for views.
     pub(super) fn serve_views(&self, source: impl FnOnce() -> ViewSource) {
         if let Some(attach) = &self.attach {
@@ -207,7 +217,7 @@ impl Outputs {
 
     /// Whether an output other than standard output needs the results.
     pub(super) fn need_results(&self) -> bool {
-        self.storage.is_some() || self.alerts.is_some() || self.files.len() > 0
+        self.storage.is_some() || self.alerts.is_some() || self.files.len() > 0 || self.packet_file.is_some()
     }
 
     /// The status of the database writer, if any.
@@ -224,6 +234,9 @@ impl Outputs {
             describe_sinks(&alerts.stats(), to);
         }
         describe_files(&self.files, to);
+        if let Some(file) = &self.packet_file {
+            file.stats().write_group(PACKET_FILE, to);
+        }
         if let Some(attach) = &self.attach {
             attach.stats().write_group(ATTACH, to);
         }
@@ -233,7 +246,7 @@ impl Outputs {
     /// Ends all outputs after the engine has ended. `stats` are stored as the last counters of the run; the counters of the
     /// outputs are added to them. Returns a description of the rows that the database lost.
     pub(super) fn finish(self, context: &EncodeContext, at: Time, stats: &mut CounterGroup) -> Option<String> {
-        let Self { storage, alerts, attach, files, log, .. } = self;
+        let Self { storage, alerts, attach, files, packet_file, log, .. } = self;
         describe_files(&files, stats);
         // Attached readers, sinks and database finish concurrently.
         if let Some(attach) = &attach {
@@ -245,6 +258,14 @@ impl Outputs {
             describe_sinks(&last, stats);
             if let Some(log) = log {
                 log.finish(&last);
+            }
+        }
+        if let Some(file) = packet_file {
+            file.finish();
+            let last = file.stats();
+            last.write_group(PACKET_FILE, stats);
+            if let Some(loss) = delivery_log::packet_file_loss(&last) {
+                tracing::error!("{loss}");
             }
         }
         let mut lost = None;

@@ -102,6 +102,7 @@ impl ReplayCommand {
             continue_without_output: false,
             stop: StopFlag::default(),
             max_packets: self.count.map_or(u64::MAX, NonZeroU64::get),
+            packet_file: None,
         };
         let bar = Bar::default();
         let mut failures = Vec::new();
@@ -130,6 +131,7 @@ impl ReplayCommand {
         };
         let pipeline_parts = pipeline::start(&config, loaded, &options.context, mode)?;
         options.continue_without_output = pipeline_parts.1.need_results();
+        options.packet_file = pipeline_parts.1.packet_file().cloned();
         let out = ReplayOutput::start(&shutdown).map_err(Failure::run)?;
         let on_progress = Box::new(|_, progress: ReadProgress| show(&mut lock(&bar), progress));
         let replayed = replay_to(files, &options, pipeline_parts, out, on_progress, shutdown.deadline());

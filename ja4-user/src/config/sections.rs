@@ -72,8 +72,16 @@ impl Config {
         let LookupSettings { databases, known_bad, known_bad_extra, .. } = &mut self.lookup;
         let HttpSettings { token_file, socket, .. } = &mut self.http;
         let lists = [databases, known_bad_extra, &mut self.rules.files, &mut self.allowlist.files];
-        let one =
-            [known_bad, &mut self.storage.path, &mut self.attach.socket, token_file, socket].into_iter().flatten();
+        let one = [
+            known_bad,
+            &mut self.storage.path,
+            &mut self.attach.socket,
+            token_file,
+            socket,
+            &mut self.output.pcap.path,
+        ]
+        .into_iter()
+        .flatten();
         let sinks = self.alerts.sink.iter_mut().flat_map(|sink| sink.paths_mut());
         let files = self.output.files.iter_mut().filter_map(|file| file.path.as_mut());
         for path in one.chain(sinks).chain(files).chain(lists.into_iter().flatten()) {

@@ -36,7 +36,8 @@ pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnosti
     let storage = storage.and_then(|path| file_error(path).or_else(|| database_error(path)));
     let socket = config.attach.socket.as_deref();
     let socket = socket.and_then(|path| file_error(path).or_else(|| socket_error(path)));
-    for (key, message) in [("storage.path", storage), ("attach.socket", socket)] {
+    let packets = config.output.pcap.path.as_deref().and_then(file_error);
+    for (key, message) in [("storage.path", storage), ("attach.socket", socket), ("output.pcap.path", packets)] {
         if let Some(message) = message {
             errors.push(positions.diagnostic(key, format!("{key}: {message}")));
         }

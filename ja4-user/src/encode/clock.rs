@@ -73,6 +73,15 @@ impl Clock {
     }
 }
 
+/// Returns `20261123T070000Z`, UTC, for the name of a file.
+pub(crate) fn file_stamp(at: Time) -> String {
+    let mut text = Vec::new();
+    date_time((at.0 / SECOND) as i64, &mut text);
+    text.retain(|byte| !matches!(byte, b'-' | b':'));
+    text.push(b'Z');
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// Appends `2026-11-23T07:00:00`, UTC, of a time in seconds since the Unix epoch.
 ///
 /// A year outside of 0 to 9999, which no certificate can state (RFC 5280 section 4.1.2.5), prints as

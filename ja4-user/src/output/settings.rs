@@ -9,6 +9,7 @@ use crate::document::{documented_type, settings};
 use crate::encode::{EncodeContext, Filter, Format, LineUnit};
 use crate::enrich::ssh_session::DEFAULT_WINDOW;
 use crate::output::files::EventFileSettings;
+use crate::output::packet_file::PacketFileSettings;
 use crate::units::HumanDuration;
 
 settings! {
@@ -33,6 +34,8 @@ settings! {
         pub stats_interval: HumanDuration = HumanDuration::seconds(60);
         /// One `[[output.files]]` per file or socket that events are written to, besides standard output.
         pub files: Vec<EventFileSettings> = Vec::new();
+        /// `[output.pcap]`: a file of packets.
+        pub pcap: PacketFileSettings = PacketFileSettings::default();
     }
 }
 

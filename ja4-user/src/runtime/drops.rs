@@ -15,6 +15,8 @@ counter_set! {
         counter rows in STAGES,
         /// Alerts lost.
         counter alerts in STAGES,
+        /// Packets that are missing in the packet file.
+        counter pcap in STAGES,
     }
 }
 
@@ -22,7 +24,7 @@ counter_set! {
 const STAGES: LabelledMetric = LabelledMetric {
     label: "stage",
     metric: "drops",
-    help: "All losses, each once, by what was lost: packets, lines, rows of the database, or alerts.",
+    help: "All losses, each once, by what was lost: packets, lines, rows of the database, alerts, or packets of the packet file (pcap).",
 };
 
 /// Key of [`DropStats`] in the `stats` event, and of their sum.
@@ -41,17 +43,18 @@ const LINES: &[&[&str]] = &[
 ];
 const ROWS: &[&[&str]] = &[&["storage", "rows_lost"], &["storage", "rows_dropped"]];
 const ALERTS: &[&[&str]] = &[&["sinks", "*", "failed"], &["sinks", "*", "queue_full"], &["sinks", "*", "abandoned"]];
+const PCAP: &[&[&str]] = &[&["pcap", "failed"], &["pcap", "queue_full"]];
 
 /// The counters of losses by what was lost, under the names of [`DropStats`].
-pub(crate) const STAGES_AND_PATHS: [(&str, &[&[&str]]); 4] =
-    [("packets", PACKETS), ("lines", LINES), ("rows", ROWS), ("alerts", ALERTS)];
+pub(crate) const STAGES_AND_PATHS: [(&str, &[&[&str]]); 5] =
+    [("packets", PACKETS), ("lines", LINES), ("rows", ROWS), ("alerts", ALERTS), ("pcap", PCAP)];
 
 /// Adds the losses to the numbers of a run.
 pub(crate) fn add_drops(stats: &mut CounterGroup) {
     let sums = STAGES_AND_PATHS.map(|(_, paths)| paths.iter().map(|path| sum_of(stats, path)).sum());
-    let [packets, lines, rows, alerts] = sums;
-    DropStats { packets, lines, rows, alerts }.write_group(DROPS, stats);
-    stats.count(TOTAL, packets + lines + rows + alerts);
+    let [packets, lines, rows, alerts, pcap] = sums;
+    DropStats { packets, lines, rows, alerts, pcap }.write_group(DROPS, stats);
+    stats.count(TOTAL, sums.iter().sum());
 }
 
 /// Declares what [`add_drops`] adds.
@@ -81,7 +84,7 @@ mod tests {
     #[test]
     fn each_loss_is_a_declared_counter() {
         let declared: Vec<String> = declarations().into_iter().map(|counter| counter.path).collect();
-        for path in [PACKETS, LINES, ROWS, ALERTS].concat() {
+        for path in [PACKETS, LINES, ROWS, ALERTS, PCAP].concat() {
             let fits = |declared: &&String| {
                 let segments: Vec<&str> = declared.split('/').collect();
                 let is_one = |(segment, key): (&&str, &&str)| {

@@ -1,6 +1,7 @@
 //! What takes the events of the lanes of one thread of a replay.
 
 use crate::model::{EventHandler, Time};
+use crate::output::packet_file::PacketRecorder;
 use crate::runtime::lane_events::LineKey;
 
 /// Takes the events of the lanes of one thread.
@@ -15,6 +16,9 @@ pub(super) trait LaneOutput {
 
     /// Returns what takes the next events of a lane.
     fn events(&mut self, lane: usize) -> Self::Events<'_>;
+
+    /// Returns what takes the selected packets, if there is a packet file.
+    fn packets(&mut self) -> Option<&mut PacketRecorder>;
 
     /// Assigns a key to all events since the last call.
     fn mark(&mut self, key: LineKey);

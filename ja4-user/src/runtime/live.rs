@@ -22,6 +22,7 @@ use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
 use crate::detect::detectors::ActiveContent;
 use crate::model::{AddCounters, ConnectionRecord, EndReason, EventContext, EventHandler, FingerprintEvent, Time};
 use crate::output::line_queue::LineQueue;
+use crate::output::packet_file::PacketRecorder;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::packet::{Packet, vlan_tags};
 use crate::runtime::captured_interfaces::InterfaceLookup;
@@ -107,6 +108,8 @@ pub struct LiveShard {
     pub worker: Arc<Mutex<EngineWorker>>,
     /// Queue of standard output.
     pub lines: LineQueue,
+    /// The packet file, if any.
+    pub packets: Option<PacketRecorder>,
     /// State shared with the control plane.
     pub shared: Arc<RunState>,
     /// Counters, reported to the control plane.
@@ -128,6 +131,7 @@ impl LiveShard {
             engine,
             worker,
             lines,
+            packets,
             shared,
             status,
             ..
@@ -146,8 +150,15 @@ impl LiveShard {
         };
         let handed_off = self.handed_off;
         let seed = self.filter_config.seed;
-        let mut sink =
-            ShardOutput { engine: &engine, worker: &worker, held: None, finished: Finished::default(), lines, seed };
+        let mut sink = ShardOutput {
+            engine: &engine,
+            worker: &worker,
+            held: None,
+            finished: Finished::default(),
+            lines,
+            packets,
+            seed,
+        };
         let mut env = ShardEnv { flows: &mut lookup, buffers: &mut buffers, events: &mut sink };
         let mut bad_version = 0;
         let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
@@ -180,6 +191,7 @@ impl LiveShard {
                             interface: interfaces.name_index(header.ifindex),
                             number: None,
                         };
+                        env.events.record(&packet);
                         if header.class >= RecordClass::Fragment as u8 {
                             encapsulated.packet(&packet, &mut core, &mut env);
                         } else {
@@ -401,6 +413,7 @@ struct ShardOutput<'a> {
     held: Option<(MutexGuard<'a, EngineWorker>, RwLockReadGuard<'a, Arc<ActiveContent>>)>,
     finished: Finished,
     lines: LineQueue,
+    packets: Option<PacketRecorder>,
     /// Seed of the flow hash.
     seed: [u64; 2],
 }
@@ -409,6 +422,13 @@ impl ShardOutput<'_> {
     /// Allows queries, reloads and statistics. Called between drains of the ring.
     fn release(&mut self) {
         self.held = None;
+    }
+
+    /// Takes a packet for the packet file.
+    fn record(&mut self, packet: &Packet<'_>) {
+        if let Some(packets) = &mut self.packets {
+            packets.packet(packet);
+        }
     }
 
     /// Returns what takes an event.
@@ -460,11 +480,17 @@ impl ShardOutput<'_> {
     /// Sends the last lines. They wait for room until the shutdown's deadline.
     fn finish(&mut self, core: &mut Core) {
         self.flush(core);
+        if let Some(packets) = &mut self.packets {
+            packets.finish(&self.finished.alerts);
+        }
         self.engine.deliver_last(&mut self.finished);
         self.lines.send_waiting(ShutdownPhase::Output, &mut self.finished.text);
     }
 
     fn deliver(&mut self) {
+        if let Some(packets) = &mut self.packets {
+            packets.flush(&self.finished.alerts);
+        }
         self.engine.deliver(&mut self.finished);
         self.lines.send(&mut self.finished.text);
     }
@@ -473,6 +499,9 @@ impl ShardOutput<'_> {
     /// needs the rest of the shutdown to store its state.
     fn deliver_last(&mut self) -> bool {
         self.release();
+        if let Some(packets) = &mut self.packets {
+            packets.flush(&self.finished.alerts);
+        }
         self.engine.deliver_last(&mut self.finished);
         self.lines.send_waiting(ShutdownPhase::Output, &mut self.finished.text);
         let phase = if self.engine.stores() { ShutdownPhase::Sinks } else { ShutdownPhase::Output };

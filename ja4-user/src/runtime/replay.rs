@@ -15,6 +15,7 @@ use ja4_common::tunnel::TunnelPorts;
 use crate::capture::{CaptureError, CaptureFile, FrameRef, StopFlag};
 use crate::encode::EncodeContext;
 use crate::model::{AddCounters, Time};
+use crate::output::packet_file::PacketFile;
 use crate::runtime::batches::{Batches, DealtBatch, OnProgress, ReadSummary, captured};
 use crate::runtime::connection_limit::{self, ConnectionLimit};
 use crate::runtime::engine::stats::EngineStats;
@@ -67,6 +68,8 @@ pub struct ReplayOptions {
     pub stop: StopFlag,
     /// Packets after which the replay ends.
     pub max_packets: u64,
+    /// The packet file, if any. Then there is one thread, so that its packets are in order.
+    pub packet_file: Option<Arc<PacketFile>>,
 }
 
 /// The outcome of a replay.
@@ -105,7 +108,8 @@ pub fn replay<W: Write + Send>(
     let ReplayOptions { tunnel_ports, capture_filter, .. } = *options;
     let filter_config = FilterConfig { tunnel_ports, capture_filter, ..FilterConfig::new(SEED) };
     // Rules about alerts are evaluated with those of the same connection: one event after another.
-    let threads = if engine.active().matcher.has_alert_rules() { 1 } else { options.threads.clamp(1, LANES as usize) };
+    let in_order = engine.active().matcher.has_alert_rules() || options.packet_file.is_some();
+    let threads = if in_order { 1 } else { options.threads.clamp(1, LANES as usize) };
     let mut header = Vec::new();
     engine.formatters().header(&mut header);
     out.write_all(&header)?;
@@ -114,7 +118,9 @@ pub fn replay<W: Write + Send>(
     let limit = ConnectionLimit::new(threads, LANES as usize, options.limits.connections.max(1));
     let worker = |thread: usize| ReplayWorker::new(thread, threads, options, &filter_config, &limit);
     let (shares, (mut out, mut write_error)) = if threads == 1 {
-        let output = SerialOutput::new(out, engine, engine.worker(LANES as usize), options.continue_without_output);
+        let packets = options.packet_file.as_ref().map(|file| file.recorder(1, SEED, true));
+        let worker_part = engine.worker(LANES as usize);
+        let output = SerialOutput::new(out, engine, worker_part, packets, options.continue_without_output);
         let (totals, output) = worker(0).run(&batches, output);
         let (engine, out, error) = output.into_parts();
         (vec![(totals, engine)], (out, error))
@@ -290,27 +296,32 @@ impl<'a> ReplayWorker<'a> {
         }
         match captured(&dealt.batch, frame) {
             None => self.not_network += 1,
-            Some(frame) => self.in_lane(lane, frame.number, output, |lane, filter_config, buffers, events| {
-                lane.frame(&frame, filter_config, buffers, events);
-            }),
+            Some(frame) => {
+                let selected = self.in_lane(lane, frame.number, output, |lane, filter_config, buffers, events| {
+                    lane.frame(&frame, filter_config, buffers, events)
+                });
+                if let (Some(header), Some(packets)) = (selected.flatten(), output.packets()) {
+                    packets.packet(&frame.packet(&header));
+                }
+            }
         }
     }
 
     /// Calls `act` with a lane, if this thread owns it.
-    fn in_lane<O: LaneOutput>(
+    fn in_lane<O: LaneOutput, R>(
         &mut self,
         lane: usize,
         number: u64,
         output: &mut O,
-        act: impl FnOnce(&mut Lane, &FilterConfig, &mut ShardBuffers, &mut O::Events<'_>),
-    ) {
+        act: impl FnOnce(&mut Lane, &FilterConfig, &mut ShardBuffers, &mut O::Events<'_>) -> R,
+    ) -> Option<R> {
         if lane % self.threads != self.thread {
-            return;
+            return None;
         }
-        if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
-            act(mine, self.filter_config, &mut self.buffers, &mut output.events(lane));
-            output.mark(LineKey { packet: number, cause: LineCause::Packet, lane: lane as u32 });
-        }
+        let mine = self.lanes.get_mut(lane / self.threads)?;
+        let result = act(mine, self.filter_config, &mut self.buffers, &mut output.events(lane));
+        output.mark(LineKey { packet: number, cause: LineCause::Packet, lane: lane as u32 });
+        Some(result)
     }
 
     /// Advances the clock. Every thread processes the time of every frame, so that all lanes tick before the same packet.

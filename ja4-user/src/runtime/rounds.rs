@@ -21,6 +21,7 @@ use crate::detect::builtin::BuiltinOutcome;
 use crate::detect::detectors::{ActiveContent, Evaluation, Signal};
 use crate::detect::first_seen::{FirstSeenFact, Sighting};
 use crate::model::{ConnectionRecord, Method, Time};
+use crate::output::packet_file::PacketRecorder;
 use crate::runtime::batches::Batches;
 use crate::runtime::deferred_events::{DeferredEvent, DeferredKind};
 use crate::runtime::deferring_events::DeferringEvents;
@@ -432,6 +433,11 @@ impl<W: Write> LaneOutput for RoundThread<'_, '_, W> {
     fn events(&mut self, lane: usize) -> DeferringEvents<'_> {
         let Self { worker, active, lanes, .. } = self;
         DeferringEvents { worker, scope: EventScope { active, lane }, lanes }
+    }
+
+    /// With a packet file, there is one thread.
+    fn packets(&mut self) -> Option<&mut PacketRecorder> {
+        None
     }
 
     fn mark(&mut self, key: LineKey) {

@@ -8,6 +8,7 @@ use crate::model::{CounterDeclaration, CounterDeclarations, CounterGroup, Counte
 use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
 use crate::output::files::EventFileStats;
+use crate::output::packet_file::PacketFileStats;
 use crate::output::storage::WriterStatus;
 use crate::runtime::drops::declare_drops;
 use crate::runtime::engine::stats::EngineStats;
@@ -22,6 +23,9 @@ pub(crate) const SINKS: &str = "sinks";
 
 /// Key of the counters of the event files.
 pub(crate) const FILES: &str = "files";
+
+/// Key of the counters of the packet file.
+pub(crate) const PACKET_FILE: &str = "pcap";
 
 /// Key of the counters of the attach socket.
 pub(crate) const ATTACH: &str = "attach";
@@ -98,6 +102,7 @@ pub fn declarations() -> Vec<CounterDeclaration> {
     all.group(STORAGE, WriterStatus::declare);
     all.group(SINKS, |to| to.group("{sink}", SinkStats::declare));
     all.group(FILES, |to| to.group("{path}", EventFileStats::declare));
+    all.group(PACKET_FILE, PacketFileStats::declare);
     all.group(ATTACH, AttachStats::declare);
     declare_drops(&mut all);
     all.into_vec()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::detect::detectors::ActiveContent;
 use crate::model::Time;
+use crate::output::packet_file::PacketRecorder;
 use crate::runtime::engine::worker::{EventScope, WorkerEvents, open_order};
 use crate::runtime::engine::{Engine, EngineWorker, Finished};
 use crate::runtime::lane_events::LineKey;
@@ -22,21 +23,36 @@ pub(super) struct SerialOutput<W> {
     active: Arc<ActiveContent>,
     worker: EngineWorker,
     finished: Finished,
+    packets: Option<PacketRecorder>,
     error: Option<io::Error>,
     /// The engine continues after a write error, because other outputs need the results.
     continue_without_output: bool,
 }
 
 impl<W: Write> SerialOutput<W> {
-    pub(super) fn new(out: W, engine: &Arc<Engine>, worker: EngineWorker, continue_without_output: bool) -> Self {
+    pub(super) fn new(
+        out: W,
+        engine: &Arc<Engine>,
+        worker: EngineWorker,
+        packets: Option<PacketRecorder>,
+        continue_without_output: bool,
+    ) -> Self {
         Self {
             out,
             engine: Arc::clone(engine),
             active: engine.active(),
             worker,
             finished: Finished::default(),
+            packets,
             error: None,
             continue_without_output,
+        }
+    }
+
+    /// Writes the packets of connections with a new alert.
+    fn flush_packets(&mut self) {
+        if let Some(packets) = &mut self.packets {
+            packets.flush(&self.finished.alerts);
         }
     }
 
@@ -67,6 +83,10 @@ impl<W: Write> LaneOutput for SerialOutput<W> {
         self.worker.events(&self.active, lane, &mut self.finished)
     }
 
+    fn packets(&mut self) -> Option<&mut PacketRecorder> {
+        self.packets.as_mut()
+    }
+
     fn mark(&mut self, _: LineKey) {
         if self.finished.text.len() >= CHUNK {
             self.write();
@@ -80,6 +100,7 @@ impl<W: Write> LaneOutput for SerialOutput<W> {
 
     fn end_batch(&mut self, number: u64, now: bool) -> bool {
         self.worker.read_wall();
+        self.flush_packets();
         self.engine.end_batch(&self.worker.stats().0, number, &mut self.finished);
         self.write();
         if now && self.error.is_none() {
@@ -96,6 +117,7 @@ impl<W: Write> LaneOutput for SerialOutput<W> {
             let scope = EventScope { active: &self.active, lane };
             self.worker.end_open(scope, &mut record, cause, &mut self.finished);
             if self.finished.text.len() >= CHUNK {
+                self.flush_packets();
                 self.engine.deliver(&mut self.finished);
                 self.write();
             }

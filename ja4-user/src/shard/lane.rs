@@ -47,6 +47,16 @@ impl CapturedFrame<'_> {
     pub(crate) fn info(&self) -> FrameInfo {
         FrameInfo { ifindex: self.interface << 16 ^ self.point, ..FrameInfo::default() }
     }
+
+    /// The packet of its record.
+    pub(crate) fn packet<'a>(&self, header: &'a RecordHeader) -> Packet<'a>
+    where
+        Self: 'a,
+    {
+        let bytes = self.slice.bytes.get(..header.captured as usize).unwrap_or_default();
+        let Self { start, interface, number, .. } = *self;
+        Packet { header, bytes, start, outer_vlan: None, interface, number: Some(number) }
+    }
 }
 
 /// Flows without a connection that a lane may always have.
@@ -79,20 +89,26 @@ impl Lane {
         }
     }
 
-    /// Filters a frame as the kernel would, and processes it if it is selected.
+    /// Filters a frame as the kernel would, and processes it if it is selected. Returns the header of its record then.
     pub fn frame(
         &mut self,
         frame: &CapturedFrame<'_>,
         config: &FilterConfig,
         buffers: &mut ShardBuffers,
         events: &mut impl EventHandler,
-    ) {
+    ) -> Option<RecordHeader> {
         self.flows.set_time(frame.time);
         let info = frame.info();
         self.counters.seen += 1;
         match select(&frame.slice, frame.start, || info, &mut self.flows, config, &mut self.scratch) {
-            Verdict::Unselected(reason) => return increment(&mut self.counters.unselected, reason as usize),
-            Verdict::Unparseable(reason) => return increment(&mut self.counters.unparseable, reason as usize),
+            Verdict::Unselected(reason) => {
+                increment(&mut self.counters.unselected, reason as usize);
+                return None;
+            }
+            Verdict::Unparseable(reason) => {
+                increment(&mut self.counters.unparseable, reason as usize);
+                return None;
+            }
             Verdict::Selected => {}
         }
         let selection = &self.scratch.selection;
@@ -100,9 +116,7 @@ impl Lane {
         let captured = frame.slice.bytes.len().min(selection.capture as usize);
         let header = RecordHeader::new(&info, selection, frame.time.0, captured as u32);
         increment(&mut self.counters.emitted, selection.class.into());
-        let bytes = frame.slice.bytes.get(..captured).unwrap_or_default();
-        let CapturedFrame { start, interface, number, .. } = *frame;
-        let packet = Packet { header: &header, bytes, start, outer_vlan: None, interface, number: Some(number) };
+        let packet = frame.packet(&header);
         if header.class >= RecordClass::Fragment as u8 {
             self.decapsulator.count_record();
         }
@@ -113,6 +127,7 @@ impl Lane {
         } else if header.class != RecordClass::Fragment as u8 {
             self.core.packet(&packet, env);
         }
+        Some(header)
     }
 
     /// Processes a reassembled datagram.

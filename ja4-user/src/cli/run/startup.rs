@@ -205,6 +205,7 @@ impl SensorSetup {
                 engine: Arc::clone(&engine),
                 worker,
                 lines: lines.clone(),
+                packets: outputs.packet_file().map(|file| file.recorder(shards as usize, filter_config.seed, false)),
                 shared: Arc::clone(&shared),
                 status,
             };

@@ -3,8 +3,8 @@
 //! Each has a queue and a thread, so that a full disk or a slow reader delays nothing else. Lines that it cannot write are
 //! dropped and counted; the next ones are tried again.
 
-mod counters;
 mod settings;
+mod stats;
 mod target;
 
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use std::{io, thread};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use self::counters::EventFileCounters;
-pub use self::counters::EventFileStats;
 pub use self::settings::{EventFileSettings, EventFileType};
+pub use self::stats::EventFileStats;
 use self::target::EventTarget;
 use crate::encode::{EncodeContext, Format, Formatter};
 use crate::output::append_file::AppendError;
+use crate::output::file_counters::FileCounters;
 use crate::output::line_queue::{LineQueue, count_lines};
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
@@ -35,13 +35,14 @@ pub struct EventFiles {
 /// An event file.
 #[derive(Debug)]
 struct EventFile {
+    path: String,
     format: Format,
     context: Arc<EncodeContext>,
     queue: LineQueue,
     /// The ends of the queue: an empty chunk ends the thread, and what waits at the end is counted.
     end: Sender<Bytes>,
     waiting: Receiver<Bytes>,
-    counters: Arc<EventFileCounters>,
+    counters: Arc<FileCounters>,
     reopen: Arc<AtomicBool>,
     /// Carries no messages; disconnected when the thread has ended.
     ended: Receiver<()>,
@@ -50,7 +51,7 @@ struct EventFile {
 /// The thread of an event file.
 struct EventFileWriter {
     target: EventTarget,
-    counters: Arc<EventFileCounters>,
+    counters: Arc<FileCounters>,
     reopen: Arc<AtomicBool>,
     _alive: Sender<()>,
 }
@@ -102,7 +103,7 @@ impl EventFiles {
 
     /// The counters.
     pub(crate) fn stats(&self) -> Vec<EventFileStats> {
-        self.files.iter().map(|file| file.counters.stats()).collect()
+        self.files.iter().map(EventFile::stats).collect()
     }
 
     /// Ends the threads once their queues are written, or when the last phase of the output is over. No lines are sent after
@@ -116,7 +117,7 @@ impl EventFiles {
             if !deadline.wait_closed(ShutdownPhase::LastLine, &file.ended) {
                 file.counters.abandon(file.waiting.try_iter().map(|chunk| count_lines(&chunk)).sum());
             }
-            file.counters.stats()
+            file.stats()
         };
         self.files.iter().map(finish).collect()
     }
@@ -129,7 +130,8 @@ impl EventFile {
         let context = Arc::new(EncodeContext { filter: types, by, ..context.clone() });
         let mut header = Vec::new();
         Formatter::new(format, Arc::clone(&context)).header(&mut header);
-        let counters = Arc::new(EventFileCounters::new(path.display().to_string()));
+        let counters = Arc::<FileCounters>::default();
+        let name = path.display().to_string();
         let mut target = EventTarget::new(path, filetype, header);
         target.open().map_err(|error| io::Error::new(error.source.kind(), text(&error)))?;
         let (sender, queue) = bounded(CHUNKS);
@@ -140,7 +142,11 @@ impl EventFile {
         let waiting = queue.clone();
         thread::Builder::new().name("event-file".to_owned()).spawn(move || writer.run(&queue))?;
         let queue = LineQueue::new(sender.clone(), counters.dropped(), deadline.clone());
-        Ok(Self { format, context, queue, end: sender, waiting, counters, reopen, ended })
+        Ok(Self { path: name, format, context, queue, end: sender, waiting, counters, reopen, ended })
+    }
+
+    fn stats(&self) -> EventFileStats {
+        EventFileStats::new(self.path.clone(), self.counters.counts())
     }
 }
 
