@@ -21,8 +21,10 @@ use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
-use ja4::wire::tls::{Carrier, ClientHello, HandshakeStatus, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello};
-use ja4::{Forms, Hashers, Input};
+use ja4::wire::tls::{
+    Carrier, ClientHello, HandshakeStatus, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello, is_grease,
+};
+use ja4::{Forms, Hashers, Input, Ja3, Md5Hex};
 use ja4_common::bytes::SliceFrame;
 use ja4_common::headers::PacketHeaders;
 use ja4_common::parse::{ParseOutcome, ParseStart, parse};
@@ -73,8 +75,8 @@ pub fn capture_reader(data: &[u8]) {
 
 /// Parses the input as the body of a ClientHello, over TCP and over DTLS.
 ///
-/// Checks that the lengths of all fields add up to the length of the body, and that its JA4 has the length of every
-/// JA4 and is the same when the hashers are reused.
+/// Checks that the lengths of all fields add up to the length of the body, that its JA4 has the length of every JA4 and
+/// is the same when the hashers are reused, and that its JA3 is the hash of five lists of numbers.
 pub fn client_hello(data: &[u8]) {
     for carrier in [Carrier::Tcp, Carrier::Dtls] {
         let start = ClientHello::parse_start(data, carrier);
@@ -98,13 +100,22 @@ pub fn client_hello(data: &[u8]) {
         for _ in 0..2 {
             assert_eq!(hashers.compute(Input::ClientHello(&hello)), Some(&ja4));
         }
+        check_ja3(&Ja3::of_client(&hello), 5);
     }
+}
+
+/// Checks that a JA3 or JA3S is the hash of this number of lists, which have decimal numbers and no GREASE.
+fn check_ja3(ja3: &Ja3, lists: usize) {
+    assert_eq!(ja3.string.split(',').count(), lists, "{ja3:?}");
+    let numbers = ja3.string.split(',').filter(|list| !list.is_empty()).flat_map(|list| list.split('-'));
+    assert!(numbers.map(|number| number.parse::<u16>().unwrap()).skip(1).all(|value| !is_grease(value)), "{ja3:?}");
+    assert_eq!(ja3.hash, Md5Hex::of(ja3.string.as_bytes()));
 }
 
 /// Parses the input as the body of a ServerHello.
 ///
-/// Checks that the lengths of all fields add up to the length of the body, and that its JA4S has the length of every
-/// JA4S.
+/// Checks that the lengths of all fields add up to the length of the body, that its JA4S has the length of every JA4S,
+/// and that its JA3S is the hash of three lists of numbers.
 pub fn server_hello(data: &[u8]) {
     let Ok(hello) = ServerHello::parse(data, Carrier::Tcp) else {
         return;
@@ -117,6 +128,7 @@ pub fn server_hello(data: &[u8]) {
     if let Some(value) = Hashers::new(Forms::All).compute(Input::ServerHello(&hello)) {
         assert!(value.as_str().is_ascii() && value.as_str().len() == "t130200_1301_234ea6891581".len());
     }
+    check_ja3(&Ja3::of_server(&hello), 3);
 }
 
 /// Parses the TLS records of one direction.

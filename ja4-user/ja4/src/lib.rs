@@ -66,6 +66,7 @@
 //! | JA4SSH | SSH traffic | [`SshWindow`] | `ja4ssh` |
 //! | JA4D, JA4D6 | DHCP client or server | [`Dhcp4Message`](wire::dhcp4::Dhcp4Message), [`Dhcp6Message`](wire::dhcp6::Dhcp6Message) | `ja4d`, `ja4d6` |
 //! | HASSH | SSH client and server | [`KexInit`](wire::ssh::KexInit) | [`Hassh`] |
+//! | JA3, JA3S | TLS client and server | [`ClientHello`](wire::tls::ClientHello), [`ServerHello`](wire::tls::ServerHello) | [`Ja3`] |
 //!
 //! Each function has an example. [`Method`] is the table of the JA4+ methods: names, identifiers, and the syntax of
 //! values.
@@ -74,7 +75,7 @@
 //!
 //! | feature | builds |
 //! |---|---|
-//! | none (default) | JA4, HASSH and all parsers |
+//! | none (default) | JA4, JA3, JA3S, HASSH and all parsers |
 //! | `ja4plus` | every other method |
 //!
 //! Without the feature [`Hashers::compute`] returns `None` for the methods that are left out, so that a program can be
@@ -103,7 +104,7 @@
 //!
 //! The code is under the MIT License or the Apache License 2.0. The methods have terms of their own:
 //!
-//! - JA4: BSD 3-Clause License, FoxIO, LLC. HASSH: BSD 3-Clause License, Salesforce.com, Inc.
+//! - JA4: BSD 3-Clause License, FoxIO, LLC. JA3, JA3S, HASSH: BSD 3-Clause License, Salesforce.com, Inc.
 //! - JA4S, JA4H, JA4X, JA4T, JA4TS, JA4L, JA4LS, JA4SSH, JA4D, JA4D6 (feature `ja4plus`): FoxIO License 1.1, patent
 //!   pending. Non-commercial use is permitted, which includes the protection of your own organization. Commercial use,
 //!   such as a product or a hosted service, requires a license from FoxIO.
@@ -120,5 +121,5 @@ pub mod wire;
 
 #[cfg(feature = "ja4plus")]
 pub use fingerprint::functions::{ja4d, ja4d6, ja4h, ja4l, ja4ls, ja4s, ja4ssh, ja4t, ja4ts, ja4x};
-pub use fingerprint::{Fingerprint, Forms, H12, Hashers, Hassh, Input, Retransmissions, SshWindow, ja4};
+pub use fingerprint::{Fingerprint, Forms, H12, Hashers, Hassh, Input, Ja3, Md5Hex, Retransmissions, SshWindow, ja4};
 pub use method::{MAX_VALUE, Method, Side, UnknownMethod};

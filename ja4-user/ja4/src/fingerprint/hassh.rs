@@ -10,7 +10,7 @@ use core::fmt;
 
 use md5::{Digest, Md5};
 
-use crate::fingerprint::text::{ascii, hex4};
+use crate::fingerprint::md5_hex::Md5Hex;
 use crate::wire::ssh::KexInit;
 
 /// HASSH or HASSH server: an MD5 in lower-case hex.
@@ -27,11 +27,11 @@ use crate::wire::ssh::KexInit;
 /// });
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Hassh([u8; Self::LEN]);
+pub struct Hassh(Md5Hex);
 
 impl Hassh {
     /// Characters of the printed form.
-    pub const LEN: usize = 32;
+    pub const LEN: usize = Md5Hex::LEN;
 
     /// HASSH, of the KEXINIT that the client sent.
     #[must_use]
@@ -51,18 +51,13 @@ impl Hassh {
             md5.update(b";");
             md5.update(list);
         }
-        let digest: [u8; 16] = md5.finalize().into();
-        let mut out = Self([b'0'; Self::LEN]);
-        for (four, pair) in out.0.as_chunks_mut().0.iter_mut().zip(digest.as_chunks().0) {
-            *four = hex4(u16::from_be_bytes(*pair));
-        }
-        out
+        Self(Md5Hex::finish(md5))
     }
 
     /// The 32 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        ascii(&self.0)
+        self.0.as_str()
     }
 }
 

@@ -8,6 +8,7 @@ mod hash;
 mod hashers;
 mod hassh;
 mod input;
+mod ja3;
 mod ja4;
 #[cfg(feature = "ja4plus")]
 mod ja4plus;
@@ -33,6 +34,7 @@ mod ja4plus {
     }
 }
 mod list;
+mod md5_hex;
 mod retransmissions;
 mod ssh_window;
 mod text;
@@ -42,6 +44,8 @@ pub use hash::H12;
 pub use hashers::{Hashers, ja4};
 pub use hassh::Hassh;
 pub use input::Input;
+pub use ja3::Ja3;
+pub use md5_hex::Md5Hex;
 pub use retransmissions::Retransmissions;
 pub use ssh_window::SshWindow;
 pub use value::{Fingerprint, Forms};

@@ -133,6 +133,24 @@ impl<'a> ClientHello<'a> {
         self.extensions.signature_algorithms().map(U16List::in_body_u16).unwrap_or_default()
     }
 
+    /// The values of supported_groups, GREASE included.
+    #[must_use]
+    pub fn supported_groups(&self) -> U16List<'a> {
+        self.extensions.find(extension_type::SUPPORTED_GROUPS).map(U16List::in_body_u16).unwrap_or_default()
+    }
+
+    /// The values of ec_point_formats, one byte each; empty if the body is not exactly one list.
+    #[must_use]
+    pub fn ec_point_formats(&self) -> &'a [u8] {
+        let list = self.extensions.find(extension_type::EC_POINT_FORMATS).and_then(|body| {
+            let mut body = Cursor::new(body);
+            let mut list = body.region_u8().ok()?;
+            body.finish().ok()?;
+            Some(list.rest())
+        });
+        list.unwrap_or_default()
+    }
+
     /// Whether this may be the outer hello of Encrypted Client Hello. Many clients send a GREASE extension (RFC 9849,
     /// section 6.2), which cannot be distinguished on the wire.
     #[must_use]

@@ -8,6 +8,10 @@ use crate::wire::{Cursor, WireError};
 pub mod extension_type {
     /// server_name (RFC 6066, section 3).
     pub const SERVER_NAME: u16 = 0x0000;
+    /// supported_groups (RFC 8446, section 4.2.7).
+    pub const SUPPORTED_GROUPS: u16 = 0x000a;
+    /// ec_point_formats (RFC 8422, section 5.1.2).
+    pub const EC_POINT_FORMATS: u16 = 0x000b;
     /// signature_algorithms (RFC 8446, section 4.2.3); neither 0x0032 nor 0x0022.
     pub const SIGNATURE_ALGORITHMS: u16 = 0x000d;
     /// application_layer_protocol_negotiation (RFC 7301).
@@ -126,6 +130,11 @@ impl<'a> TlsExtensions<'a> {
     #[inline]
     pub fn kinds(&self) -> impl Iterator<Item = u16> + use<'a> {
         self.iter().map(|extension| extension.kind)
+    }
+
+    /// The first body of a type that is rarely asked for: the list is searched.
+    pub(super) fn find(&self, kind: u16) -> Option<&'a [u8]> {
+        self.iter().find(|extension| extension.kind == kind).map(|extension| extension.body)
     }
 
     /// The types without their order.

@@ -60,8 +60,7 @@ impl<'a> ServerHello<'a> {
     /// below TLS 1.3.
     #[must_use]
     pub fn group(&self) -> Option<u16> {
-        let key_share = self.extensions.iter().find(|extension| extension.kind == extension_type::KEY_SHARE)?;
-        Cursor::new(key_share.body).u16().ok()
+        Cursor::new(self.extensions.find(extension_type::KEY_SHARE)?).u16().ok()
     }
 
     /// The selected protocol: at most one name. TLS 1.3 sends it encrypted, in another message.
