@@ -8,6 +8,7 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::parse::ParseStart;
 use ja4_user::encode::{EncodeContext, Format, Formatter};
 use ja4_user::model::{ConnectionRecord, EventContext, EventHandler, FingerprintEvent, Time};
+use ja4_user::protocol::FingerprintOptions;
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{Now, ShardBuffers, ShardLimits};
 
@@ -31,7 +32,10 @@ pub(super) struct FuzzedLane {
 impl FuzzedLane {
     pub(super) fn new() -> Self {
         /// Reused for all inputs, since their construction is slow.
-        static BUFFERS: LazyLock<Mutex<ShardBuffers>> = LazyLock::new(|| Mutex::new(ShardBuffers::new(Forms::All)));
+        static BUFFERS: LazyLock<Mutex<ShardBuffers>> = LazyLock::new(|| {
+            let everything = FingerprintOptions { forms: Forms::All, ja3: true };
+            Mutex::new(ShardBuffers::new(everything))
+        });
 
         let formatter = Formatter::new(Format::Json, Arc::new(EncodeContext::default()));
         Self {

@@ -43,6 +43,10 @@ pub(super) struct OutputFlags {
     #[arg(long, value_enum, value_name = "PACKETS")]
     pcap_packets: Option<WrittenPackets>,
 
+    /// JA3 and JA3S of TLS handshakes too
+    #[arg(long)]
+    ja3: bool,
+
     /// SSH packets per ja4ssh fingerprint [default: 200]
     #[arg(long, value_name = "PACKETS")]
     ssh_window: Option<NonZeroU16>,
@@ -59,6 +63,7 @@ impl OutputFlags {
         to.by = self.by.unwrap_or(to.by);
         to.types = self.types.unwrap_or(to.types);
         to.raw |= self.raw;
+        to.ja3 |= self.ja3;
         to.ssh_window = self.ssh_window.unwrap_or(to.ssh_window);
         if self.sensor.is_some() {
             to.sensor.clone_from(&self.sensor);

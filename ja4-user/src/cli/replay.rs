@@ -97,7 +97,7 @@ impl ReplayCommand {
             },
             tunnel_ports: config.tunnels.ports(),
             capture_filter: self.filter.filter.as_ref().map_or(CaptureFilter::NONE, FilterExpression::compiled),
-            forms: config.output.forms(),
+            fingerprints: config.output.fingerprints(),
             context: Arc::new(config.output.context()),
             continue_without_output: false,
             stop: StopFlag::default(),

@@ -7,14 +7,19 @@ use std::sync::Arc;
 use super::sections::Config;
 use crate::detect::builtin::{BuiltinRule, BuiltinSettings};
 use crate::detect::profile::{self, ProfileSettings};
+use crate::detect::rules::RuleDefinition;
 use crate::detect::{Allowlist, DetectionContent, RuleSet};
 use crate::document::{Diagnostic, Diagnostics, KeyPositions};
 use crate::enrich::known_bad::MAX_GLOBS;
 use crate::enrich::{KnownBadList, LabelDatabase, LabelDatabaseBuilder};
+use crate::model::field::Field;
 use crate::output::alert::{Sink, SinkError, check_sinks};
 
 /// The start of the message about a file that cannot be opened or read.
 const UNREADABLE: &str = "cannot ";
+
+/// Fields that are unknown without `output.ja3`.
+const OF_JA3: [Field; 4] = [Field::TlsJa3Hash, Field::TlsJa3String, Field::TlsJa3sHash, Field::TlsJa3sString];
 
 /// The content of all files.
 #[derive(Debug)]
@@ -76,6 +81,9 @@ impl LoadedFiles {
         let (rules, unknown) = rules.overridden(&allowlist, &others);
         warnings.extend(unknown);
         let (labels, (known_bad, sources), allowlist) = (labels?, known_bad?, Arc::new(allowlist));
+        if !config.output.ja3 {
+            warnings.extend(rules_of_ja3(&rules, positions));
+        }
         let content = DetectionContent { labels, known_bad, rules, builtin, profiles, allowlist };
         Some(Self { content, sinks: sinks?, known_bad: sources })
     }
@@ -96,6 +104,16 @@ fn at_key(positions: &KeyPositions, key: &str, paths: &[PathBuf], found: Diagnos
         positions.diagnostic(name, format!("{key}: {}: {}", error.path.display(), error.message))
     };
     found.0.into_iter().map(at_key).collect()
+}
+
+/// Returns a warning for each rule with a field that is not computed.
+fn rules_of_ja3(rules: &RuleSet, positions: &KeyPositions) -> Vec<Diagnostic> {
+    let warning = |rule: &RuleDefinition| {
+        let field = rule.fields().find(|field| OF_JA3.contains(field))?.name();
+        let message = format!("rules.files: rule '{}': {field} is not computed; set output.ja3 = true", rule.name);
+        Some(positions.diagnostic("rules.files", message))
+    };
+    rules.iter().filter_map(warning).collect()
 }
 
 fn sinks(config: &Config, positions: &KeyPositions, errors: &mut Vec<Diagnostic>) -> Option<Vec<Sink>> {

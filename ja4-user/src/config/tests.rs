@@ -283,6 +283,25 @@ fn overrides_apply_to_every_kind_of_rule() {
 }
 
 #[test]
+fn a_rule_on_ja3_without_ja3_is_warned_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.toml");
+    fs::write(&path, "[rules]\nfiles = ['r.toml']\n").unwrap();
+    let rule = "[[rule]]\nname = 'r'\non = 'fingerprint'\nwindow = '1m'\nthreshold = { op = 'gte', value = 1 }\n\
+                where = [{ field = 'tls.ja3s.hash', op = 'eq', value = '15af977ce25de452b96affa2addb1036' }]\n";
+    fs::write(folder.path().join("r.toml"), rule).unwrap();
+    let warnings = |ja3| open(Some(&path), |config| config.output.ja3 = ja3).unwrap().warnings;
+    let [warning] = &warnings(false)[..] else { panic!("not one warning") };
+    assert!(
+        warning
+            .to_string()
+            .ends_with("s.toml:2:1: rules.files: rule 'r': tls.ja3s.hash is not computed; set output.ja3 = true"),
+        "{warning}"
+    );
+    assert!(warnings(true).is_empty());
+}
+
+#[test]
 fn without_a_file_the_builtin_content_is_loaded() {
     let OpenedConfig { config, loaded, warnings } = open(None, |config| config.output.raw = true).unwrap();
     assert!(config.output.raw && warnings.is_empty() && loaded.sinks.is_empty());

@@ -6,13 +6,14 @@
 use std::mem;
 
 use arcstr::ArcStr;
+use ja4::Ja3;
 use thin_vec::ThinVec;
 
 use super::app_state::AppState;
 use super::budget::Budget;
 use super::connection::Connection;
 use super::session::Session;
-use crate::model::{Attributes, CertificateAttributes, TlsAttributes};
+use crate::model::{Attributes, CertificateAttributes, PerSide, TlsAttributes};
 
 /// Memory of an allocation besides its bytes: the heap's header and rounding.
 const ALLOCATION: usize = 16;
@@ -39,10 +40,17 @@ fn cost_of_certificate(certificate: &CertificateAttributes) -> usize {
     costs([&certificate.subject, &certificate.issuer])
 }
 
+fn cost_of_ja3(ja3: &PerSide<Option<Ja3>>) -> usize {
+    ja3.iter().filter_map(|(_, of_side)| of_side.as_ref()).map(|of_side| cost(Some(&of_side.string))).sum()
+}
+
 fn cost_of_tls(tls: &TlsAttributes) -> usize {
     let list = tls.alpn.capacity() * size_of::<ArcStr>();
     let texts = tls.sni.iter().chain(&tls.alpn_chosen).chain(&tls.alpn);
-    texts.map(cost_of_shared).sum::<usize>() + list + tls.certificate.as_deref().map_or(0, cost_of_certificate)
+    texts.map(cost_of_shared).sum::<usize>()
+        + list
+        + tls.certificate.as_deref().map_or(0, cost_of_certificate)
+        + tls.ja3.as_deref().map_or(0, cost_of_ja3)
 }
 
 /// Heap bytes of all texts.
@@ -83,8 +91,11 @@ fn drop_certificate(tls: &mut TlsAttributes) -> bool {
     }
 }
 
-/// Drops the ALPN names, or if there are none, the server name.
+/// Drops JA3 and JA3S, or if there are none, the ALPN names, or if there are none, the server name.
 fn drop_hello(tls: &mut TlsAttributes) {
+    if tls.ja3.take().is_some() {
+        return;
+    }
     if tls.alpn_chosen.is_some() || tls.alpn.capacity() > 0 {
         (tls.alpn_chosen, tls.alpn) = (None, ThinVec::new());
     } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::tests::samples::{alert, certificate, context, end, fingerprint, known, record, seen};
+use super::tests::samples::{alert, certificate, context, end, fingerprint, ja3, known, record, seen};
 use super::{Format, Formatter};
 use crate::model::field::{Field, place};
 use crate::model::{
@@ -21,6 +21,7 @@ const SCHEMA: &str = include_str!("../output/storage/schema/v3.sql");
 fn lines(format: Format) -> [String; 3] {
     let mut tls = known().tls.unwrap_or_default();
     (tls.alpn_chosen, tls.ech, tls.certificate) = (Some("h2".into()), true, Some(Box::new(certificate())));
+    tls.ja3 = Some(Box::new(ja3()));
     let attributes = Attributes { tls: Some(CowArc::new((*tls).clone())), ..known() }.into();
     let own: CertificateAttributes = certificate();
     let event = FingerprintEvent {

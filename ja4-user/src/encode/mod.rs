@@ -263,13 +263,15 @@ mod tests {
         use std::net::{IpAddr, Ipv4Addr};
         use std::sync::Arc;
 
+        use ja4::{Ja3, Md5Hex};
+
         use crate::encode::EncodeContext;
         use crate::model::path::Syn;
         use crate::model::{
             Alert, Attributes, CertificateAttributes, CommunityId, ConnectionRecord, CowArc, DhcpAttributes, EndReason,
             EventContext, FingerprintEvent, FingerprintRecord, FingerprintValue, FlowIdentity, Hook, HttpAttributes,
-            InterfaceNames, KnownBad, Label, Method, QuicAttributes, Severity, SharedAttributes, Side, SshAttributes,
-            SshSession, Time, TlsAttributes, os,
+            InterfaceNames, KnownBad, Label, Method, PerSide, QuicAttributes, Severity, SharedAttributes, Side,
+            SshAttributes, SshSession, Time, TlsAttributes, os,
         };
 
         /// 2026-11-23T07:00:00.123456789Z
@@ -308,6 +310,11 @@ mod tests {
                 group: Some(0x11ec),
                 ..TlsAttributes::default()
             }
+        }
+
+        pub(crate) fn ja3() -> PerSide<Option<Ja3>> {
+            let of = |string: &str| Some(Ja3 { hash: Md5Hex::of(string.as_bytes()), string: string.to_owned() });
+            [of("771,4865-4866,0-10-11,29-23,0"), of("771,4865,51-43")].into()
         }
 
         pub(crate) fn attributes(tls: TlsAttributes) -> SharedAttributes {

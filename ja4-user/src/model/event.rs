@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use arcstr::ArcStr;
+use ja4::Ja3;
 pub use ja4::{Method, Side};
 use thin_vec::ThinVec;
 
@@ -229,6 +230,8 @@ pub struct TlsAttributes {
     pub is_dtls: Option<bool>,
     /// Certificate of the server, if it is not encrypted.
     pub certificate: Option<Box<CertificateAttributes>>,
+    /// JA3 of the first ClientHello and JA3S of the first ServerHello, if requested. Their strings are texts.
+    pub ja3: Option<Box<PerSide<Option<Ja3>>>>,
 }
 
 /// Attributes of a certificate.

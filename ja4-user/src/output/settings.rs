@@ -10,6 +10,7 @@ use crate::encode::{EncodeContext, Filter, Format, LineUnit};
 use crate::enrich::ssh_session::DEFAULT_WINDOW;
 use crate::output::files::EventFileSettings;
 use crate::output::packet_file::PacketFileSettings;
+use crate::protocol::FingerprintOptions;
 use crate::units::HumanDuration;
 
 settings! {
@@ -26,6 +27,8 @@ settings! {
         pub types: Filter = Filter::default();
         /// Whether raw and original-order forms are printed too.
         pub raw: bool = false;
+        /// Whether JA3 and JA3S are computed and printed too.
+        pub ja3: bool = false;
         /// SSH packets of one JA4SSH.
         pub ssh_window: NonZeroU16 = DEFAULT_WINDOW;
         /// Name of this sensor, in the field `sensor` of every event.
@@ -40,10 +43,10 @@ settings! {
 }
 
 impl OutputSettings {
-    /// Returns the forms of fingerprints to compute.
+    /// Returns what is to be computed of messages.
     #[must_use]
-    pub fn forms(&self) -> Forms {
-        if self.raw { Forms::All } else { Forms::Value }
+    pub fn fingerprints(&self) -> FingerprintOptions {
+        FingerprintOptions { forms: if self.raw { Forms::All } else { Forms::Value }, ja3: self.ja3 }
     }
 
     /// Returns the format of standard output; `None`: nothing is printed.

@@ -30,6 +30,7 @@ mod tls;
 mod udp;
 
 pub use datagram::UdpDatagram;
+pub use packet_ctx::FingerprintOptions;
 pub(crate) use packet_ctx::PacketCtx;
 pub(crate) use protocol_state::{ProtocolConnection, ProtocolState};
 pub use stats::{MalformedProtocol, MalformedStats, ProtocolStats};

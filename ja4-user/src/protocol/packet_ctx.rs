@@ -1,10 +1,19 @@
 //! The context of one packet.
 
-use ja4::{Fingerprint, Hashers, Input};
+use ja4::{Fingerprint, Forms, Hashers, Input};
 
 use super::stats::ProtocolStats;
 use crate::conntrack::{AppState, Connection};
 use crate::model::{CertificateAttributes, EventContext, EventHandler, FingerprintEvent, Side};
+
+/// What is computed of the messages that are parsed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FingerprintOptions {
+    /// Forms of the fingerprints.
+    pub forms: Forms,
+    /// Whether JA3 and JA3S are computed too.
+    pub ja3: bool,
+}
 
 /// One packet of a connection, and everything that its stages use except buffers: those are arguments of the stages that
 /// buffer something.
@@ -19,6 +28,8 @@ pub(crate) struct PacketCtx<'a, A: AppState, S> {
     pub(crate) connection: &'a mut Connection<A>,
     /// Computes fingerprints.
     pub(crate) hashers: &'a mut Hashers,
+    /// Whether JA3 and JA3S are computed too.
+    pub(crate) ja3: bool,
     /// The counters.
     pub(crate) stats: &'a mut ProtocolStats,
     /// Receives events.

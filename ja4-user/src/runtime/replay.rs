@@ -16,6 +16,7 @@ use crate::capture::{CaptureError, CaptureFile, FrameRef, StopFlag};
 use crate::encode::EncodeContext;
 use crate::model::{AddCounters, Time};
 use crate::output::packet_file::PacketFile;
+use crate::protocol::FingerprintOptions;
 use crate::runtime::batches::{Batches, DealtBatch, OnProgress, ReadSummary, captured};
 use crate::runtime::connection_limit::{self, ConnectionLimit};
 use crate::runtime::engine::stats::EngineStats;
@@ -29,7 +30,6 @@ use crate::shard::ShardBuffers;
 use crate::shard::ShardStats;
 use crate::shard::lane::Lane;
 use crate::shard::{Now, ShardLimits};
-use ja4::Forms;
 
 /// Lanes of a replay, distributed over its threads; so at most this many threads are useful.
 pub(crate) const LANES: u32 = 64;
@@ -58,8 +58,8 @@ pub struct ReplayOptions {
     pub tunnel_ports: TunnelPorts,
     /// Which connections are read.
     pub capture_filter: CaptureFilter,
-    /// Forms of the fingerprints.
-    pub forms: Forms,
+    /// What is computed of messages.
+    pub fingerprints: FingerprintOptions,
     /// Context of all lines.
     pub context: Arc<EncodeContext>,
     /// Whether the replay continues after a write error, because other outputs need the results.
@@ -220,7 +220,7 @@ impl<'a> ReplayWorker<'a> {
             thread,
             threads,
             lanes: mine.map(|_| Lane::with_capacity(&limits, room)).collect(),
-            buffers: ShardBuffers::new(options.forms),
+            buffers: ShardBuffers::new(options.fingerprints),
             filter_config,
             limit,
             boundary: 1,

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU16;
 
-use ja4::Hashers;
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::reason::RecordClass;
 use ja4_common::record::{RecordHeader, flag};
@@ -64,10 +63,11 @@ pub(super) fn event_ctx<'a, S>(
     connection: &'a mut ProtocolConnection,
     event: EventContext,
     stats: &'a mut ProtocolStats,
-    hashers: &'a mut Hashers,
+    buffers: &'a mut ShardBuffers,
     events: &'a mut S,
 ) -> PacketCtx<'a, ProtocolState, S> {
-    PacketCtx { side: Side::Client, event, is_ssh: false, connection, hashers, stats, events }
+    let ShardBuffers { hashers, ja3, .. } = buffers;
+    PacketCtx { side: Side::Client, event, is_ssh: false, connection, hashers, ja3: *ja3, stats, events }
 }
 
 /// The filter's entry of a packet's flow, if earlier packets of the flow were counted in it. Their records may have been
@@ -181,9 +181,9 @@ impl Core {
         connection.is_ssh |= header.class == RecordClass::Ssh as u8;
         let side = if header.flags & flag::FROM_CLIENT != 0 { Side::Client } else { Side::Server };
         let is_ssh = connection.is_ssh && header.class != RecordClass::Http as u8;
-        let ShardBuffers { hashers, quic } = &mut *env.buffers;
+        let ShardBuffers { hashers, ja3, quic } = &mut *env.buffers;
         let stats = &mut self.stats.protocol;
-        let mut cx = PacketCtx { side, event, is_ssh, connection, hashers, stats, events: &mut *env.events };
+        let mut cx = PacketCtx { side, event, is_ssh, connection, hashers, ja3: *ja3, stats, events: &mut *env.events };
         let segment = match &decoded.transport {
             TransportHeader::Tcp(segment) => segment,
             TransportHeader::Udp => {
@@ -267,8 +267,8 @@ impl Core {
             connection.incomplete_since = OptTime::UNKNOWN;
             self.stats.memory_evicted += 1;
             let event = EventContext { hook: None, ..event };
-            let (stats, hashers) = (&mut self.stats.protocol, &mut env.buffers.hashers);
-            event_ctx(connection, event, stats, hashers, &mut *env.events).finish_messages(&mut self.budget);
+            let stats = &mut self.stats.protocol;
+            event_ctx(connection, event, stats, &mut *env.buffers, &mut *env.events).finish_messages(&mut self.budget);
             connection.drop_incomplete(&mut self.budget);
             self.stats.protocol.refused_attribute_bytes +=
                 connection.charge_attributes(&mut self.attribute_budget) as u64;

@@ -27,8 +27,8 @@ impl Core {
                 && connection.tcp_handshake.as_ref().is_some_and(|handshake| handshake.first_ack.is_known())
             {
                 let event = context(connection, now);
-                let (stats, hashers) = (&mut self.stats.protocol, &mut env.buffers.hashers);
-                event_ctx(connection, event, stats, hashers, &mut *env.events).emit_ja4ts();
+                let stats = &mut self.stats.protocol;
+                event_ctx(connection, event, stats, &mut *env.buffers, &mut *env.events).emit_ja4ts();
             }
         }
         while let Some(timer) = self.closing.pop_due(now.time) {
@@ -189,8 +189,8 @@ impl Core {
         event: EventContext,
         env: &mut ShardEnv<'_, F, S>,
     ) {
-        let (stats, hashers) = (&mut self.stats.protocol, &mut env.buffers.hashers);
-        let mut cx = event_ctx(&mut connection, event, stats, hashers, &mut *env.events);
+        let stats = &mut self.stats.protocol;
+        let mut cx = event_ctx(&mut connection, event, stats, &mut *env.buffers, &mut *env.events);
         cx.emit_ja4ts();
         cx.finish_messages(&mut self.budget);
         cx.connection.finalize();

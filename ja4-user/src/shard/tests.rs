@@ -16,6 +16,7 @@ use super::lane::{CapturedFrame, Lane};
 use super::{Core, Now, ShardBuffers, ShardEnv, ShardLimits, ShardStats, UserFlows};
 use crate::model::{ConnectionRecord, EventContext, EventHandler, FingerprintEvent, Method, Time};
 use crate::packet;
+use crate::protocol::FingerprintOptions;
 
 /// Limit of connections of the lane under test, and the number of connections that it gets.
 const CONNECTIONS: usize = 500;
@@ -38,6 +39,8 @@ struct EndTotals {
     /// Bytes of server names, ALPN names and banners.
     texts: usize,
     named: usize,
+    /// Connections with a JA3, and bytes of the strings.
+    ja3: (usize, usize),
     ja4: usize,
     ssh: usize,
     /// Whether the last connection to end had a server name.
@@ -55,6 +58,9 @@ impl EventHandler for EndTotals {
         let sni = tls.and_then(|tls| tls.sni.as_deref());
         self.named += usize::from(sni.is_some());
         self.last = Some(sni.is_some());
+        if let Some(ja3) = tls.and_then(|tls| tls.ja3.as_ref()?.client.as_ref()) {
+            self.ja3 = (self.ja3.0 + 1, self.ja3.1 + ja3.string.len());
+        }
         self.texts += sni.map_or(0, str::len) + tls.map_or(0, |tls| tls.alpn.iter().map(|name| name.len()).sum());
         let banners =
             record.attributes.ssh.iter().flat_map(|ssh| ssh.banner.iter().filter_map(|(_, banner)| banner.as_ref()));
@@ -69,8 +75,17 @@ fn flood(extend: impl Fn(&mut TcpConversation)) -> ([ShardStats; 2], EndTotals) 
 
 /// The same with a limit of buffered bytes; `extend` also gets the number of the conversation.
 fn flood_within(reassembly: usize, extend: impl Fn(&mut TcpConversation, usize)) -> ([ShardStats; 2], EndTotals) {
+    flood_into(ShardBuffers::default(), reassembly, extend)
+}
+
+/// The same with the buffers of the thread.
+fn flood_into(
+    mut buffers: ShardBuffers,
+    reassembly: usize,
+    extend: impl Fn(&mut TcpConversation, usize),
+) -> ([ShardStats; 2], EndTotals) {
     let mut lane = Lane::new(&limits(CONNECTIONS, reassembly));
-    let (mut buffers, mut ends) = (ShardBuffers::default(), EndTotals::default());
+    let mut ends = EndTotals::default();
     let config = FilterConfig::new([1, 2]);
     let mut number = 0;
     for client in 0..CONNECTIONS {
@@ -108,6 +123,21 @@ fn texts_of_many_connections_stay_within_their_bound() {
     assert!(before.protocol.refused_attribute_bytes > 0 && before.attribute_bytes > BOUND / 2);
     assert!((CONNECTIONS / 4..CONNECTIONS).contains(&ends.named), "the first ones keep their names: {}", ends.named);
     assert_eq!((after.attribute_bytes, ends.last), (0, Some(false)));
+}
+
+#[test]
+fn ja3_strings_count_among_the_texts_and_are_dropped_before_names() {
+    // A name of 255 bytes, and a string of 300 suites that is cut to 1024 bytes.
+    let suites: Vec<u16> = (0x4000..0x4000 + 300).collect();
+    let entry = [&[1, 2, 0, 0, 255][..], &[b'n'; 255]].concat();
+    let hello = hello::records(&HelloMessageBuilder::new(0x0303, &suites).extension(0, &entry).client(), usize::MAX);
+    let options = FingerprintOptions { ja3: true, ..FingerprintOptions::default() };
+    let ([before, after], ends) = flood_into(ShardBuffers::new(options), 1 << 20, |talk, _| _ = talk.client(&hello));
+    let (with, bytes) = ends.ja3;
+    assert_eq!((bytes, after.attribute_bytes), (1024 * with, 0));
+    assert!(with > 0 && (bytes + 255 * ends.named) as u64 <= BOUND, "{with}");
+    assert!(before.protocol.refused_attribute_bytes >= (1024 * (CONNECTIONS - with)) as u64);
+    assert!(ends.named >= with, "{} of {with} connections with a JA3 have a name", ends.named);
 }
 
 #[test]

@@ -201,11 +201,11 @@ fn is_connection_field(field: Field) -> bool {
 fn rules_on_connections_match_the_values_of_the_connection_event() {
     let mut compared = BTreeSet::new();
     for (name, packets) in sample_conversations() {
-        let before = folder_with_rules("").replay(&packets, &[]);
+        let before = folder_with_rules("").replay(&packets, &["--ja3"]);
         let [line] = connections(&before)[..] else { panic!("{name}: {before:#?}") };
         let fields = Field::ALL.iter().filter(|field| is_connection_field(**field));
         let values: Vec<_> = fields.filter_map(|field| Some((*field, output_value(*field, line, &before)?))).collect();
-        let events = folder_with_rules(&rules("connection", "", &values)).replay(&packets, &[]);
+        let events = folder_with_rules(&rules("connection", "", &values)).replay(&packets, &["--ja3"]);
         assert_eq!(fired(&events), expected(&values), "{name}: {values:#?}");
         compared.extend(values.into_iter().map(|(field, _)| field.name()));
     }

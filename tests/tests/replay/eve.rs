@@ -46,13 +46,14 @@ fn every_line_validates_against_suricatas_schema() {
     if let Some(public) = conformance() {
         captures.extend(fs::read_dir(public.join("pcap")).unwrap().map(|entry| entry.unwrap().path()));
     }
-    let lines: String = captures.iter().map(|capture| eve(capture, &["--sensor", "web1", "--raw"])).collect();
+    let lines: String = captures.iter().map(|capture| eve(capture, &["--sensor", "web1", "--raw", "--ja3"])).collect();
     let types: BTreeSet<_> =
         events::parse(&lines).iter().map(|event| event["event_type"].as_str().unwrap().to_owned()).collect();
     assert_eq!(
         types.iter().map(String::as_str).collect::<Vec<_>>(),
         ["alert", "dhcp", "flow", "http", "quic", "ssh", "stats", "tls"]
     );
+    assert!(lines.contains(r#""ja3":{"#) && lines.contains(r#""ja3s":{"#));
     let mut validate = Command::new(python);
     validate.args([SCRIPT.as_ref(), schema.as_os_str()]);
     let outcome = Outcome::new(process::run(validate, lines.as_bytes(), process::LIMIT * 3));

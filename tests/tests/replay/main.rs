@@ -18,6 +18,7 @@ mod hostile;
 mod http_streams;
 mod http_values;
 mod incomplete_messages;
+mod ja3;
 mod many_connections;
 mod output;
 mod quic_connections;

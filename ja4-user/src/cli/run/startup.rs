@@ -200,7 +200,7 @@ impl SensorSetup {
                     reassembly: self.plan.reassembly / shards as usize,
                     ssh_window: self.config.output.ssh_window,
                 },
-                buffers: ShardBuffers::new(self.config.output.forms()),
+                buffers: ShardBuffers::new(self.config.output.fingerprints()),
                 queries,
                 engine: Arc::clone(&engine),
                 worker,

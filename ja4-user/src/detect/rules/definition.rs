@@ -127,7 +127,7 @@ impl RuleDefinition {
     }
 
     /// The fields that the rule uses.
-    pub(super) fn fields(&self) -> impl Iterator<Item = Field> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = Field> {
         let measured = match self.measure {
             RuleMeasure::Count => None,
             RuleMeasure::CountDistinct(field) => Some(field),

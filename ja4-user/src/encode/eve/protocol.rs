@@ -1,5 +1,7 @@
 //! The events of a connection's protocol.
 
+use ja4::Ja3;
+
 use super::event::{EventWriter, app_proto, key, object, plus, values};
 use crate::encode::escape;
 use crate::encode::filter::Filter;
@@ -133,6 +135,7 @@ impl EventWriter {
                 for field in [Field::QuicVersionField].into_iter().chain(tls.map(|_| Field::TlsSni)) {
                     self.known(field, subject, out);
                 }
+                self.ja3(tls, out);
                 self.text(b"ja4", ja4, out);
             });
         } else {
@@ -192,6 +195,7 @@ impl EventWriter {
                 let version = tls.version.filter(|_| tls.cipher.is_some()).map_or(UNDETERMINED, version);
                 self.field(b"version", FieldValue::Text(version), out);
             }
+            self.ja3(tls, out);
             self.text(b"ja4", ja4, out);
             if let Some(tls) = tls {
                 for (name, protocols) in
@@ -210,6 +214,21 @@ impl EventWriter {
                 });
             }
         });
+    }
+
+    /// Writes the objects `ja3` and `ja3s`, if they are known.
+    fn ja3(&mut self, tls: Option<&TlsAttributes>, out: &mut Vec<u8>) {
+        let Some(of_sides) = tls.and_then(|tls| tls.ja3.as_deref()) else {
+            return;
+        };
+        for (name, of_side) in [(&b"ja3"[..], &of_sides.client), (b"ja3s", &of_sides.server)] {
+            if let Some(Ja3 { hash, string }) = of_side {
+                object(name, out, |out| {
+                    self.text(b"hash", Some(hash.as_str()), out);
+                    self.text(b"string", Some(string), out);
+                });
+            }
+        }
     }
 
     fn ssh(&mut self, subject: &Subject<'_>, record: &ConnectionRecord, out: &mut Vec<u8>) {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::encode::tests::samples::{
-    TIME, alert, attributes, cause, certificate, connection, context, end, fingerprint, flow, known, record, seen, tls,
+    TIME, alert, attributes, cause, certificate, connection, context, end, fingerprint, flow, ja3, known, record, seen,
+    tls,
 };
 use crate::encode::{EncodeContext, Format, Formatter};
 use crate::model::{
@@ -47,6 +48,7 @@ fn a_connection_ends_with_the_event_of_its_handshake_and_that_of_its_flow() {
         version: Some("TLS 1.0"),
         alpn_chosen: Some("h2".into()),
         certificate: Some(Box::new(certificate())),
+        ja3: Some(Box::new(ja3())),
         ..tls()
     };
     let record = ConnectionRecord { attributes: attributes(tls), known_bad: None, ..record() };
@@ -63,6 +65,8 @@ fn a_connection_ends_with_the_event_of_its_handshake_and_that_of_its_flow() {
             r#""community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","host":"web1","#,
             r#""tls":{"subject":"CN=www.example.org","issuerdn":"CN=Example CA","notbefore":"2026-11-01T00:00:00","#,
             r#""notafter":"2027-01-30T23:59:59","sni":"example.org","version":"TLSv1","#,
+            r#""ja3":{"hash":"38eaca597c62da4c9db8cfad482f14ad","string":"771,4865-4866,0-10-11,29-23,0"},"#,
+            r#""ja3s":{"hash":"eb1d94daa7e0344597e756a1fb6e7054","string":"771,4865,51-43"},"#,
             r#""ja4":"t13d1516h2_8daaf6152771_e5627efa2ab1","client_alpns":["h2","http/1.1"],"server_alpns":["h2"],"#,
             r#""server_handshake":{"cipher":4865}},"#,
             &format!(r#""ja4plus":{{"tls":{{"group":"0x11ec","san_count":2}},{app},"ssh_session":"interactive"}}}}"#),

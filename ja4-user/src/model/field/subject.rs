@@ -1,5 +1,7 @@
 //! What fields are read from.
 
+use ja4::Ja3;
+
 use super::kind::Section;
 use super::value::{FieldValue, MethodValues};
 use crate::model::{
@@ -207,6 +209,10 @@ impl<'a> Subject<'a> {
 
     pub(super) fn hassh(&self, side: Side) -> Option<&'a str> {
         self.attributes().ssh.as_deref()?.hassh[side].as_deref()
+    }
+
+    pub(super) fn ja3(&self, side: Side) -> Option<&'a Ja3> {
+        self.tls()?.ja3.as_deref()?[side].as_ref()
     }
 
     pub(super) fn label(&self) -> Option<&'a Label> {

@@ -361,6 +361,14 @@ fields! {
         |s| s.tls()?.certificate.as_ref()?.not_after.map(UtcDate);
     tls.san_count => TlsSanCount FieldKind::Number, CERTIFICATE, MESSAGE, "Number of names in its subjectAltName.",
         |s| count(Some(s.tls()?.certificate.as_ref()?.san_count));
+    tls.ja3.hash => TlsJa3Hash FieldKind::Text, HELLO, MESSAGE, "JA3 of the client, with --ja3.",
+        |s| text(Some(s.ja3(Side::Client)?.hash.as_str()));
+    tls.ja3.string => TlsJa3String FieldKind::Text, HELLO, MESSAGE, "Lists that the JA3 is the hash of, with --ja3.",
+        |s| text(Some(&s.ja3(Side::Client)?.string));
+    tls.ja3s.hash => TlsJa3sHash FieldKind::Text, SERVER, MESSAGE, "JA3S of the server, with --ja3.",
+        |s| text(Some(s.ja3(Side::Server)?.hash.as_str()));
+    tls.ja3s.string => TlsJa3sString FieldKind::Text, SERVER, MESSAGE, "Lists that the JA3S is the hash of, with --ja3.",
+        |s| text(Some(&s.ja3(Side::Server)?.string));
     quic.version => QuicVersionField FieldKind::Number, HELLO, MESSAGE, "Version of QUIC in the long headers.",
         |s| Some(QuicVersion(s.attributes().quic.as_ref()?.version));
     http.hostname => HttpHostname FieldKind::Text, REQUEST, MESSAGE | COLUMN, "Host of the last HTTP request.",

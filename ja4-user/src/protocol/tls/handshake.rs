@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 
 use arcstr::{ArcStr, literal};
-use ja4::Input;
 use ja4::wire::tls::{
     Carrier, CertificateList, ClientHello, HandshakeMessage, HandshakeType, ServerHello, version_name,
 };
 use ja4::wire::{WireError, x509};
+use ja4::{Input, Ja3};
 
 use crate::conntrack::{AppState, Connection};
 use crate::model::{CertificateAttributes, CowArc, EventHandler, Method, Side, TlsAttributes};
@@ -110,9 +110,23 @@ impl<A: AppState, S: EventHandler> HandshakeHandler<'_, '_, A, S> {
         if connection.over_limit || connection.counts.get(Method::Ja4) >= MAX_HELLOS {
             return Err(WireError::TooMany);
         }
+        self.set_ja3(Side::Client, || Ja3::of_client(hello));
         self.cx.emit(Side::Client, Input::ClientHello(hello));
         // Over TCP a certificate may follow. In QUIC it is encrypted, and decrypting further Initials costs time.
         Ok(if self.carrier == Carrier::Quic { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// Sets JA3 of the first hello of a side, if JA3 is requested.
+    fn set_ja3(&mut self, side: Side, of_hello: impl FnOnce() -> Ja3) {
+        if !self.cx.ja3 {
+            return;
+        }
+        let tls = self.cx.connection.record.attributes.tls.get_or_insert_default();
+        let of_side = &mut tls.ja3.get_or_insert_default()[side];
+        if of_side.is_none() {
+            let Ja3 { hash, string } = of_hello();
+            *of_side = Some(Ja3 { hash, string: truncated(string) });
+        }
     }
 
     /// The first ServerHello is fingerprinted, or the HelloRetryRequest before it; a later one has the final version,
@@ -128,7 +142,8 @@ impl<A: AppState, S: EventHandler> HandshakeHandler<'_, '_, A, S> {
         tls.alpn_chosen = hello.alpn().next().map(alpn_name);
         let encrypted = !matches!(hello.version(), 0x0002 | 0x0300..=0x0303 | 0xfeff | 0xfefd | 0x0100);
         connection.encrypted = encrypted;
-        if !connection.already_emitted(Method::Ja4s) {
+        self.set_ja3(Side::Server, || Ja3::of_server(hello));
+        if !self.cx.connection.already_emitted(Method::Ja4s) {
             self.cx.emit(Side::Server, Input::ServerHello(hello));
         }
         // A ServerHello follows a HelloRetryRequest; certificates follow below TLS 1.3.
