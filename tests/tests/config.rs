@@ -401,3 +401,19 @@ fn too_many_rules_are_rejected_before_compilation() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(folder.lines(&outcome), ["r3.toml: 10000 rules are too many; at most 256 are supported"]);
 }
+
+#[test]
+fn a_file_of_certificates_is_checked_at_its_key() {
+    let sink = "[[alerts.sink]]\ntype = \"webhook\"\nurl = \"https://hooks.example/\"\n";
+    let remote = "[lookup.remote]\nenabled = true\n";
+    for (section, line) in [(sink, 4), (remote, 3)] {
+        for (file, cause) in [("missing.pem", "cannot read"), ("empty.pem", "contains no PEM certificates")] {
+            let folder = ConfigFolder::new(&format!("{section}tls.ca = \"{file}\"\n")).with("empty.pem", "# none\n");
+            let outcome = folder.check().status(USAGE);
+            let text = outcome.stderr() + outcome.stdout();
+            let lines: Vec<_> = text.lines().filter(|line| line.contains(file)).collect();
+            let position = format!("sensor.toml:{line}:");
+            assert!(matches!(&lines[..], [line] if line.contains(cause) && line.contains(&position)), "{text}");
+        }
+    }
+}

@@ -73,6 +73,10 @@ impl LoadedFiles {
         let rules = RuleSet::load(config.rules.builtin, paths);
         let rules = rules.map_err(|found| checked("rules.files", paths, found)).ok();
         let sinks = sinks(config, positions, errors);
+        if let Err(error) = config.lookup.remote.roots() {
+            let key = "lookup.remote.tls.ca";
+            errors.push(positions.diagnostic(key, format!("{key}: {error}")));
+        }
         let (allowlist, (rules, replaced)) = (allowlist?, rules?);
         warnings.extend(replaced);
         let (mut builtin, mut profiles) = (config.builtin.clone(), config.profiles.clone());

@@ -69,11 +69,12 @@ impl Config {
 
     /// Resolves relative paths against `folder`.
     pub(super) fn resolve(&mut self, folder: &Path) {
-        let LookupSettings { databases, known_bad, known_bad_extra, .. } = &mut self.lookup;
+        let LookupSettings { databases, known_bad, known_bad_extra, remote, .. } = &mut self.lookup;
         let HttpSettings { token_file, socket, .. } = &mut self.http;
         let lists = [databases, known_bad_extra, &mut self.rules.files, &mut self.allowlist.files];
         let one = [
             known_bad,
+            &mut remote.tls.ca,
             &mut self.storage.path,
             &mut self.attach.socket,
             token_file,

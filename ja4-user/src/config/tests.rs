@@ -78,8 +78,8 @@ fn the_example_has_the_defaults_of_sinks() {
     let config = parse(&uncommented()).unwrap();
     let Some(SinkSettings::Webhook(sink)) = config.alerts.sink.first() else { panic!("{:?}", config.alerts) };
     let minimal = WebhookSettings { url: sink.url.clone(), ..WebhookSettings::default() };
-    let (name, headers, hmac_key, hmac_key_file, ca_file) = Default::default();
-    let sink = WebhookSettings { name, headers, hmac_key, hmac_key_file, ca_file, ..sink.clone() };
+    let (name, headers, hmac_key, hmac_key_file, tls) = Default::default();
+    let sink = WebhookSettings { name, headers, hmac_key, hmac_key_file, tls, ..sink.clone() };
     assert_eq!(sink, minimal);
 }
 

@@ -10,4 +10,5 @@ pub(crate) mod process;
 pub mod shutdown;
 pub(crate) mod shutdown_watch;
 pub(crate) mod signals;
+pub mod tls;
 pub mod unix_socket;

@@ -61,7 +61,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
             "type": "syslog", "address": format!("127.0.0.1:{port}"), "transport": transport,
         });
         if transport == "tls" {
-            extend(&mut sink, "ca_file", json!(certificates.path("root.pem")));
+            extend(&mut sink, "tls", json!({"ca": certificates.path("root.pem")}));
         }
         let figure = through(&format!("syslog over {}, to rsyslog", transport.to_uppercase()), sink, alerts)?;
         // The rate over UDP is meaningful only with the number of alerts that arrived.

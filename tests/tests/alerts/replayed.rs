@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use tests::conversation::{TcpConversation, UdpConversation};
 use tests::hello_builder::HelloMessageBuilder;
 use tests::packets::{TimedFrame, capture_file};
-use tests::process::{collect, until};
-use tests::{Sensor, dhcp, events, hello, require_tools, stats_u64};
+use tests::process::{self, LIMIT, collect, until};
+use tests::{Outcome, Sensor, dhcp, events, hello, require_tools, stats_u64};
 
 use super::SOON;
 use super::certificate::Certificates;
@@ -90,7 +90,7 @@ fn hostile_names_reach_every_sink_as_plain_text() {
     let file = |kind: &str| {
         format!("[[alerts.sink]]\ntype = \"{kind}\"\nname = \"{kind}\"\npath = \"{kind}\"\nmin_severity = \"high\"\n")
     };
-    let trusted = format!("ca_file = \"{}\"", certificates.path("root.pem"));
+    let trusted = format!("tls.ca = \"{}\"", certificates.path("root.pem"));
     let config = [
         "[output]\nsensor = \"sensor-1\"\n[rules]\nfiles = [\"rules.toml\"]\n".to_owned(),
         hook("good", &good, ""),
@@ -225,4 +225,49 @@ fn a_sink_that_cannot_deliver_is_logged() {
     let loss = format!("alert sink hook lost {lost} of {} alerts: ", stat("offered"));
     assert_eq!(count(&loss), 1, "{}", stderr());
     assert!(!stderr().contains("secret-path"), "{}", stderr());
+}
+
+#[test]
+fn webhooks_trust_the_certificates_of_the_system_and_of_the_configuration() {
+    if !require_tools(&["openssl"]) {
+        return;
+    }
+    let (own, other) = (Certificates::new(), Certificates::new());
+    let server = Server::tls(&own, |_| status("200 OK"));
+    let folder = TempDir::new().unwrap();
+    let capture = capture(&folder);
+    fs::write(folder.path().join("rules.toml"), rules()).unwrap();
+    let replay = |system: &str, ca: &str| {
+        let config = format!(
+            "[rules]\nfiles = [\"rules.toml\"]\n[[alerts.sink]]\ntype = \"webhook\"\nname = \"hook\"\nurl = \"{}\"\n\
+             retries = 0\nmin_severity = \"high\"\n{ca}\n",
+            server.url("https")
+        );
+        let path = folder.path().join("sensor.toml");
+        fs::write(&path, config).unwrap();
+        let mut command = Sensor::new().command(&["replay", "--config", path.to_str().unwrap(), &capture]);
+        // An empty folder, so that only the file is the system's store.
+        command.env("SSL_CERT_FILE", system).env("SSL_CERT_DIR", folder.path());
+        Outcome::new(process::run(command, &[], LIMIT))
+    };
+    let hook = |outcome: Outcome| {
+        let events = outcome.ok().events();
+        events::of_type(&events, "stats").last().unwrap()["stats"]["sinks"]["hook"].clone()
+    };
+    let (own, other) = (own.path("root.pem"), other.path("root.pem"));
+    for (system, ca) in
+        [(&own, String::new()), (&other, format!("tls.ca = \"{own}\"")), (&own, format!("tls.ca = \"{other}\""))]
+    {
+        let stats = hook(replay(system, &ca));
+        assert_eq!((stats["sent"].as_u64(), stats["failed"].as_u64()), (Some(3), Some(0)), "{ca} {stats:#}");
+    }
+    let stats = hook(replay(&other, ""));
+    assert_eq!((stats["sent"].as_u64(), stats["failed"].as_u64()), (Some(0), Some(3)), "{stats:#}");
+    assert!(stats["error"].as_str().unwrap().contains("invalid peer certificate"), "{stats:#}");
+    // No store at all.
+    let missing = folder.path().join("missing.pem");
+    let missing = missing.to_str().unwrap();
+    let stats = hook(replay(missing, &format!("tls.ca = \"{own}\"")));
+    assert_eq!(stats["sent"], 3, "{stats:#}");
+    replay(missing, "").status(2).stderr_has("install ca-certificates, or set tls.ca").stderr_has_one_line();
 }

@@ -25,8 +25,8 @@ fn rsyslog_reads_every_field_over_udp_tcp_and_tls() {
         return;
     }
     let certificates = Certificates::new();
-    let trusted = json!({"ca_file": certificates.path("root.pem")});
-    let named = json!({"ca_file": certificates.path("root.pem"), "server_name": "logs.example"});
+    let trusted = json!({"tls": {"ca": certificates.path("root.pem")}});
+    let named = json!({"tls": {"ca": certificates.path("root.pem")}, "server_name": "logs.example"});
     let (plain, tls) = (Rsyslog::start(None), Rsyslog::start(Some(&certificates)));
     let mut received = [0, 0];
     for (rsyslog, transport, port, more) in [
@@ -110,7 +110,7 @@ fn queued_alerts_are_delivered_after_the_receiver_restarts() {
         let mut rsyslog = Rsyslog::start(tls);
         let (transport, more) = match tls {
             None => ("tcp", json!({})),
-            Some(files) => ("tls", json!({"ca_file": files.path("root.pem")})),
+            Some(files) => ("tls", json!({"tls": {"ca": files.path("root.pem")}})),
         };
         let sinks = start_sinks(sink(transport, rsyslog.tcp, more));
         sinks.send(&alert("before"));
@@ -135,8 +135,8 @@ fn an_untrusted_certificate_or_name_is_refused() {
     }
     let (own, other) = (Certificates::new(), Certificates::new());
     let rsyslog = Rsyslog::start(Some(&own));
-    let untrusted = json!({"ca_file": other.path("root.pem"), "retries": 1});
-    let wrong_name = json!({"ca_file": own.path("root.pem"), "server_name": "other.example", "retries": 1});
+    let untrusted = json!({"tls": {"ca": other.path("root.pem")}, "retries": 1});
+    let wrong_name = json!({"tls": {"ca": own.path("root.pem")}, "server_name": "other.example", "retries": 1});
     for more in [json!({"retries": 1}), untrusted, wrong_name] {
         let sinks = start_sinks(sink("tls", rsyslog.tcp, more));
         sinks.send(&alert("x"));

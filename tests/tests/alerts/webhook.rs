@@ -144,15 +144,15 @@ fn retries_are_limited_by_count_and_deadline() {
 }
 
 #[test]
-fn https_trusts_only_the_configured_certificates() {
+fn https_trusts_no_certificates_but_the_systems_and_the_configured_ones() {
     let certificates = Certificates::new();
     let server = Server::tls(&certificates, |_| status("200 OK"));
-    let sinks = start_sinks(webhook(&server.url("https"), json!({"ca_file": certificates.path("root.pem")})));
+    let sinks = start_sinks(webhook(&server.url("https"), json!({"tls": {"ca": certificates.path("root.pem")}})));
     sinks.send(&alert("x"));
     assert_eq!(stats_when_idle(&sinks).sent, 1, "{:?}", sinks.stats());
 
     let other = Certificates::new();
-    for more in [json!({}), json!({"ca_file": other.path("root.pem")})] {
+    for more in [json!({}), json!({"tls": {"ca": other.path("root.pem")}})] {
         let sinks = start_sinks(webhook(&server.url("https"), more));
         sinks.send(&alert("x"));
         let stats = stats_when_idle(&sinks);

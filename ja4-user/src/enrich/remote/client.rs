@@ -9,6 +9,7 @@ use super::answer;
 use super::settings::RemoteSettings;
 use crate::model::{Label, Method};
 use crate::system::loopback_host::is_loopback_host;
+use crate::system::tls::TrustedRoots;
 
 /// Redirects that are followed; a service that moves needs one.
 const MAX_REDIRECTS: usize = 3;
@@ -43,10 +44,11 @@ enum HttpOutcome {
 }
 
 impl RemoteClient {
-    pub(super) fn new(settings: &RemoteSettings, endpoint: Uri) -> Self {
+    pub(super) fn new(settings: &RemoteSettings, endpoint: Uri, roots: &TrustedRoots) -> Self {
         let host = endpoint.host().unwrap_or_default();
         let loopback = is_loopback_host(host);
         let config = Agent::config_builder()
+            .tls_config(roots.http_client())
             .http_status_as_error(false)
             .https_only(!loopback)
             // Followed here, after a check of each target.
@@ -158,7 +160,7 @@ mod tests {
 
     fn client(endpoint: &str) -> RemoteClient {
         let settings = RemoteSettings { endpoint: endpoint.to_owned(), ..RemoteSettings::default() };
-        RemoteClient::new(&settings, settings.check().unwrap())
+        RemoteClient::new(&settings, settings.check().unwrap(), &TrustedRoots::default())
     }
 
     #[test]

@@ -128,10 +128,11 @@ impl Remote {
     /// A setting is invalid, or the thread cannot be started.
     pub fn start(settings: RemoteSettings) -> Result<Self, RemoteError> {
         let endpoint = settings.check()?;
+        let roots = settings.roots().map_err(|error| RemoteError::Setting(format!("tls.ca: {error}")))?;
         let (queries, from_engine) = bounded(settings.queue);
         // If the engine does not drain it, the thread blocks, the queue fills, and requests are dropped.
         let (to_engine, replies) = bounded(settings.queue);
-        let client = RemoteClient::new(&settings, endpoint);
+        let client = RemoteClient::new(&settings, endpoint, &roots);
         let breaker = CircuitBreaker::new(settings.breaker_failures, settings.breaker_reset.0);
         thread::Builder::new()
             .name("ja4-lookup".to_owned())

@@ -9,6 +9,8 @@ use crate::document::{SettingType as _, settings};
 use crate::model::Method;
 use crate::model::method_set::Methods;
 use crate::system::loopback_host::is_loopback_host;
+use crate::system::tls::TlsSettings;
+use crate::system::tls::{TrustedRoots, TrustedRootsError};
 use crate::units::{ByteSize, HumanDuration};
 
 /// Shortest timeout.
@@ -22,6 +24,8 @@ settings! {
         pub enabled: bool = false;
         /// URL of the database; the value is appended. https, or http to this host.
         pub endpoint: String = "https://ja4db.com/api/read/".to_owned();
+        /// Certificates that are trusted.
+        pub tls: TlsSettings = TlsSettings::default();
         /// Methods to look up: those that ja4db lists.
         pub methods: Methods = {
             use Method::{Ja4, Ja4h, Ja4s, Ja4t, Ja4ts, Ja4x};
@@ -70,6 +74,15 @@ impl RemoteSettings {
             first.get_or_insert(RemoteError::Setting(format!("{key}: {message}")));
         });
         first.map_or(Ok(endpoint), Err)
+    }
+
+    /// Loads the certificates that an enabled lookup over TLS trusts.
+    pub(crate) fn roots(&self) -> Result<TrustedRoots, TrustedRootsError> {
+        let is_http = self.endpoint().is_ok_and(|endpoint| endpoint.scheme_str() == Some("http"));
+        match self.tls.ca.as_deref() {
+            None if is_http || !self.enabled => Ok(TrustedRoots::default()),
+            ca => TrustedRoots::load(ca),
+        }
     }
 
     /// Returns the endpoint, or why it is invalid.

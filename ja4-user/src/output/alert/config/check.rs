@@ -5,26 +5,23 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
 use super::secret::Secret;
 use super::settings::{
     CefSettings, CommonSinkSettings, DEFAULT_FACILITY, SinkSettings, SyslogMessage, SyslogTransport, WebhookSettings,
 };
-use super::sink::{FileTarget, Sink, SinkError, SinkTarget, SyslogTarget, TrustedRoots, WebhookTarget};
+use super::sink::{FileTarget, Sink, SinkError, SinkTarget, SyslogTarget, WebhookTarget};
 use crate::document::{one_of, shown};
 use crate::output::alert::format::{SyslogContent, SyslogHeader};
 use crate::output::alert::rate_limit::AlertRate;
 use crate::output::alert::retry::RetryPolicy;
 use crate::system::loopback_host::is_loopback_host;
+use crate::system::tls::TrustedRoots;
 
 /// Sinks: each has a thread.
 const MAX_SINKS: usize = 32;
-/// Longest file of certificates, bytes; the public ones of a system have 220 KiB.
-const MAX_CA_FILE: u64 = 4 << 20;
 /// Longest file of a key, bytes; a key is one line.
 const MAX_KEY_FILE: u64 = 4096;
 
@@ -74,7 +71,7 @@ struct SyslogReceiver<'s> {
     facility: &'s str,
     enterprise: u32,
     server_name: &'s Option<String>,
-    ca_file: &'s Option<PathBuf>,
+    ca: &'s Option<PathBuf>,
 }
 
 impl SinkCheck {
@@ -121,7 +118,7 @@ impl SinkCheck {
                     facility: &syslog.facility,
                     enterprise: syslog.enterprise,
                     server_name: &syslog.server_name,
-                    ca_file: &syslog.ca_file,
+                    ca: &syslog.tls.ca,
                 };
                 self.syslog(&receiver, content)
             }
@@ -143,7 +140,7 @@ impl SinkCheck {
     }
 
     fn cef(&mut self, cef: &CefSettings) -> Option<SinkTarget> {
-        let CefSettings { address, transport, facility, server_name, ca_file, path, .. } = cef;
+        let CefSettings { address, transport, facility, server_name, tls, path, .. } = cef;
         if path.is_none() {
             let receiver = SyslogReceiver {
                 address,
@@ -152,7 +149,7 @@ impl SinkCheck {
                 // CEF without structured data has no enterprise number.
                 enterprise: 0,
                 server_name,
-                ca_file,
+                ca: &tls.ca,
             };
             return self.syslog(&receiver, SyslogContent::BareCef);
         }
@@ -163,7 +160,7 @@ impl SinkCheck {
             ("transport", transport.is_some()),
             ("facility", facility.is_some()),
             ("server_name", server_name.is_some()),
-            ("ca_file", ca_file.is_some()),
+            ("tls.ca", tls.ca.is_some()),
         ] {
             if is_set {
                 self.wrong(key, "needs an address, not a path");
@@ -185,8 +182,13 @@ impl SinkCheck {
             }
         }
         let hmac_key = self.hmac_key(webhook);
-        let roots = self.roots(webhook.ca_file.as_deref());
-        let (url, (host, loopback)) = (webhook.url.clone()?, host?);
+        let (url, host) = (webhook.url.clone()?, host);
+        let is_http = url.reveal().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+        let roots = match &webhook.tls.ca {
+            None if is_http => TrustedRoots::default(),
+            ca => self.roots(ca.as_deref()),
+        };
+        let (host, loopback) = host?;
         Some(WebhookTarget {
             url,
             host,
@@ -250,9 +252,9 @@ impl SinkCheck {
     }
 
     fn syslog(&mut self, receiver: &SyslogReceiver<'_>, content: SyslogContent) -> Option<SinkTarget> {
-        let SyslogReceiver { address, transport, facility, enterprise, server_name, ca_file } = *receiver;
+        let SyslogReceiver { address, transport, facility, enterprise, server_name, ca } = *receiver;
         if transport != SyslogTransport::Tls {
-            for (key, is_set) in [("server_name", server_name.is_some()), ("ca_file", ca_file.is_some())] {
+            for (key, is_set) in [("server_name", server_name.is_some()), ("tls.ca", ca.is_some())] {
                 if is_set {
                     self.wrong(key, "needs transport tls");
                 }
@@ -281,7 +283,7 @@ impl SinkCheck {
         if transport == SyslogTransport::Tls && ServerName::try_from(server_name.as_str()).is_err() {
             self.wrong("server_name", format!("'{}' is not a name that a certificate can have", shown(&server_name)));
         }
-        let roots = if transport == SyslogTransport::Tls { self.roots(ca_file.as_deref()) } else { None };
+        let roots = if transport == SyslogTransport::Tls { self.roots(ca.as_deref()) } else { TrustedRoots::default() };
         Some(SinkTarget::Syslog(SyslogTarget {
             address: address.clone(),
             transport,
@@ -312,16 +314,11 @@ impl SinkCheck {
         SinkTarget::Journald(path.to_owned())
     }
 
-    fn roots(&mut self, path: Option<&Path>) -> TrustedRoots {
-        let path = path?;
-        let text = self.read("ca_file", path, MAX_CA_FILE)?;
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-        let certificates = certificates.unwrap_or_default();
-        let mut store = RootCertStore::empty();
-        if certificates.is_empty() || certificates.iter().any(|certificate| store.add(certificate.clone()).is_err()) {
-            self.wrong("ca_file", format!("{} contains no PEM certificates, or an invalid one", path.display()));
-        }
-        Some(certificates.iter().map(|certificate| certificate.to_vec()).collect())
+    fn roots(&mut self, ca: Option<&Path>) -> TrustedRoots {
+        TrustedRoots::load(ca).unwrap_or_else(|error| {
+            self.wrong("tls.ca", error.to_string());
+            TrustedRoots::default()
+        })
     }
 
     fn read(&mut self, key: &'static str, path: &Path, limit: u64) -> Option<Vec<u8>> {

@@ -14,4 +14,4 @@ pub use self::settings::{
     SyslogSettings, SyslogTransport, WebhookFormat, WebhookSettings,
 };
 pub use self::sink::{Sink, SinkError};
-pub(super) use self::sink::{SinkTarget, SyslogTarget, TrustedRoots, WebhookTarget};
+pub(super) use self::sink::{SinkTarget, SyslogTarget, WebhookTarget};

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::secret::Secret;
 use crate::document::{KeyReference, SettingType, documented_type, settings};
 use crate::model::Severity;
+use crate::system::tls::TlsSettings;
 use crate::units::HumanDuration;
 
 /// The accepted delays between two attempts: with them no alert waits for longer than an hour.
@@ -103,8 +104,8 @@ sink_settings! {
         pub hmac_key_file: Option<PathBuf> = None;
         /// Whether http to other hosts is accepted.
         pub allow_http: bool = false;
-        /// Certificates (PEM) that are trusted in place of the public ones.
-        pub ca_file: Option<PathBuf> = None;
+        /// Certificates that are trusted.
+        pub tls: TlsSettings = TlsSettings::default();
     }
 }
 
@@ -123,8 +124,8 @@ sink_settings! {
         pub enterprise: u32 = 32_473;
         /// Name in the receiver's certificate, over TLS; default: the host of `address`.
         pub server_name: Option<String> = None;
-        /// Certificates (PEM) that are trusted in place of the public ones, over TLS.
-        pub ca_file: Option<PathBuf> = None;
+        /// Certificates that are trusted, over TLS.
+        pub tls: TlsSettings = TlsSettings::default();
     }
 }
 
@@ -139,8 +140,8 @@ sink_settings! {
         pub facility: Option<String> = None;
         /// Name in the receiver's certificate, over TLS; default: the host of `address`.
         pub server_name: Option<String> = None;
-        /// Certificates (PEM) that are trusted in place of the public ones, over TLS.
-        pub ca_file: Option<PathBuf> = None;
+        /// Certificates that are trusted, over TLS.
+        pub tls: TlsSettings = TlsSettings::default();
         /// File that lines are appended to, in place of `address`; reopened after it was moved away.
         pub path: Option<PathBuf> = None;
     }
@@ -167,7 +168,7 @@ pub(super) const DEFAULT_FACILITY: &str = "local0";
 
 /// Declares the types of sinks: variant, settings, name in the configuration, and the settings that are paths.
 macro_rules! sink_types {
-    ($($(#[$meta:meta])* $variant:ident($settings:ty) $name:literal, paths: $($path:ident)*;)*) => {
+    ($($(#[$meta:meta])* $variant:ident($settings:ty) $name:literal, paths: $($($path:ident).+)*;)*) => {
         /// One `[[alerts.sink]]`; its key `type` selects the variant.
         #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
         #[serde(rename_all = "lowercase")]
@@ -201,7 +202,7 @@ macro_rules! sink_types {
             /// The paths among the settings.
             pub(crate) fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
                 let paths = match self {
-                    $(Self::$variant(sink) => vec![$(&mut sink.$path),*],)*
+                    $(Self::$variant(sink) => vec![$(&mut sink.$($path).+),*],)*
                 };
                 paths.into_iter().flatten()
             }
@@ -226,11 +227,11 @@ macro_rules! sink_types {
 
 sink_types! {
     /// An HTTP server.
-    Webhook(WebhookSettings) "webhook", paths: hmac_key_file ca_file;
+    Webhook(WebhookSettings) "webhook", paths: hmac_key_file tls.ca;
     /// A syslog receiver.
-    Syslog(SyslogSettings) "syslog", paths: ca_file;
+    Syslog(SyslogSettings) "syslog", paths: tls.ca;
     /// A CEF receiver, by syslog or by file.
-    Cef(CefSettings) "cef", paths: ca_file path;
+    Cef(CefSettings) "cef", paths: tls.ca path;
     /// A file of JSON lines.
     File(FileSettings) "file", paths: path;
     /// The journal of systemd.

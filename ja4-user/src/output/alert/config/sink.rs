@@ -13,6 +13,7 @@ use crate::model::Severity;
 use crate::output::alert::format::{SyslogContent, SyslogHeader};
 use crate::output::alert::rate_limit::AlertRate;
 use crate::output::alert::retry::RetryPolicy;
+use crate::system::tls::TrustedRoots;
 
 /// A sink that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,7 @@ pub(in crate::output::alert) struct WebhookTarget {
     pub(in crate::output::alert) format: WebhookFormat,
     pub(in crate::output::alert) headers: BTreeMap<String, Secret>,
     pub(in crate::output::alert) hmac_key: Option<Secret>,
+    /// Empty without TLS.
     pub(in crate::output::alert) roots: TrustedRoots,
 }
 
@@ -58,6 +60,7 @@ pub(in crate::output::alert) struct SyslogTarget {
     pub(in crate::output::alert) header: SyslogHeader,
     pub(in crate::output::alert) content: SyslogContent,
     pub(in crate::output::alert) server_name: String,
+    /// Empty without TLS.
     pub(in crate::output::alert) roots: TrustedRoots,
 }
 
@@ -66,9 +69,6 @@ pub(in crate::output::alert) struct FileTarget {
     pub(in crate::output::alert) path: PathBuf,
     pub(in crate::output::alert) cef: bool,
 }
-
-/// Trusted certificates, DER; `None`: those that browsers trust.
-pub(in crate::output::alert) type TrustedRoots = Option<Vec<Vec<u8>>>;
 
 impl Sink {
     /// The name in statistics.

@@ -90,7 +90,7 @@ fn all_errors_are_reported_at_once() {
         type = "syslog"
         address = "::1:514"
         facility = "local9"
-        ca_file = "x"
+        tls.ca = "x"
         [[sink]]
         type = "file"
         name = "syslog"
@@ -113,7 +113,7 @@ fn all_errors_are_reported_at_once() {
         "alerts.sink 1 (a b): headers: the value of 'X-Good'",
         "alerts.sink 1 (a b): headers: 'b ad' is not a header name",
         "alerts.sink 1 (a b): hmac_key: is empty",
-        "alerts.sink 2: ca_file: needs transport tls",
+        "alerts.sink 2: tls.ca: needs transport tls",
         "alerts.sink 2: facility: unknown value 'local9': expected kern,",
         "alerts.sink 2: address: expected a host and a port",
         "alerts.sink 3 (syslog): name: another sink has this name",

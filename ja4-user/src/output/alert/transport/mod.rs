@@ -4,7 +4,6 @@ mod error;
 mod journald;
 mod stream;
 mod syslog;
-mod tls;
 mod webhook;
 
 use std::path::PathBuf;

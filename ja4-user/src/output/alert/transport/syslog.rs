@@ -11,7 +11,6 @@ use rustls::pki_types::ServerName;
 use super::super::config::{SyslogTarget, SyslogTransport};
 use super::error::DeliveryError;
 use super::stream::SyslogStream;
-use super::tls;
 
 /// Lifetime of a resolved address over UDP, so that a receiver with a new address is found: UDP reports no failure.
 const ADDRESS_AGE: Duration = Duration::from_secs(300);
@@ -43,7 +42,7 @@ impl SyslogClient {
     pub(in super::super) fn new(target: SyslogTarget, limit: Duration) -> Result<Self, String> {
         let tls = if target.transport == SyslogTransport::Tls {
             let name = ServerName::try_from(target.server_name.clone()).map_err(|error| error.to_string())?;
-            Some((tls::client(&target.roots).map_err(|error| error.to_string())?, name))
+            Some((Arc::new(target.roots.client().map_err(|error| error.to_string())?), name))
         } else {
             None
         };

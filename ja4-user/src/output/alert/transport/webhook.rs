@@ -1,7 +1,6 @@
 //! Webhook transport.
 
 use std::io::Read as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -9,7 +8,6 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use sha2::Sha256;
 use ureq::http::{Method, Request, Response, Uri};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use super::super::config::{HttpMethod, WebhookTarget};
@@ -35,13 +33,8 @@ impl WebhookClient {
     /// If the URL is invalid.
     pub(in super::super) fn new(target: WebhookTarget, limit: Duration) -> Result<Self, String> {
         let uri = target.url.reveal().parse().map_err(|_| "invalid URL".to_owned())?;
-        let mut tls = TlsConfig::builder();
-        if let Some(roots) = &target.roots {
-            let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
-            tls = tls.root_certs(RootCerts::Specific(Arc::new(roots)));
-        }
         let mut config = Agent::config_builder()
-            .tls_config(tls.build())
+            .tls_config(target.roots.http_client())
             .timeout_global(Some(limit))
             // A redirect could lead to http or to an internal host.
             .max_redirects(0)
