@@ -25,9 +25,13 @@ fn errors(text: &str) -> Vec<String> {
 
 /// Every key that there is.
 fn all_keys() -> Vec<String> {
-    let path = |key: KeyReference| match key.section.split_once(" (type") {
-        Some((section, _)) => format!("{section}.{}", key.key),
-        None => format!("{}.{}", key.section, key.key),
+    let path = |key: KeyReference| {
+        let section = match key.section.split_once(" (type") {
+            // A table of the element follows the parenthesis.
+            Some((list, rest)) => format!("{list}{}", rest.split_once(')').unwrap().1),
+            None => key.section,
+        };
+        format!("{section}.{}", key.key)
     };
     reference().into_iter().map(path).collect()
 }

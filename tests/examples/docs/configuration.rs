@@ -117,9 +117,10 @@ fn header(line: &str) -> Option<(String, Option<String>)> {
     Some((header.trim().to_owned(), comment.map(|comment| comment.trim().to_owned())))
 }
 
-/// Parses `name` and the text after `=`.
+/// Parses `name` or `table.name`, and the text after `=`.
 fn key(line: &str) -> Option<(String, String)> {
     let (name, rest) = line.split_once(" = ")?;
-    let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let is_name =
+        name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.'));
     is_name.then(|| (name.to_owned(), rest.to_owned()))
 }
