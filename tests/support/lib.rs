@@ -12,6 +12,7 @@
 //! | [`peers`], [`python`] | real clients and servers on those hosts |
 //! | [`scenes`] | traffic between the hosts, one function per protocol |
 //! | [`flood`] | floods from forged addresses, with real handshakes at the same time |
+//! | [`small_disk`] | a disk that is soon full |
 //! | [`tmux`] | a terminal, its screen and its keys |
 //! | [`tcpdump`] | tcpdump capture in parallel with the sensor |
 //! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
@@ -55,6 +56,7 @@ pub mod round_robin;
 pub mod scenes;
 pub mod sensor;
 pub mod sinks;
+pub mod small_disk;
 pub mod ssh;
 pub mod tcpdump;
 pub mod tmux;

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use tests::process::until;
+use tests::small_disk::SmallDisk;
 
 use super::*;
 
@@ -76,31 +76,23 @@ fn a_full_disk_loses_lines_of_its_file_alone_and_is_reported_once() {
         return;
     }
     let Some(_exclusive) = exclusive() else { return };
-    let (wire, folder) = (Wire::new(), TempDir::new().unwrap());
-    let disk = folder.path().join("disk");
-    fs::create_dir(&disk).unwrap();
-    let mount = |program: &str, arguments: &[&str]| {
-        assert!(Command::new(program).args(arguments).arg(&disk).status().unwrap().success());
-    };
-    mount("mount", &["-t", "tmpfs", "-o", "size=64k", "tmpfs"]);
-    let (full, other) = (disk.join("events.json"), folder.path().join("other.json"));
-    let output = "[[output.files]]\npath = \"disk/events.json\"\n[[output.files]]\npath = \"other.json\"";
-    let sensor = start(&wire, folder.path(), output);
-    // Leaves no room for a line.
-    let filler = disk.join("filler");
-    fs::write(&filler, vec![0; 1 << 20]).unwrap_err();
+    let (wire, folder, disk) = (Wire::new(), TempDir::new().unwrap(), SmallDisk::new("64k"));
+    let (full, other) = (disk.path().join("events.json"), folder.path().join("other.json"));
+    let path = full.display();
+    let output = format!("[[output.files]]\npath = \"{path}\"\n[[output.files]]\npath = \"other.json\"");
+    let sensor = start(&wire, folder.path(), &output);
+    disk.fill();
     connect(&wire);
     let failing = format!("event file {} cannot deliver: cannot append to", full.display());
     let is_reported = until(SOON, || sensor.stderr().contains(&failing));
     connect(&wire);
     let other_has_both = until(SOON, || fingerprints_in(&other) == 2);
-    fs::remove_file(&filler).unwrap();
+    disk.free();
     connect(&wire);
     let again = format!("event file {} delivers again after", full.display());
     let is_again = until(SOON, || sensor.stderr().contains(&again));
     let outcome = sensor.stop().ok();
     let fingerprints = fingerprints_in(&full);
-    mount("umount", &[]);
 
     assert!(is_reported && other_has_both && is_again, "{is_reported} {other_has_both} {}", outcome.stderr());
     assert_eq!(outcome.stderr().matches(&failing).count(), 1, "{}", outcome.stderr());

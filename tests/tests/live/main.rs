@@ -14,6 +14,7 @@ mod interface_changes;
 mod interfaces;
 mod latencies;
 mod live_output_equals_replay;
+mod packet_file;
 mod soak;
 mod start;
 mod two_sensors;

@@ -5,12 +5,6 @@ use tests::stats_u64;
 use super::conformance::conformance;
 use super::*;
 
-fn generated(folder: &Path, kind: CaptureKind, scale: f64) -> PathBuf {
-    let path = folder.join(kind.name());
-    generate::write(kind, scale, 1, &mut File::create(&path).unwrap()).unwrap();
-    path
-}
-
 /// Returns the output for a file. Asserts that its fingerprints are in packet order.
 fn stdout(file: &Path, shards: &str) -> Vec<u8> {
     let arguments = [OsStr::new("replay"), OsStr::new("--shards"), OsStr::new(shards), file.as_os_str()];

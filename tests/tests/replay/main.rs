@@ -21,6 +21,7 @@ mod incomplete_messages;
 mod ja3;
 mod many_connections;
 mod output;
+mod packet_file;
 mod quic_connections;
 mod reassembly;
 mod ssh_banners;
@@ -92,6 +93,12 @@ fn replay_each<T>(items: impl IntoIterator<Item = T>, mut send: impl FnMut(&mut 
 /// Returns the events of this conversation.
 fn replay(conversation: &TcpConversation) -> Vec<Value> {
     run(conversation, &[]).events()
+}
+
+fn generated(folder: &Path, kind: CaptureKind, scale: f64) -> PathBuf {
+    let path = folder.join(kind.name());
+    generate::write(kind, scale, 1, &mut File::create(&path).unwrap()).unwrap();
+    path
 }
 
 /// Returns a connection with TCP handshake, a browser's hello, a TLS 1.3 server's flight and both FINs.
