@@ -160,7 +160,7 @@ impl Formatter {
             Form::Json(json) => json.event::<{ place::ALERT }>(alert.time, &subject, out),
             Form::Eve(eve) => eve.alert(alert, &subject, out),
             Form::Csv(csv) => csv.row(place::ALERT, alert.time, &subject, out),
-            Form::Table(table) => table.alert(alert, out),
+            Form::Table(table) => table.alert(alert, raw, out),
             Form::ConnectionColumns(_) => {}
         }
     }

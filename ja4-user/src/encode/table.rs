@@ -25,7 +25,7 @@ const GAP: &[u8] = b"  ";
 /// Characters of a name that are shown: a longer one is no name of a host (RFC 1035 section 2.3.4 has
 /// 255 octets), and none should push the lines around it off the screen.
 pub(super) const NAME_SHOWN: usize = 255;
-/// Characters of a value that are shown; raw forms are not, so this is far from all of them.
+/// Characters of a value that are shown: every fingerprint is far shorter.
 pub(super) const VALUE_SHOWN: usize = 255;
 /// Characters of an alert's reason that are shown: it may name all values that a handshake shows.
 const REASON_SHOWN: usize = 2048;
@@ -33,6 +33,9 @@ const REASON_SHOWN: usize = 2048;
 const LABEL_SHOWN: usize = 40;
 /// Counters in a line of statistics: about what a screen's width holds.
 const COUNTERS_SHOWN: usize = 8;
+
+/// Name of the raw form. It ends a line, so that `sed 's/.*  raw=//'` extracts it although it may contain spaces.
+const RAW: &str = "raw";
 
 /// Appends the line of column names.
 pub(super) fn header(out: &mut Vec<u8>) {
@@ -75,6 +78,9 @@ impl Table {
         if let Some(seen) = seen {
             marks(seen.value.label.as_deref(), seen.is_first_seen(), seen.value.known_bad.as_deref(), out);
         }
+        form("original", event.original, out);
+        form("raw_original", event.raw_original, out);
+        form(RAW, event.raw, out);
         out.push(b'\n');
     }
 
@@ -89,7 +95,8 @@ impl Table {
         out.push(b'\n');
     }
 
-    pub(super) fn alert(&mut self, alert: &Alert, out: &mut Vec<u8>) {
+    /// `raw` is the raw form of the alert's fingerprint, if raw forms are requested.
+    pub(super) fn alert(&mut self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
         column(TIME, out, |out| self.clock.time_of_day(alert.time, out));
         column(TYPE, out, |out| out.extend_from_slice(ALERT.as_bytes()));
         match &alert.flow {
@@ -111,6 +118,7 @@ impl Table {
             write(out, format_args!(" (and {} like it)", alert.suppressed));
         }
         trim(out);
+        form(RAW, raw.filter(|_| alert.fingerprint.is_some()), out);
         out.push(b'\n');
     }
 
@@ -191,6 +199,17 @@ fn marks(label: Option<&Label>, new: bool, bad: Option<&KnownBad>, out: &mut Vec
     if let Some(bad) = bad {
         out.extend_from_slice(b"  !");
         escape::terminal(&bad.category, LABEL_SHOWN, out);
+    }
+}
+
+/// Appends another form of a fingerprint, such as `  raw=t13d…`, if there is one. It is complete, whatever its length: a
+/// truncated list compares with nothing.
+fn form(name: &str, text: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(text) = text {
+        out.extend_from_slice(GAP);
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'=');
+        escape::terminal(text, usize::MAX, out);
     }
 }
 
@@ -284,8 +303,8 @@ time (UTC)    type        client                    server                 value
             let record = connection(flow(), attributes(tls()));
             table.fingerprint(&fingerprint(), &record, Some(&samples::seen()), out);
             table.connection(samples::TIME, &samples::record(), out);
-            table.alert(&samples::alert(), out);
-            table.alert(&Alert { flow: None, suppressed: 0, ..samples::alert() }, out);
+            table.alert(&samples::alert(), None, out);
+            table.alert(&Alert { flow: None, suppressed: 0, ..samples::alert() }, None, out);
         });
         let lines: Vec<_> = shown.lines().collect();
         assert!(lines[1].ends_with("  example.org  {Chromium}  new  !c2"), "{shown}");
@@ -294,6 +313,27 @@ time (UTC)    type        client                    server                 value
         assert!(lines[3].contains("  high known_bad  "), "{shown}");
         let place = |line: &str| line.chars().count() - line[line.find("high").unwrap()..].chars().count();
         assert_eq!(place(lines[3]), place(lines[4]), "{shown}");
+    }
+
+    #[test]
+    fn other_forms_end_the_line_and_are_complete() {
+        let long = format!("t13d_{}", "002f,".repeat(200));
+        let event = FingerprintEvent {
+            original: Some("t13d_o"),
+            raw_original: Some("t13d_ro"),
+            raw: Some(&long),
+            ..fingerprint()
+        };
+        let shown = shown(|table, out| {
+            table.fingerprint(&event, &connection(flow(), attributes(tls())), Some(&samples::seen()), out);
+            table.alert(&samples::alert(), Some("a\nb"), out);
+            table.alert(&Alert { fingerprint: None, ..samples::alert() }, Some("none"), out);
+        });
+        let lines: Vec<_> = shown.lines().collect();
+        let forms = format!("  new  !c2  original=t13d_o  raw_original=t13d_ro  raw={long}");
+        assert!(lines[1].ends_with(&forms), "{shown}");
+        assert!(lines[2].ends_with(" (and 3 like it)  raw=a\\u{a}b"), "{shown}");
+        assert!(lines[3].ends_with(" (and 3 like it)"), "{shown}");
     }
 
     #[test]

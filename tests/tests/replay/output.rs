@@ -139,6 +139,24 @@ fn table_output_is_text_without_json() {
 }
 
 #[test]
+fn a_table_ends_with_the_raw_forms_on_request_only() {
+    let events = run(&plain(), &["--raw"]).events();
+    let table = run(&plain(), &["--format", "table", "--raw"]).ok();
+    for method in ["ja4", "ja4s", "ja4t"] {
+        let form = |name: &str| only(&events, method)["fingerprint"][name].as_str().map(str::to_owned);
+        let line = table.stdout().lines().find(|line| line.contains(&format!("  {method} "))).unwrap();
+        let raw = line.rsplit_once("  raw=").map(|(_, raw)| raw.to_owned());
+        assert_eq!(raw, form("raw"), "{line}");
+        for name in ["original", "raw_original"] {
+            let shown = line.split_once(&format!("  {name}=")).and_then(|(_, rest)| rest.split("  ").next());
+            assert_eq!(shown, form(name).as_deref(), "{name}: {line}");
+        }
+    }
+    let plain = run(&plain(), &["--format", "table"]).ok();
+    assert!(!plain.stdout().contains("raw=") && !plain.stdout().contains("original="), "{}", plain.stdout());
+}
+
+#[test]
 fn by_connection_prints_one_line_for_each_connection() {
     let outcome = run(&plain(), &["--format", "table", "--by", "connection"]).ok();
     let lines: Vec<_> = outcome.stdout().lines().collect();
