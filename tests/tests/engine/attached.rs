@@ -51,14 +51,14 @@ fn attach(folder: &EngineFolder, arguments: &[&str]) -> Command {
     command
 }
 
-fn readers(folder: &EngineFolder) -> u64 {
+fn event_readers(folder: &EngineFolder) -> u64 {
     let mut stream = UnixStream::connect(folder.path("socket")).unwrap();
     stream.write_all(b"{\"view\":\"summary\",\"interval_ms\":0}\n").unwrap();
     let mut line = Vec::new();
     let mut bytes = std::io::BufReader::new(stream).bytes();
     line.extend(bytes.by_ref().map_while(Result::ok).take_while(|byte| *byte != b'\n'));
     let answer: Value = serde_json::from_slice(&line).unwrap();
-    answer["rows"][0]["stats"]["attach"]["readers"].as_u64().unwrap() - 1
+    answer["rows"][0]["stats"]["attach"]["event_readers"].as_u64().unwrap()
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn attach_prints_what_run_prints() {
     let table = Attached::start(&folder, &[&socket, "--format", "table", "--types", "ja4h,connection"]);
     let filtered =
         Attached::start(&folder, &[&socket, "--filter", "dport:81 ja4h:ge11*", "--types", "ja4h", "--count", "2"]);
+    assert!(until(SOON, || event_readers(&folder) == 4), "{}", event_readers(&folder));
     let until_then = Attached::start(&folder, &[&socket, "--duration", "1s", "--types", "stats"]);
-    assert!(until(SOON, || readers(&folder) == 5), "{}", readers(&folder));
     connect(&wire, to, 3, REQUEST);
     connect(&wire, other, 2, REQUEST);
     let (status, of_filter, _) = filtered.end(None);
@@ -171,7 +171,12 @@ fn readers_that_never_read_lose_their_own_lines_alone() {
             stream
         })
         .collect();
-    thread::sleep(ms(1000));
+    for stream in &mut all {
+        let mut accepted = [0; br#"{"event_type":"accepted"}"#.len() + 1];
+        stream.read_exact(&mut accepted).unwrap();
+        assert_eq!(&accepted, b"{\"event_type\":\"accepted\"}\n");
+    }
+    thread::sleep(ms(500));
     let idle = all.split_off(READERS / 2);
     let reading: Vec<_> = all.into_iter().map(collect).collect();
     let mut stream = wire.client().with(|| TcpStream::connect(to).unwrap());

@@ -17,7 +17,7 @@ fn tcpdump_packets(file: &Path) -> u64 {
     text.split_ascii_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// The files in a folder whose names start with `packets.`, in order.
+/// The files in a folder with names that start with `packets.`, in order.
 fn packet_files(folder: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let is_packet_file = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("packets.");

@@ -96,8 +96,10 @@ impl AttachServer {
     #[must_use]
     pub fn stats(&self) -> AttachStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let readers = self.shared.readers.load();
         AttachStats {
-            readers: self.shared.readers.load().len() as u64,
+            readers: readers.len() as u64,
+            event_readers: readers.iter().filter(|reader| reader.stream().is_some()).count() as u64,
             attached: read(&self.shared.attached),
             refused: read(&self.shared.refused),
             lost: read(&self.shared.lost),

@@ -18,6 +18,8 @@ counter_set! {
     pub struct AttachStats as attach {
         /// Attached readers.
         gauge readers,
+        /// Attached readers that have asked for events.
+        gauge event_readers,
         /// Readers attached since the start.
         counter attached as attach_readers_attached,
         /// Readers rejected.

@@ -2,8 +2,8 @@
 //!
 //! It has a queue and a thread, so that a slow disk delays nothing else. Packets that it cannot write are counted.
 
+mod packet_history;
 mod pcapng;
-mod recent_packets;
 mod recorder;
 mod settings;
 mod stats;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crossbeam_channel::{Sender, TrySendError};
 use ja4_common::record::flag;
 
+use super::packet_history::PacketHistory;
 use super::pcapng;
-use super::recent_packets::RecentPackets;
 use crate::model::bounded_lru_map::BoundedLruMap;
 use crate::output::alert::AlertLine;
 use crate::packet::{Packet, flow_key};
@@ -20,7 +20,7 @@ const FULL: usize = 256 << 10;
 /// Bytes of packets that wait in a shard while the queue is full.
 const MAX_BUFFERED: usize = 1 << 20;
 
-/// Connections with an alert whose packets are written, in each shard; those without packets for longest are forgotten.
+/// Connections with an alert, in each shard; those without packets for longest are forgotten.
 const MAX_FLOWS: usize = 1 << 16;
 
 /// Packets for the file.
@@ -58,14 +58,14 @@ pub(super) struct AlertedFlows {
     /// Seed of the flow hash.
     seed: [u64; 2],
     flows: BoundedLruMap<u64, ()>,
-    recent: RecentPackets,
+    recent: PacketHistory,
     /// The block of the current packet.
     block: Vec<u8>,
 }
 
 impl AlertedFlows {
     pub(super) fn new(seed: [u64; 2], bytes: usize) -> Self {
-        Self { seed, flows: BoundedLruMap::new(MAX_FLOWS), recent: RecentPackets::new(bytes), block: Vec::new() }
+        Self { seed, flows: BoundedLruMap::new(MAX_FLOWS), recent: PacketHistory::new(bytes), block: Vec::new() }
     }
 
     /// Whether the connection of a packet has an alert.
@@ -133,7 +133,7 @@ impl PacketRecorder {
         self.send();
     }
 
-    /// Sends what is left at the end of the run.
+    /// Sends the last packets at the end of the run.
     pub(crate) fn finish(&mut self, alerts: &[(AlertLine, Bytes)]) {
         self.queue.waits = true;
         self.flush(alerts);

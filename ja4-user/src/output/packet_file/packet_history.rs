@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 /// Blocks of packets, the oldest first.
 #[derive(Debug)]
-pub(super) struct RecentPackets {
-    packets: VecDeque<RecentPacket>,
+pub(super) struct PacketHistory {
+    packets: VecDeque<PastPacket>,
     /// Their blocks.
     bytes: VecDeque<u8>,
     /// Most bytes of blocks.
@@ -14,14 +14,14 @@ pub(super) struct RecentPackets {
 
 /// A packet that is remembered.
 #[derive(Debug)]
-struct RecentPacket {
+struct PastPacket {
     /// Hash of its flow; `None`: it was taken.
     flow: Option<u64>,
     interface: u32,
     length: usize,
 }
 
-impl RecentPackets {
+impl PacketHistory {
     pub(super) const fn new(capacity: usize) -> Self {
         Self { packets: VecDeque::new(), bytes: VecDeque::new(), capacity }
     }
@@ -35,7 +35,7 @@ impl RecentPackets {
             let Some(oldest) = self.packets.pop_front() else { break };
             self.bytes.drain(..oldest.length);
         }
-        self.packets.push_back(RecentPacket { flow: Some(flow), interface, length: block.len() });
+        self.packets.push_back(PastPacket { flow: Some(flow), interface, length: block.len() });
         self.bytes.extend(block);
     }
 
@@ -60,7 +60,7 @@ impl RecentPackets {
 mod tests {
     use super::*;
 
-    fn take(recent: &mut RecentPackets, flow: u64) -> Vec<Vec<u8>> {
+    fn take(recent: &mut PacketHistory, flow: u64) -> Vec<Vec<u8>> {
         let mut taken = Vec::new();
         recent.take(|other| other == flow, |_, block| taken.push(block.collect()));
         taken
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_packets_of_a_flow_are_taken_once_in_their_order() {
-        let mut recent = RecentPackets::new(100);
+        let mut recent = PacketHistory::new(100);
         for (flow, block) in [(1, [1; 4]), (2, [2; 4]), (1, [3; 4])] {
             recent.push(flow, 0, &block);
         }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_oldest_packets_are_forgotten_first() {
-        let mut recent = RecentPackets::new(100);
+        let mut recent = PacketHistory::new(100);
         for number in 0..50_u8 {
             recent.push(7, 0, &[number; 30]);
         }
