@@ -13,6 +13,7 @@ use crate::model::CounterSet;
 use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
 use crate::output::files::EventFileStats;
+use crate::output::packet_file::PacketFileStats;
 use crate::output::storage::WriterStatus;
 use crate::runtime::drops::add_drops;
 use crate::runtime::engine::stats::{AllowlistStats, EngineStats};
@@ -69,6 +70,7 @@ fn everything() -> CounterGroup {
         .group("storage", WriterStatus { failing: true, last_error: error, ..WriterStatus::default() }.group())
         .group("sinks", sinks)
         .group("files", files)
+        .group("pcap", PacketFileStats::default().group())
         .group("attach", AttachStats::default().group());
     add_drops(&mut stats);
     stats
