@@ -9,8 +9,7 @@ use crate::document::{SettingType as _, settings};
 use crate::model::Method;
 use crate::model::method_set::Methods;
 use crate::system::loopback_host::is_loopback_host;
-use crate::system::tls::TlsSettings;
-use crate::system::tls::{TrustedRoots, TrustedRootsError};
+use crate::system::tls::{TlsSettings, TrustedRoots, TrustedRootsError};
 use crate::units::{ByteSize, HumanDuration};
 
 /// Shortest timeout.
