@@ -119,6 +119,19 @@ fn a_full_file_is_closed_and_the_oldest_are_deleted() {
 }
 
 #[test]
+fn runs_without_packets_leave_no_files_behind() {
+    let folder = TempDir::new().unwrap();
+    let empty = packets::capture_file(folder.path(), "empty.pcap", &[]);
+    let capture = plain().save(folder.path(), "talk.pcap");
+    let written = folder.path().join("packets.pcapng");
+    for capture in [&empty, &empty, &capture] {
+        replay_events(&[capture.to_str().unwrap(), "--write-pcap", written.to_str().unwrap()]);
+    }
+    assert_eq!(packet_files(folder.path()), [written.as_path()]);
+    assert!(!values(&replay_events(&[written.to_str().unwrap()]), "ja4").is_empty());
+}
+
+#[test]
 fn a_path_that_is_no_file_is_refused() {
     let folder = TempDir::new().unwrap();
     let capture = plain().save(folder.path(), "talk.pcap");

@@ -115,17 +115,17 @@ impl PacketRecorder {
     pub(crate) fn flush(&mut self, alerts: &[(AlertLine, Bytes)]) {
         if let Some(alerted) = &mut self.alerted {
             let AlertedFlows { seed, flows, recent, .. } = alerted;
-            let mut new = Vec::new();
+            let mut is_new = false;
             for flow in alerts.iter().filter_map(|(line, _)| line.alert.flow) {
                 let hash = flow_key(flow.client, flow.server, flow.proto).hash(*seed);
                 if flows.get_mut(&hash).is_none() {
                     flows.insert(hash, ());
-                    new.push(hash);
+                    is_new = true;
                 }
             }
-            if !new.is_empty() {
+            if is_new {
                 recent.take(
-                    |flow| new.contains(&flow),
+                    |flow| flows.peek(&flow, |other| *other == flow).is_some(),
                     |interface, block| self.chunk.add(interface, |blocks| blocks.extend(block)),
                 );
             }

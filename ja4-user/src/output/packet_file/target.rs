@@ -70,7 +70,9 @@ impl PacketTarget {
     /// Writes the packets of a chunk. After an error, none of them is in the file.
     pub(super) fn write(&mut self, chunk: &PacketChunk) -> Result<(), PacketFileError> {
         let max_size = self.max_size;
-        let is_full = self.opened()?.size + chunk.blocks.len() as u64 > max_size;
+        let open = self.opened()?;
+        // A file without packets is not closed: it has no description of an interface yet.
+        let is_full = open.interfaces > 0 && open.size + chunk.blocks.len() as u64 > max_size;
         if is_full {
             self.open = None;
             self.close_file()?;
@@ -99,11 +101,18 @@ impl PacketTarget {
     }
 
     fn open_file(&mut self) -> Result<OpenPacketFile, PacketFileError> {
+        let mut header = Vec::new();
+        pcapng::section(&mut header);
+        let length = header.len() as u64;
         match fs::symlink_metadata(&self.path) {
             Ok(found) if !found.is_file() => {
                 let source =
                     io::Error::new(io::ErrorKind::InvalidInput, "it exists and is not a file; name another file");
                 return Err(self.error("write packets to", source));
+            }
+            // A file that got no packets is continued, so that restarts leave no empty files.
+            Ok(found) if found.len() == length && fs::read(&self.path).is_ok_and(|bytes| bytes == header) => {
+                header.clear();
             }
             Ok(found) if found.len() > 0 => self.close_file()?,
             Ok(_) | Err(_) => {}
@@ -111,11 +120,8 @@ impl PacketTarget {
         let open = || {
             let file = OpenOptions::new().append(true).create(true).mode(MODE).open(&self.path)?;
             let known = file.metadata()?;
-            let mut open = OpenPacketFile { file, identity: (known.dev(), known.ino()), size: 0, interfaces: 0 };
-            let mut header = Vec::new();
-            pcapng::section(&mut header);
+            let mut open = OpenPacketFile { file, identity: (known.dev(), known.ino()), size: length, interfaces: 0 };
             open.file.write_all(&header)?;
-            open.size = header.len() as u64;
             Ok(open)
         };
         open().map_err(|source| self.error("open", source))
